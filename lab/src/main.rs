@@ -1,0 +1,3 @@
+//! The lab's own program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the operating system is asked for: addresses, links, gateways, sockets, signals.
