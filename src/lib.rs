@@ -1,4 +1,93 @@
 //! Sidestep: an anycast DNS node in one process.
+//!
+//! A caching, forwarding resolver on shared anycast addresses, with a health checker and a BGP
+//! speaker in the same process. While the node answers well it announces its /32 and /128 to the
+//! neighbour routers; when it cannot, it steps aside.
+//!
+//! # The two paths
+//!
+//! ```text
+//! query path    socket → listener → request → access → cache ─hit/stale─→ answer → socket
+//!                                                        └miss→ inflight → upstream (which?) → exchange (how?) → cache → answer
+//! health path   worker counters + heartbeats ┐
+//!               self-probe, upstream states  ├→ health: fault class → verdict → announce: level per service → order of steps
+//!               address and link events      │                                                              ├→ os: bind / unbind address
+//!               drain request (CLI, SIGTERM) ┘                                                              └→ bgp: routes per neighbour
+//! ```
+//!
+//! Everything else (configuration, admin, metrics, logs) looks at these two paths or changes their
+//! settings; it never stands in them.
+//!
+//! # Threads
+//!
+//! | thread | what runs there |
+//! |---|---|
+//! | one per query worker | its own sockets, TCP connections, upstream sockets and in-flight table; a hit is answered in the receive loop |
+//! | upkeep | probes of upstreams |
+//! | routing | health, announcing, BGP, netlink |
+//! | admin | HTTP, control socket, rendering of metrics |
+//!
+//! # Map
+//!
+//! Shells may wait, spawn, read the clock and touch the operating system; all else is core:
+//! functions of (state, event, now). `tests/tidy.rs` holds the list of shells and checks the rules.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`dns`] | the query path |
+//! | [`health`] | from signals to a verdict per service and address family |
+//! | [`announce`] | from verdicts to routes, in a safe order |
+//! | [`bgp`] | the BGP speaker |
+//! | [`os`] | addresses, links, gateways, sockets, signals |
+//! | [`config`] | from files and environment to checked settings |
+//! | [`admin`] | HTTP, control socket and what goes outwards |
+//! | [`telemetry`] | log subscriber and metrics registry |
+//!
+//! # Invariants
+//!
+//! 1. A route is announced only after the address is bound, the sockets answer and a self-probe
+//!    through the real service socket was good; at a stop it is withdrawn before anything closes.
+//! 2. Only a fault of this node alone, or the operator, withdraws a route (unless
+//!    `on_shared_fault = "withdraw"` says otherwise). Shared faults make it less preferred.
+//! 3. The route never outlives the process: no graceful restart, no long-lived graceful restart.
+//! 4. Workers never wait for the routing thread, nor it for them: health reads counters that the
+//!    workers leave in atomics.
+//! 5. Every queue, table and buffer has a bound, and a counter for when the bound is hit.
+//!
+//! # Dependencies
+//!
+//! | crate | why |
+//! |---|---|
+//! | `anyhow` | errors of the command line, which are only printed |
+//! | `arc-swap` | settings and status are read without a lock |
+//! | `axum` | HTTP for metrics, health and status |
+//! | `bytesize` | `256MiB` in the configuration |
+//! | `clap` | command line |
+//! | `figment` | layers of configuration that remember where a value came from |
+//! | `futures-util` | netlink hands out its answers as streams |
+//! | `hickory-proto` | names, record types and RDATA from text; the message model in tests |
+//! | `hickory-resolver` | the system's resolver configuration, and host names in the configuration |
+//! | `humantime` | `200ms` in the configuration |
+//! | `ipnet` | prefixes |
+//! | `libc` | constants and the few system calls that no safe crate offers |
+//! | `netlink-packet-route` | the messages of `rtnetlink` |
+//! | `prometheus` | metrics and their text format |
+//! | `quick_cache` | a sharded cache with weights and an eviction that resists scans |
+//! | `rand` | ids, ports, jitter |
+//! | `rtnetlink` | addresses, routes and link events without running `ip` |
+//! | `sd-notify` | readiness and watchdog of systemd |
+//! | `serde` | configuration and status as types |
+//! | `serde_json` | status and control socket |
+//! | `socket2` | socket options |
+//! | `strsim` | "did you mean …?" for unknown keys |
+//! | `thiserror` | one error enum per module |
+//! | `tokio` | sockets and timers, one current-thread runtime per thread |
+//! | `toml` | the configuration's syntax, with spans |
+//! | `tracing` | structured events |
+//! | `tracing-subscriber` | events as text or JSON |
+//! | `zettabgp` | codec of BGP capabilities and attributes |
+//! | `proptest` | (tests) no panic on any input, invariants over random events |
+//! | `tempfile` | (tests) folders that vanish |
 pub mod admin;
 pub mod announce;
 pub mod bgp;

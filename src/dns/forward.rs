@@ -1,4 +1,6 @@
 //! What serving a query wants from forwarding: the seam between the two halves of the query path.
+//!
+//! Source: RFC 8914 §4 (the EDE codes that the failures stand for).
 
 use std::rc::Rc;
 
