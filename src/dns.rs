@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 pub mod forward;
 pub mod key;
+pub mod record_text;
 
 /// Everything that the query path is told by the configuration; already checked.
 #[derive(Clone, Debug)]
