@@ -1,0 +1,235 @@
+//! `[[forward]]` and `[[local]]`: where misses go, and what is answered from the configuration.
+
+use std::net::SocketAddr;
+
+use crate::announce::ServiceSettings;
+use crate::config::key_path::KeyPath;
+use crate::config::raw::{self, List};
+use crate::dns::record_text::{name_from_text, rdata_from_text};
+use crate::dns::{ForwardZone, LocalRecord, UpstreamAddress};
+
+use super::{Checker, elements, owner};
+
+/// CNAME. RFC 1035 §3.2.2.
+const CNAME: u16 = 5;
+/// RFC 2181 §8.
+const TTL_MAX_S: u64 = 2_147_483_647;
+const ROOT: &[u8] = &[0];
+
+impl Checker<'_> {
+    /// Without any `[[forward]]`, everything goes to the system's resolvers.
+    pub(super) fn zones(
+        &mut self,
+        raw: &List<raw::Forward>,
+        services: &[ServiceSettings],
+        listen: &[SocketAddr],
+        path: &KeyPath,
+    ) -> Vec<ForwardZone> {
+        if raw.is_empty() && !self.has_failed(path) {
+            return vec![ForwardZone {
+                zone: ROOT.to_vec(),
+                zone_text: ".".to_owned(),
+                upstreams: vec![UpstreamAddress::System],
+                critical: true,
+            }];
+        }
+        let mut zones: Vec<ForwardZone> = Vec::new();
+        let mut all_known = raw.iter().all(Option::is_some) && !self.has_failed(path);
+        for (path, raw) in elements(raw, path) {
+            let apex = self.apex(raw, &zones, &path);
+            let upstreams = self.upstreams(raw, services, listen, &path);
+            let Some((zone, zone_text)) = apex else {
+                all_known = false;
+                continue;
+            };
+            zones.push(ForwardZone {
+                critical: raw.critical.unwrap_or(zone == ROOT),
+                zone,
+                zone_text,
+                upstreams,
+            });
+        }
+        if all_known && !zones.iter().any(|zone| zone.zone == ROOT) {
+            let text = "no forward zone for the root; add a [[forward]] with zone = \".\"";
+            self.error(path, text);
+        }
+        zones
+    }
+
+    fn apex(
+        &mut self,
+        raw: &raw::Forward,
+        before: &[ForwardZone],
+        path: &KeyPath,
+    ) -> Option<(Vec<u8>, String)> {
+        let Some(text) = &raw.zone else {
+            self.missing(path, "zone", "\".\" for the root, or the name of a zone");
+            return None;
+        };
+        let path = path.key("zone");
+        let zone = match name_from_text(text) {
+            Ok(zone) => zone,
+            Err(error) => {
+                self.error(&path, &format!("write a domain name: {error}"));
+                return None;
+            }
+        };
+        if before.iter().any(|other| other.zone == zone) {
+            let text = format!("zone {text:?} is there already; put all upstreams into one");
+            self.error(&path, &text);
+            return None;
+        }
+        let mut zone_text = text.to_lowercase();
+        if !zone_text.ends_with('.') {
+            zone_text.push('.');
+        }
+        Some((zone, zone_text))
+    }
+
+    fn upstreams(
+        &mut self,
+        raw: &raw::Forward,
+        services: &[ServiceSettings],
+        listen: &[SocketAddr],
+        path: &KeyPath,
+    ) -> Vec<UpstreamAddress> {
+        let Some(list) = raw.upstreams.as_ref() else {
+            self.missing(path, "upstreams", "[\"system\"], or a list of addresses");
+            return Vec::new();
+        };
+        let path = path.key("upstreams");
+        if list.is_empty() {
+            self.error(&path, "list at least one upstream; \"system\" will do");
+        }
+        let mut upstreams: Vec<UpstreamAddress> = Vec::new();
+        for (path, text) in elements(list, &path) {
+            let upstream = match super::upstream::parse(text) {
+                Ok(upstream) => upstream,
+                Err(text) => {
+                    self.error(&path, &text);
+                    continue;
+                }
+            };
+            if let UpstreamAddress::Socket(socket) = &upstream
+                && let Some(text) = upstream_problem(*socket, services, listen)
+            {
+                self.error(&path, &text);
+            } else if upstreams.contains(&upstream) {
+                self.error(&path, &format!("{text:?} is listed twice; remove one"));
+            } else {
+                upstreams.push(upstream);
+            }
+        }
+        upstreams
+    }
+
+    pub(super) fn local(&mut self, raw: &List<raw::Local>, path: &KeyPath) -> Vec<LocalRecord> {
+        let mut records: Vec<LocalRecord> = Vec::new();
+        for (path, raw) in elements(raw, path) {
+            let Some(record) = self.local_record(raw, &path) else {
+                continue;
+            };
+            match record_problem(&record, &records) {
+                Some((key, text)) => self.error(&path.key(key), text),
+                None => records.push(record),
+            }
+        }
+        records
+    }
+
+    fn local_record(&mut self, raw: &raw::Local, path: &KeyPath) -> Option<LocalRecord> {
+        if raw.name.is_none() {
+            self.missing(path, "name", "\"printer.corp.example.\"");
+        }
+        if raw.rtype.is_none() {
+            self.missing(path, "type", "\"A\"");
+        }
+        if raw.data.is_none() {
+            self.missing(path, "data", "\"10.0.0.40\"");
+        }
+        let ttl_path = path.key("ttl");
+        let ttl = match &raw.ttl {
+            None => std::time::Duration::from_secs(3600),
+            ttl => self.seconds(&ttl_path, ttl.as_ref(), 0..=TTL_MAX_S),
+        };
+        let name = raw.name.as_ref().and_then(|text| {
+            let problem = match name_from_text(text) {
+                Ok(name) if name.starts_with(b"\x01*") => {
+                    "wildcards are not supported in this version; write each name".to_owned()
+                }
+                Ok(name) => return Some(name),
+                Err(error) => format!("write a domain name: {error}"),
+            };
+            self.error(&path.key("name"), &problem);
+            None
+        });
+        let (rtype, data) = (raw.rtype.as_ref()?, raw.data.as_ref()?);
+        let (rtype, rdata) = match rdata_from_text(rtype, data) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let key = if error.is_about_type() {
+                    "type"
+                } else {
+                    "data"
+                };
+                self.error(&path.key(key), &error.to_string());
+                return None;
+            }
+        };
+        Some(LocalRecord {
+            name: name?,
+            rtype,
+            ttl_s: u32::try_from(ttl.as_secs()).ok()?,
+            rdata,
+        })
+    }
+}
+
+fn upstream_problem(
+    socket: SocketAddr,
+    services: &[ServiceSettings],
+    listen: &[SocketAddr],
+) -> Option<String> {
+    let address = socket.ip();
+    if let Some(service) = owner(services, address) {
+        return Some(format!(
+            "{address} is the anycast address of service {:?}, so the node would ask itself; \
+             write another upstream",
+            service.name
+        ));
+    }
+    if listen.contains(&socket) {
+        return Some(format!(
+            "dns.listen has {socket} too, so the node would ask itself; write another upstream"
+        ));
+    }
+    super::service::covered_by_floor(services, address)
+}
+
+/// RFC 1034 §3.6.2 (CNAME stands alone), RFC 2181 §5 (RRsets: no duplicates, one TTL).
+fn record_problem(
+    record: &LocalRecord,
+    before: &[LocalRecord],
+) -> Option<(&'static str, &'static str)> {
+    let same_name = before.iter().filter(|other| other.name == record.name);
+    for other in same_name {
+        if other.rtype != record.rtype {
+            if other.rtype == CNAME || record.rtype == CNAME {
+                let text = "a name with a CNAME has no other records; remove one of them";
+                return Some(("type", text));
+            }
+            continue;
+        }
+        if record.rtype == CNAME {
+            return Some(("type", "a name has one CNAME; remove one of them"));
+        }
+        if other.rdata == record.rdata {
+            return Some(("data", "this record is there already; remove one"));
+        }
+        if other.ttl_s != record.ttl_s {
+            let text = "records of one name and type have one TTL; write the same for all";
+            return Some(("ttl", text));
+        }
+    }
+    None
+}

@@ -1,0 +1,194 @@
+//! The configuration as it is written: shapes only, every key optional, nothing understood yet.
+//!
+//! An element of a list is `None` where something of another shape stood, which is already
+//! reported; so the places of the others stay right.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// A list whose elements have each been read or reported.
+pub(super) type List<T> = Vec<Option<T>>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Raw {
+    pub(super) node: Node,
+    pub(super) service: List<Service>,
+    pub(super) dns: Dns,
+    pub(super) local: List<Local>,
+    pub(super) forward: List<Forward>,
+    pub(super) bgp: Bgp,
+    pub(super) health: Health,
+    pub(super) admin: Admin,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Node {
+    pub(super) name: Option<String>,
+    pub(super) router_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Service {
+    pub(super) name: Option<String>,
+    pub(super) addresses: Option<List<String>>,
+    pub(super) port: Option<i64>,
+    pub(super) interface: Option<String>,
+    pub(super) on_shared_fault: Option<String>,
+    pub(super) backup: Backup,
+    pub(super) floor: List<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Backup {
+    pub(super) prepend: Option<i64>,
+    pub(super) med: Option<Word>,
+    pub(super) communities: Option<List<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Dns {
+    pub(super) listen: List<String>,
+    pub(super) allow: List<String>,
+    pub(super) workers: Option<Word>,
+    pub(super) cache: Cache,
+    pub(super) stale: Stale,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Cache {
+    pub(super) size: Option<Word>,
+    pub(super) min_ttl: Option<DurationText>,
+    pub(super) max_ttl: Option<DurationText>,
+    pub(super) max_negative_ttl: Option<DurationText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Stale {
+    pub(super) enabled: Option<bool>,
+    pub(super) client_timeout: Option<DurationText>,
+    pub(super) reply_ttl: Option<DurationText>,
+    pub(super) max_age: Option<DurationText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Local {
+    pub(super) name: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) rtype: Option<String>,
+    pub(super) data: Option<String>,
+    pub(super) ttl: Option<DurationText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Forward {
+    pub(super) zone: Option<String>,
+    pub(super) upstreams: Option<List<String>>,
+    pub(super) critical: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Bgp {
+    pub(super) asn: Option<i64>,
+    pub(super) hold_time: Option<DurationText>,
+    pub(super) listen: List<String>,
+    pub(super) neighbor: List<Neighbor>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Neighbor {
+    pub(super) address: Option<String>,
+    pub(super) asn: Option<Word>,
+    pub(super) port: Option<i64>,
+    pub(super) source: Option<String>,
+    pub(super) passive: Option<bool>,
+    pub(super) ttl_security: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Health {
+    pub(super) interval: Option<DurationText>,
+    pub(super) fall: Option<i64>,
+    pub(super) rise: Option<i64>,
+    pub(super) hold_down: Option<DurationText>,
+    pub(super) drain_wait: Option<DurationText>,
+    pub(super) linger: Option<DurationText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Admin {
+    pub(super) listen: Option<String>,
+    pub(super) socket: Option<String>,
+}
+
+/// A number or a text, where either may stand: `65001` or `"external"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Number(i64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Word;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number or a text in quotes")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Word, E> {
+                Ok(Word::Number(number))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Word, E> {
+                // A variable of the environment is always a text.
+                Ok(text.parse().map_or_else(
+                    |_| Word::Text(text.to_owned()),
+                    |number: i64| Word::Number(number),
+                ))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// A text that should be a duration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DurationText(pub(super) String);
+
+impl<'de> Deserialize<'de> for DurationText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = DurationText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"a duration with its unit in quotes, such as "200ms" or "9s""#)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DurationText, E> {
+                Ok(DurationText(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
