@@ -1,0 +1,154 @@
+//! Neighbours from the routing table, and what this host is towards them.
+//!
+//! Source: RFC 4271 §4.2 (BGP identifier), RFC 4760 §3 and RFC 2545 §3 (next hops).
+//! `default-gateway` means every next hop of the lowest-metric default route in the main table;
+//! the IPv6 one only when there is none for IPv4. No service address is ever a source, a next hop
+//! or an identifier: it is the same on every node.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use netlink_packet_route::AddressFamily;
+
+use super::netlink::{Netlink, NetlinkError};
+
+mod choose;
+
+use self::choose::Tables;
+
+/// A next hop of the default route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Whom to talk to.
+    pub address: IpAddr,
+    /// Interface index if `address` is link-local, else 0.
+    pub scope_id: u32,
+    /// What this host is towards it.
+    pub local: Local,
+}
+
+/// What this host is towards a neighbour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// Index of the interface that leads there.
+    pub interface_index: u32,
+    /// Its name.
+    pub interface: String,
+    /// Administratively up, with carrier.
+    pub link_up: bool,
+    /// What the session is sent from: an address of the neighbour's family.
+    pub source: IpAddr,
+    /// Next hop of IPv4 routes; without one, IPv4 is not offered.
+    pub next_hop_v4: Result<Ipv4Addr, NoNextHop>,
+    /// Next hop of IPv6 routes, global and stable; without one, IPv6 is not offered.
+    pub next_hop_v6: Result<Ipv6Addr, NoNextHop>,
+}
+
+/// Why routes of a family cannot be offered over an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoNextHop {
+    /// The interface has no address that reaches further than the link.
+    #[error("the interface has no global address of this family")]
+    NoAddress,
+    /// All that it has are service addresses.
+    #[error("the interface has service addresses only")]
+    OnlyService,
+    /// Duplicate address detection is still under way: an address event will follow.
+    #[error("the interface's address is still being checked for duplicates")]
+    Tentative,
+    /// All that it has are temporary, deprecated or duplicate.
+    #[error("the interface has no stable address: all are temporary, deprecated or duplicate")]
+    Unstable,
+}
+
+/// Why there is no neighbour or no way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Neither family has a default route: wait for one.
+    #[error("there is no default route in the main table")]
+    NoDefaultRoute,
+    /// The default route has no next hop with an address.
+    #[error("the default route leads to {interface} without a gateway; name the neighbour instead")]
+    NoAddress {
+        /// Where it leads.
+        interface: String,
+    },
+    /// No address to talk from.
+    #[error("{interface} has no usable address to reach {neighbor} from")]
+    NoSource {
+        /// Which interface.
+        interface: String,
+        /// Whom.
+        neighbor: IpAddr,
+    },
+    /// The kernel has no route.
+    #[error("there is no route to {neighbor}")]
+    NoRoute {
+        /// Whom.
+        neighbor: IpAddr,
+    },
+    /// A link-local address means something on a given link only.
+    #[error("{neighbor} is link-local: it needs an interface")]
+    NeedsInterface {
+        /// Whom.
+        neighbor: IpAddr,
+    },
+    /// The kernel could not be asked.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+/// Every next hop that `default-gateway` stands for now, each once.
+///
+/// Next hops that cannot be used are left out as long as there is another one.
+///
+/// # Errors
+/// See [`GatewayError`].
+pub async fn default_gateways(
+    netlink: &Netlink,
+    services: &[IpAddr],
+) -> Result<Vec<Gateway>, GatewayError> {
+    tables(netlink, services).await?.default_gateways()
+}
+
+/// What this host is towards a neighbour that is named by its address.
+///
+/// # Errors
+/// See [`GatewayError`].
+pub async fn local_for(
+    netlink: &Netlink,
+    neighbor: IpAddr,
+    services: &[IpAddr],
+) -> Result<Local, GatewayError> {
+    if choose::is_link_local(neighbor) && neighbor.is_ipv6() {
+        return Err(GatewayError::NeedsInterface { neighbor });
+    }
+    let route = netlink.route_to(neighbor).await?;
+    let tables = tables(netlink, services).await?;
+    let hop = route.as_ref().and_then(|route| route.hops.first());
+    let (Some(route), Some(hop)) = (&route, hop) else {
+        return Err(GatewayError::NoRoute { neighbor });
+    };
+    tables.local(hop.index, neighbor, route.preferred_source)
+}
+
+/// The BGP identifier: the primary unicast IPv4 address of the interface with the default route,
+/// else of any interface; `None` when there is none.
+///
+/// # Errors
+/// See [`GatewayError`].
+pub async fn router_id(
+    netlink: &Netlink,
+    services: &[IpAddr],
+) -> Result<Option<Ipv4Addr>, GatewayError> {
+    Ok(tables(netlink, services).await?.router_id())
+}
+
+async fn tables(netlink: &Netlink, services: &[IpAddr]) -> Result<Tables, NetlinkError> {
+    Ok(Tables {
+        links: netlink.links().await?,
+        addresses: netlink.addresses().await?,
+        defaults_v4: netlink.default_routes(AddressFamily::Inet).await?,
+        defaults_v6: netlink.default_routes(AddressFamily::Inet6).await?,
+        services: services.to_vec(),
+    })
+}

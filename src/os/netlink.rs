@@ -1,0 +1,449 @@
+//! The request connection to rtnetlink, and what it tells as plain data.
+//!
+//! Source: rtnetlink(7), RFC 3549 §3.1 (interfaces, addresses), §3.2 (routes).
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop,
+    RouteNextHopFlags, RouteType, RouteVia,
+};
+use tokio::time::timeout;
+
+/// The kernel answers in microseconds; a dump that lost its end to an overrun never ends.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Asks the kernel; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Netlink {
+    handle: rtnetlink::Handle,
+}
+
+/// Why the kernel did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum NetlinkError {
+    /// The kernel refused; the usual one is a missing CAP_NET_ADMIN.
+    #[error("the kernel refused to {operation}: {source}")]
+    Refused {
+        /// What was asked for.
+        operation: &'static str,
+        /// The kernel's errno.
+        source: io::Error,
+    },
+    /// The connection has ended or said something unexpected.
+    #[error("netlink failed to {operation}: {text}")]
+    Connection {
+        /// What was asked for.
+        operation: &'static str,
+        /// What the netlink library said.
+        text: String,
+    },
+    /// No answer within 5 s.
+    #[error("no answer from the kernel to: {operation}")]
+    Silent {
+        /// What was asked for.
+        operation: &'static str,
+    },
+}
+
+impl NetlinkError {
+    /// The kernel's errno, when it refused.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Refused { source, .. } => source.raw_os_error(),
+            Self::Connection { .. } | Self::Silent { .. } => None,
+        }
+    }
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) index: u32,
+    pub(super) name: String,
+    /// Administratively up, with carrier.
+    pub(super) up: bool,
+}
+
+/// An address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Assigned {
+    pub(super) index: u32,
+    pub(super) address: IpAddr,
+    pub(super) prefix_length: u8,
+    /// Scope universe: usable towards other networks.
+    pub(super) global: bool,
+    /// Scope host: never a source towards another host.
+    pub(super) host_only: bool,
+    /// IPv4: not the first of its subnet. IPv6: temporary (RFC 8981).
+    pub(super) secondary: bool,
+    pub(super) deprecated: bool,
+    /// Duplicate address detection is under way.
+    pub(super) tentative: bool,
+    /// Duplicate address detection found another owner.
+    pub(super) duplicate: bool,
+    /// IFA_PROTO, Linux 5.18 or later.
+    pub(super) mark: Option<u8>,
+}
+
+/// A route as far as it matters for finding a neighbour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The metric; lower is better.
+    pub(super) priority: u32,
+    pub(super) preferred_source: Option<IpAddr>,
+    pub(super) hops: Vec<Hop>,
+}
+
+/// One next hop of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hop {
+    /// `None`: the destination is on the link itself.
+    pub(super) gateway: Option<IpAddr>,
+    pub(super) index: u32,
+    /// The kernel itself does not use it.
+    pub(super) dead: bool,
+}
+
+impl Netlink {
+    /// Opens the connection; the caller runs the returned future as long as requests are made.
+    ///
+    /// # Errors
+    /// No netlink socket, usually because the process may open no more files.
+    pub fn connect() -> io::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        Ok((Self { handle }, connection))
+    }
+
+    pub(super) fn handle(&self) -> &rtnetlink::Handle {
+        &self.handle
+    }
+
+    /// Every interface.
+    pub(super) async fn links(&self) -> Result<Vec<Link>, NetlinkError> {
+        let dump = self.handle.link().get().execute();
+        let links: Vec<LinkMessage> = request("list interfaces", dump.try_collect()).await?;
+        Ok(links.iter().map(link).collect())
+    }
+
+    /// Every address of every interface.
+    pub(super) async fn addresses(&self) -> Result<Vec<Assigned>, NetlinkError> {
+        let dump = self.handle.address().get().execute();
+        let all: Vec<AddressMessage> = request("list addresses", dump.try_collect()).await?;
+        Ok(all.iter().filter_map(assigned).collect())
+    }
+
+    /// The default routes of the main table of one family.
+    pub(super) async fn default_routes(
+        &self,
+        family: AddressFamily,
+    ) -> Result<Vec<Route>, NetlinkError> {
+        let defaults = self
+            .main_table(family, |route| default_route(&route))
+            .await?;
+        Ok(defaults)
+    }
+
+    /// What `pick` finds in the main table of one family; nothing else of it is kept.
+    pub(super) async fn main_table<T>(
+        &self,
+        family: AddressFamily,
+        pick: impl Fn(RouteMessage) -> Option<T>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        let dump = self.handle.route().get(message).execute();
+        let picked = dump.try_filter_map(|route| {
+            let found = in_main_table(&route).then(|| pick(route)).flatten();
+            std::future::ready(Ok(found))
+        });
+        request("list routes", picked.try_collect()).await
+    }
+
+    /// The route that a packet to `destination` takes; `None` when there is no such route.
+    pub(super) async fn route_to(
+        &self,
+        destination: IpAddr,
+    ) -> Result<Option<Route>, NetlinkError> {
+        let mut message = RouteMessage::default();
+        let (family, length) = match destination {
+            IpAddr::V4(_) => (AddressFamily::Inet, 32),
+            IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+        };
+        message.header.address_family = family;
+        message.header.destination_prefix_length = length;
+        message
+            .attributes
+            .push(RouteAttribute::Destination(destination.into()));
+        let mut answers = Box::pin(self.handle.route().get(message).execute());
+        match request("look up a route", answers.try_next()).await {
+            Ok(Some(found)) if leads_somewhere(found.header.kind) => Ok(Some(route(&found))),
+            Ok(_) => Ok(None),
+            Err(error) if error.errno().is_some_and(is_unreachable) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Waits for the end of a request, but not for ever.
+pub(super) async fn request<T>(
+    operation: &'static str,
+    work: impl Future<Output = Result<T, rtnetlink::Error>>,
+) -> Result<T, NetlinkError> {
+    match timeout(REQUEST_LIMIT, work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(rtnetlink::Error::NetlinkError(refusal))) => Err(NetlinkError::Refused {
+            operation,
+            source: refusal.to_io(),
+        }),
+        Ok(Err(other)) => Err(NetlinkError::Connection {
+            operation,
+            text: other.to_string(),
+        }),
+        Err(_) => Err(NetlinkError::Silent { operation }),
+    }
+}
+
+fn is_unreachable(errno: i32) -> bool {
+    [
+        libc::ENETUNREACH,
+        libc::EHOSTUNREACH,
+        libc::EACCES,
+        libc::EINVAL,
+    ]
+    .contains(&errno)
+}
+
+fn leads_somewhere(kind: RouteType) -> bool {
+    matches!(kind, RouteType::Unicast | RouteType::Local)
+}
+
+/// Reads a link message.
+pub(super) fn link(message: &LinkMessage) -> Link {
+    let name = message.attributes.iter().find_map(|attribute| {
+        let LinkAttribute::IfName(name) = attribute else {
+            return None;
+        };
+        Some(name.clone())
+    });
+    Link {
+        index: message.header.index,
+        name: name.unwrap_or_default(),
+        up: message
+            .header
+            .flags
+            .contains(LinkFlags::Up | LinkFlags::LowerUp),
+    }
+}
+
+/// Reads an address message; `None` when it carries no unicast address.
+pub(super) fn assigned(message: &AddressMessage) -> Option<Assigned> {
+    let mut own = None;
+    let mut peer_or_own = None;
+    let mut mark = None;
+    let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(address) => own = Some(*address),
+            AddressAttribute::Address(address) => peer_or_own = Some(*address),
+            AddressAttribute::Flags(all) => flags = *all,
+            AddressAttribute::Protocol(protocol) => mark = Some(u8::from(*protocol)),
+            _ => {}
+        }
+    }
+    Some(Assigned {
+        index: message.header.index,
+        address: own.or(peer_or_own)?,
+        prefix_length: message.header.prefix_len,
+        global: message.header.scope == AddressScope::Universe,
+        host_only: message.header.scope == AddressScope::Host,
+        secondary: flags.contains(AddressFlags::Secondary),
+        deprecated: flags.contains(AddressFlags::Deprecated),
+        tentative: flags.contains(AddressFlags::Tentative),
+        duplicate: flags.contains(AddressFlags::Dadfailed),
+        mark,
+    })
+}
+
+/// Reads a route message; `None` unless it is a unicast default route of the main table.
+pub(super) fn default_route(message: &RouteMessage) -> Option<Route> {
+    let header = &message.header;
+    let is_default = header.destination_prefix_length == 0
+        && header.source_prefix_length == 0
+        && header.tos == 0
+        && header.kind == RouteType::Unicast
+        && !header.flags.contains(RouteFlags::Cloned)
+        && in_main_table(message);
+    is_default.then(|| route(message))
+}
+
+fn in_main_table(message: &RouteMessage) -> bool {
+    let table = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Table(table) => Some(*table),
+            _ => None,
+        });
+    table.unwrap_or_else(|| u32::from(message.header.table))
+        == u32::from(RouteHeader::RT_TABLE_MAIN)
+}
+
+fn route(message: &RouteMessage) -> Route {
+    let mut priority = 0;
+    let mut preferred_source = None;
+    let mut hops = Vec::new();
+    let mut single = Hop {
+        gateway: gateway(&message.attributes),
+        index: 0,
+        dead: message.header.flags.contains(RouteFlags::Dead),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Priority(metric) => priority = *metric,
+            RouteAttribute::PrefSource(address) => preferred_source = ip(address),
+            RouteAttribute::Oif(index) => single.index = *index,
+            RouteAttribute::MultiPath(several) => hops.extend(several.iter().map(hop)),
+            _ => {}
+        }
+    }
+    if hops.is_empty() && single.index != 0 {
+        hops.push(single);
+    }
+    Route {
+        priority,
+        preferred_source,
+        hops,
+    }
+}
+
+fn hop(next_hop: &RouteNextHop) -> Hop {
+    Hop {
+        gateway: gateway(&next_hop.attributes),
+        index: next_hop.interface_index,
+        dead: next_hop.flags.contains(RouteNextHopFlags::Dead),
+    }
+}
+
+fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        // An IPv4 route through an IPv6 neighbour.
+        RouteAttribute::Via(RouteVia::Inet(address)) => Some((*address).into()),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some((*address).into()),
+        _ => None,
+    })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn default_message() -> RouteMessage {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        message.header.kind = RouteType::Unicast;
+        message
+    }
+
+    fn next_hop(index: u32, gateway: &str) -> RouteNextHop {
+        let mut hop = RouteNextHop::default();
+        hop.interface_index = index;
+        let gateway: IpAddr = gateway.parse().unwrap();
+        hop.attributes.push(RouteAttribute::Gateway(gateway.into()));
+        hop
+    }
+
+    #[test]
+    fn every_next_hop_of_a_multipath_route_is_read() {
+        let mut message = default_message();
+        message.attributes = vec![
+            RouteAttribute::Priority(20),
+            RouteAttribute::MultiPath(vec![next_hop(2, "10.0.0.1"), next_hop(3, "10.1.0.1")]),
+        ];
+        let route = default_route(&message).unwrap();
+        assert_eq!(route.priority, 20);
+        let seen: Vec<_> = route
+            .hops
+            .iter()
+            .map(|hop| (hop.index, hop.gateway))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (2, Some("10.0.0.1".parse().unwrap())),
+                (3, Some("10.1.0.1".parse().unwrap())),
+            ]
+        );
+    }
+
+    /// RFC 5549: an IPv4 route may have an IPv6 next hop.
+    #[test]
+    fn an_ipv6_next_hop_of_an_ipv4_route_is_read() {
+        let mut message = default_message();
+        message.attributes = vec![
+            RouteAttribute::Via(RouteVia::Inet6("fe80::1".parse().unwrap())),
+            RouteAttribute::Oif(4),
+        ];
+        let route = default_route(&message).unwrap();
+        assert_eq!(
+            route.hops[0].gateway,
+            Some("fe80::1".parse::<IpAddr>().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_route_of_another_table_or_kind_or_with_a_prefix_is_no_default_route() {
+        let mut other_table = default_message();
+        other_table.attributes.push(RouteAttribute::Table(100));
+        let mut unreachable = default_message();
+        unreachable.header.kind = RouteType::Unreachable;
+        let mut narrow = default_message();
+        narrow.header.destination_prefix_length = 8;
+        for message in [other_table, unreachable, narrow] {
+            assert_eq!(default_route(&message), None);
+        }
+        assert!(default_route(&default_message()).is_some());
+    }
+
+    #[test]
+    fn the_own_end_of_a_point_to_point_address_is_taken() {
+        let mut message = AddressMessage::default();
+        message.header.index = 7;
+        message.attributes = vec![
+            AddressAttribute::Address("192.0.2.9".parse().unwrap()),
+            AddressAttribute::Local("192.0.2.8".parse().unwrap()),
+        ];
+        let found = assigned(&message).unwrap();
+        assert_eq!(found.address, "192.0.2.8".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn a_link_is_up_only_with_carrier() {
+        let mut message = LinkMessage::default();
+        message.header.flags = LinkFlags::Up;
+        assert!(!link(&message).up);
+        message.header.flags = LinkFlags::LowerUp;
+        assert!(!link(&message).up);
+        message.header.flags = LinkFlags::Up | LinkFlags::LowerUp;
+        assert!(link(&message).up);
+    }
+}
