@@ -1,7 +1,23 @@
 //! What the node tells about itself: HTTP, control socket, and the types that go outwards.
+//!
+//! The routing thread publishes a [`Status`]; the admin thread reads the latest one and passes
+//! commands on. Neither ever waits for the other: publishing swaps a pointer, and a command that
+//! finds the queue full is refused.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+pub mod http;
+pub mod socket;
+pub mod status;
+
+pub use status::Status;
 
 /// What the admin thread is told by the configuration; already checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,4 +26,165 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// The control socket; `None`: none.
     pub socket: Option<PathBuf>,
+}
+
+/// A status and when it was true.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What the routing thread knew.
+    pub status: Status,
+    /// When it knew it.
+    pub at: Instant,
+}
+
+/// The latest snapshot, shared between the routing thread and the admin thread.
+#[derive(Debug)]
+pub struct Published {
+    latest: ArcSwapOption<Snapshot>,
+    fresh_for: Duration,
+}
+
+impl Published {
+    /// Nothing published yet. A snapshot older than `fresh_for` means that the routing thread is
+    /// stuck: several times the interval of publishing.
+    #[must_use]
+    pub fn new(fresh_for: Duration) -> Self {
+        let latest = ArcSwapOption::empty();
+        Self { latest, fresh_for }
+    }
+
+    /// Replaces what is told.
+    pub fn publish(&self, status: Status, now: Instant) {
+        self.latest
+            .store(Some(Arc::new(Snapshot { status, at: now })));
+    }
+
+    /// What was published last, of whatever age.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.latest.load_full()
+    }
+
+    /// What was published last, if the routing thread still publishes.
+    ///
+    /// # Errors
+    /// [`Unhealthy`] tells why there is nothing to rely on.
+    pub fn fresh(&self, now: Instant) -> Result<Arc<Snapshot>, Unhealthy> {
+        let snapshot = self.latest().ok_or(Unhealthy::Starting)?;
+        let age = now.saturating_duration_since(snapshot.at);
+        if age > self.fresh_for {
+            return Err(Unhealthy::Stale { age });
+        }
+        Ok(snapshot)
+    }
+}
+
+/// Why the node does not count as alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unhealthy {
+    /// Nothing has been published yet.
+    #[error("the node is starting")]
+    Starting,
+    /// The routing thread has not published for too long.
+    #[error("the routing thread has not reported for {:.1} s", .age.as_secs_f64())]
+    Stale {
+        /// Since the last snapshot.
+        age: Duration,
+    },
+}
+
+/// A request over the control socket, one JSON object on one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Command {
+    /// Tells the latest [`Status`].
+    Status,
+    /// Moves traffic away and withdraws, without stopping.
+    Drain {
+        /// Shown in status and logs.
+        reason: String,
+    },
+    /// Ends a drain.
+    Undrain,
+}
+
+/// The answer to a [`Command`], one JSON object on one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// To [`Command::Status`].
+    Status(Box<Status>),
+    /// The command has taken effect; the text says how.
+    Done(String),
+    /// It has not; the text says why.
+    Error(String),
+}
+
+/// What the control socket asks the routing thread for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Moves traffic away and withdraws, without stopping.
+    Drain {
+        /// Shown in status and logs; 1 to 200 characters, none of them a control character.
+        reason: String,
+    },
+    /// Ends a drain.
+    Undrain,
+}
+
+/// A change with the way back for its outcome.
+#[derive(Debug)]
+pub struct Order {
+    /// What to do.
+    pub change: Change,
+    /// User id of who asks, as the kernel tells it.
+    pub user_id: Option<u32>,
+    /// Takes what was done, or why it was not.
+    pub outcome: oneshot::Sender<Result<String, String>>,
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an instant to reckon from; no other clock is read"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_counts_as_fresh_up_to_its_limit() {
+        let published = Published::new(Duration::from_secs(2));
+        let start = Instant::now();
+        assert_eq!(published.fresh(start).unwrap_err(), Unhealthy::Starting);
+        published.publish(status::example(), start);
+        let limit = start + Duration::from_secs(2);
+        assert_eq!(published.fresh(limit).unwrap().status, status::example());
+        let age = Duration::from_millis(2_001);
+        assert_eq!(
+            published.fresh(start + age).unwrap_err(),
+            Unhealthy::Stale { age }
+        );
+    }
+
+    #[test]
+    fn commands_are_written_as_documented() {
+        let drain = Command::Drain {
+            reason: "new kernel".into(),
+        };
+        let line = r#"{"command":"drain","reason":"new kernel"}"#;
+        assert_eq!(serde_json::to_string(&drain).unwrap(), line);
+        assert_eq!(serde_json::from_str::<Command>(line).unwrap(), drain);
+        assert_eq!(
+            serde_json::from_str::<Command>(r#"{"command":"status"}"#).unwrap(),
+            Command::Status
+        );
+        for wrong in [
+            r#"{"command":"stop"}"#,
+            r#"{"command":"drain"}"#,
+            r#"{"command":"drain","reason":"x","for":"1h"}"#,
+            "status",
+        ] {
+            serde_json::from_str::<Command>(wrong).unwrap_err();
+        }
+    }
 }
