@@ -91,6 +91,7 @@
 pub mod admin;
 pub mod announce;
 pub mod bgp;
+pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod health;

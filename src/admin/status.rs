@@ -58,7 +58,7 @@ pub struct ServiceFamily {
     pub reason: String,
     /// Seconds since the level changed.
     pub since_s: u64,
-    /// Whether an interface has the address.
+    /// Whether an interface has the address, no matter who bound it there.
     pub bound: bool,
 }
 
