@@ -1,8 +1,32 @@
 //! Health: from signals to a fault class to a verdict per service and address family.
 //!
-//! Fail static: only a fault of this node alone (`local`) or the operator withdraws a route.
+//! Fail static: only a fault of this node alone (`local`) or the operator withdraws a route,
+//! unless a service asks for more with `on_shared_fault = "withdraw"`.
+//!
+//! [`Health`] is a value: its owner calls a `handle_*` for each input, then takes the events and
+//! reads the [`Lease`]; it never waits, asks or reads a clock. [`prober`] is the only shell here.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
+
+mod drain;
+mod hold_down;
+mod lease;
+mod machine;
+pub mod metrics;
+pub mod prober;
+mod probes;
+mod streak;
+mod target;
+mod verdict;
+mod window;
+mod worker;
+
+pub use drain::DrainPhase;
+pub use lease::{FloorLevel, Grant, LEASE_VALIDITY, Lease};
+pub use machine::{Event, Health};
+pub use verdict::{Awaited, Reason, Verdict};
 
 /// What health is told by the configuration; already checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +56,27 @@ pub enum Level {
     Preferred,
 }
 
+impl Level {
+    /// Each level, from worst to best.
+    pub const ALL: [Self; 3] = [Self::Withdrawn, Self::Backup, Self::Preferred];
+
+    /// The word for it in logs, metrics and `/status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Withdrawn => "withdrawn",
+            Self::Backup => "backup",
+            Self::Preferred => "preferred",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Whose fault it is, and so what may be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultClass {
@@ -45,6 +90,28 @@ pub enum FaultClass {
     Operator,
 }
 
+impl FaultClass {
+    /// Each class.
+    pub const ALL: [Self; 4] = [Self::Local, Self::Shared, Self::Overload, Self::Operator];
+
+    /// The word for it in logs, metrics and `/status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Shared => "shared",
+            Self::Overload => "overload",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl fmt::Display for FaultClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What a service does while a shared fault lasts (`on_shared_fault`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnSharedFault {
@@ -55,4 +122,101 @@ pub enum OnSharedFault {
     Keep,
     /// Withdraws; takes every site dark when all have the fault.
     Withdraw,
+}
+
+/// An address family; each of a service has a level of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// The word for it in logs, metrics and `/status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What has a level of its own: one service in one address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// Position of the service in the configuration.
+    pub service: usize,
+    /// Which of its addresses.
+    pub family: Family,
+}
+
+/// What health has to know of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePolicy {
+    /// The families it has an address in, each once.
+    pub families: Vec<Family>,
+    /// Policy for faults that others may share.
+    pub on_shared_fault: OnSharedFault,
+}
+
+/// What a worker left in its atomics, read once per interval; every field only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerSample {
+    /// Grows with each turn of the worker's loop, idle or not.
+    pub heartbeat: u64,
+    /// Answers sent to clients over UDP and TCP; self-probes are not counted.
+    pub answered: u64,
+    /// TCP connections that waited or were turned away because every slot was taken.
+    pub tcp_shed: u64,
+}
+
+/// What a self-probe asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProbeOf {
+    /// This worker, over UDP.
+    Worker(usize),
+    /// Over UDP from a port of which the worker is not known yet.
+    Address,
+    /// The address over TCP, whichever worker accepts.
+    Tcp,
+}
+
+/// How a self-probe ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProbeOutcome {
+    /// The right answer came in time.
+    Good,
+    /// An answer came, and it was wrong.
+    Bad,
+    /// No answer came in time.
+    Unanswered,
+}
+
+/// The result of one self-probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeReport {
+    /// Whose address was asked.
+    pub target: Target,
+    /// What was asked.
+    pub probe: ProbeOf,
+    /// How it ended.
+    pub outcome: ProbeOutcome,
 }

@@ -1,0 +1,264 @@
+//! The health of the node as a value: no socket, no clock, no task.
+//!
+//! Each input is judged at once, so that nothing but the hold-down ever waits. Left out on
+//! purpose: logging (the owner tells each [`Event`]), and any opinion on routes (`announce`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::drain::{Drain, DrainPhase};
+use super::target::{Surroundings, TargetState};
+use super::window::RateWindow;
+use super::worker::Worker;
+use super::{
+    Grant, Lease, Level, ProbeReport, Reason, ServicePolicy, Settings, Target, Verdict,
+    WorkerSample,
+};
+
+/// The lease is renewed this often while inputs are fresh, however long the interval is.
+const RENEWAL: Duration = Duration::from_millis(250);
+
+/// All that health knows and has concluded.
+#[derive(Clone, Debug)]
+pub struct Health {
+    settings: Settings,
+    workers: Vec<Worker>,
+    sampled_at: Option<Instant>,
+    answered: RateWindow,
+    dead_zones: BTreeSet<Arc<str>>,
+    drain: Drain,
+    told_phase: DrainPhase,
+    targets: Vec<TargetState>,
+    lease: Lease,
+    evaluated_at: Instant,
+}
+
+/// What the owner of [`Health`] should tell and do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Level, class or reason of a target changed.
+    Verdict {
+        /// Whose.
+        target: Target,
+        /// The level at the last event.
+        from: Level,
+        /// The new verdict.
+        verdict: Verdict,
+    },
+    /// A drain began, went on or was taken back. `Finished` ends a stop.
+    Drain(DrainPhase),
+}
+
+impl Health {
+    /// A node that is starting: every target is withdrawn until its checks were good.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        services: &[ServicePolicy],
+        workers: usize,
+        now: Instant,
+    ) -> Self {
+        let targets = services.iter().enumerate().flat_map(|(service, policy)| {
+            policy.families.iter().map(move |family| {
+                let target = Target {
+                    service,
+                    family: *family,
+                };
+                TargetState::new(target, policy.on_shared_fault, workers, now)
+            })
+        });
+        Self {
+            drain: Drain::new(&settings),
+            settings,
+            workers: vec![Worker::default(); workers],
+            sampled_at: None,
+            answered: RateWindow::default(),
+            dead_zones: BTreeSet::new(),
+            told_phase: DrainPhase::Serving,
+            targets: targets.collect(),
+            lease: Lease::default(),
+            evaluated_at: now,
+        }
+    }
+
+    /// Takes one sample per worker, in order. Due once per interval.
+    pub fn handle_workers(&mut self, now: Instant, samples: &[WorkerSample]) {
+        for (worker, sample) in self.workers.iter_mut().zip(samples) {
+            worker.record(now, *sample, self.settings.interval);
+        }
+        self.sampled_at = Some(now);
+        let answered = self.workers.iter().map(Worker::answered);
+        self.answered
+            .record(now, answered.fold(0, u64::wrapping_add));
+        self.evaluate(now);
+    }
+
+    /// Takes the receive-queue overflow counter of one worker's socket. Due before
+    /// [`Self::handle_workers`], once per interval.
+    pub fn handle_drops(&mut self, now: Instant, target: Target, worker: usize, total: u64) {
+        if let Some(state) = self.target_mut(target) {
+            state.record_drops(now, worker, total);
+        }
+    }
+
+    /// Takes the result of a self-probe.
+    pub fn handle_probe(&mut self, now: Instant, report: ProbeReport) {
+        let ProbeReport {
+            target,
+            probe,
+            outcome,
+        } = report;
+        if let Some(state) = self.targets.iter_mut().find(|state| state.target == target) {
+            state.record_probe(now, probe, outcome, &self.workers, &self.settings);
+            self.evaluate(now);
+        }
+    }
+
+    /// Takes whether a service address is on its interface. For a service that somebody else
+    /// binds: whether it is on any.
+    pub fn handle_address(&mut self, now: Instant, target: Target, is_present: bool) {
+        if let Some(state) = self.target_mut(target) {
+            state.record_presence(is_present);
+            self.evaluate(now);
+        }
+    }
+
+    /// Takes whether all upstreams of a *critical* zone are dead. Other zones are no evidence and
+    /// must not be given.
+    pub fn handle_zone(&mut self, now: Instant, zone: &str, is_dead: bool) {
+        if is_dead {
+            self.dead_zones.insert(zone.into());
+        } else {
+            self.dead_zones.remove(zone);
+        }
+        self.evaluate(now);
+    }
+
+    /// The operator wants the node to leave.
+    pub fn handle_drain(&mut self, now: Instant, reason: &str) {
+        self.drain.handle_drain(now, reason, self.answered.rate());
+        self.evaluate(now);
+    }
+
+    /// The operator wants the node back. Nothing happens when it is stopping.
+    pub fn handle_undrain(&mut self, now: Instant) {
+        self.drain.handle_undrain();
+        self.evaluate(now);
+    }
+
+    /// The process is asked to end: [`DrainPhase::Finished`] tells when it may.
+    pub fn handle_stop(&mut self, now: Instant, reason: &str) {
+        self.drain.handle_stop(now, reason, self.answered.rate());
+        self.evaluate(now);
+    }
+
+    /// Does what is due at `now`. Harmless when called early.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_some_and(|due| due <= now) {
+            self.evaluate(now);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let held = self
+            .targets
+            .iter()
+            .filter_map(|state| state.poll_timeout(self.evaluated_at));
+        held.chain(self.drain.poll_timeout())
+            .chain([self.evaluated_at + RENEWAL])
+            .min()
+    }
+
+    /// The next thing to tell. Changes that were not taken in time are told as one.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        for state in &mut self.targets {
+            if let Some(from) = state.changed_from.take() {
+                let verdict = state.verdict.clone();
+                return Some(Event::Verdict {
+                    target: state.target,
+                    from,
+                    verdict,
+                });
+            }
+        }
+        let phase = self.drain.phase();
+        if phase != self.told_phase {
+            self.told_phase = phase;
+            return Some(Event::Drain(phase));
+        }
+        None
+    }
+
+    /// The conclusion about each target.
+    pub fn verdicts(&self) -> impl Iterator<Item = (Target, &Verdict)> {
+        self.targets
+            .iter()
+            .map(|state| (state.target, &state.verdict))
+    }
+
+    /// What may be announced. Announcing copies it after every input.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// How far a drain or a stop is.
+    #[must_use]
+    pub fn drain_phase(&self) -> DrainPhase {
+        self.drain.phase()
+    }
+
+    fn target_mut(&mut self, target: Target) -> Option<&mut TargetState> {
+        self.targets.iter_mut().find(|state| state.target == target)
+    }
+
+    fn evaluate(&mut self, now: Instant) {
+        self.evaluated_at = now;
+        self.evaluate_targets(now);
+        let is_announced = self
+            .targets
+            .iter()
+            .any(|t| t.verdict.level > Level::Withdrawn);
+        let before = self.drain.phase();
+        self.drain.advance(now, self.answered.rate(), is_announced);
+        if self.drain.phase() != before {
+            self.evaluate_targets(now);
+        }
+    }
+
+    fn evaluate_targets(&mut self, now: Instant) {
+        let shared = self.dead_zones.first().cloned();
+        let around = Surroundings {
+            settings: &self.settings,
+            workers: &self.workers,
+            shared: shared.map(|zone| Reason::UpstreamsDead { zone }),
+            drain: self.drain.limit(),
+            is_leaving: self.drain.phase() == DrainPhase::Leaving,
+        };
+        let mut grants: Vec<Grant> = Vec::with_capacity(self.targets.len());
+        for state in &mut self.targets {
+            state.evaluate(now, &around);
+            grants.push(state.grant(&around));
+        }
+        let interval = self.settings.interval;
+        let is_sampled = self
+            .sampled_at
+            .is_some_and(|at| now.duration_since(at) < 2 * interval);
+        if is_sampled
+            && self
+                .targets
+                .iter()
+                .all(|state| state.is_probed(now, interval))
+        {
+            self.lease = Lease::new(now, grants);
+        } else {
+            self.lease.restrict(&grants);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(in crate::health) mod tests;

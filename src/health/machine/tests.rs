@@ -1,0 +1,185 @@
+//! Health in simulated time: two workers, one service with two families, nothing sleeps.
+
+use super::*;
+use crate::health::{
+    Awaited, Family, FaultClass, FloorLevel, OnSharedFault, ProbeOf, ProbeOutcome,
+};
+use ProbeOutcome::{Bad, Good, Unanswered};
+
+mod faults;
+mod leaving;
+mod policy;
+mod properties;
+
+pub(in crate::health) const INTERVAL: Duration = Duration::from_millis(200);
+/// From a sample of the counters to the results of the probes.
+const PROBE_TIME: Duration = Duration::from_millis(50);
+const WORKERS: usize = 2;
+
+pub(in crate::health) fn start() -> Instant {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "simulated time has to begin somewhere"
+    )]
+    Instant::now()
+}
+
+pub(in crate::health) fn settings() -> Settings {
+    Settings {
+        interval: INTERVAL,
+        fall: 3,
+        rise: 5,
+        hold_down: Duration::from_secs(10),
+        drain_wait: Duration::from_secs(5),
+        linger: Duration::from_secs(1),
+    }
+}
+
+/// A node of which each part can be broken.
+#[derive(Clone, Debug)]
+pub(in crate::health) struct Bench {
+    pub(in crate::health) health: Health,
+    pub(in crate::health) now: Instant,
+    /// Whether each worker's loop turns.
+    beats: [bool; WORKERS],
+    /// Answers to clients per interval, by worker.
+    answers: [u64; WORKERS],
+    /// Whether each worker's receive queue overflows.
+    drops: [bool; WORKERS],
+    is_tcp_full: bool,
+    probes: [ProbeOutcome; WORKERS],
+    tcp: ProbeOutcome,
+    samples: [WorkerSample; WORKERS],
+    dropped: [u64; WORKERS],
+}
+
+impl Bench {
+    pub(in crate::health) const V4: Target = Target {
+        service: 0,
+        family: Family::V4,
+    };
+    const V6: Target = Target {
+        service: 0,
+        family: Family::V6,
+    };
+    const TARGETS: [Target; 2] = [Self::V4, Self::V6];
+
+    fn new(on_shared_fault: OnSharedFault, settings: Settings) -> Self {
+        let policy = ServicePolicy {
+            families: vec![Family::V4, Family::V6],
+            on_shared_fault,
+        };
+        let now = start();
+        Self {
+            health: Health::new(settings, &[policy], WORKERS, now),
+            now,
+            beats: [true; WORKERS],
+            answers: [0; WORKERS],
+            drops: [false; WORKERS],
+            is_tcp_full: false,
+            probes: [Good; WORKERS],
+            tcp: Good,
+            samples: [WorkerSample::default(); WORKERS],
+            dropped: [0; WORKERS],
+        }
+    }
+
+    /// A healthy node that has been announced since just now.
+    pub(in crate::health) fn started() -> Self {
+        Self::started_with(OnSharedFault::Backup)
+    }
+
+    fn started_with(on_shared_fault: OnSharedFault) -> Self {
+        let mut bench = Self::new(on_shared_fault, settings());
+        bench.set_address(true);
+        bench.ticks(2);
+        assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
+        while bench.health.poll_event().is_some() {}
+        bench
+    }
+
+    fn set_address(&mut self, is_present: bool) {
+        for target in Self::TARGETS {
+            self.health.handle_address(self.now, target, is_present);
+        }
+    }
+
+    /// One interval: the probes of the last one end, then the counters are read.
+    fn tick(&mut self) {
+        self.now += PROBE_TIME;
+        for target in Self::TARGETS {
+            for (worker, outcome) in self.probes.into_iter().enumerate() {
+                self.probe(target, ProbeOf::Worker(worker), outcome);
+            }
+            self.probe(target, ProbeOf::Tcp, self.tcp);
+        }
+        self.now += INTERVAL - PROBE_TIME;
+        self.sample();
+    }
+
+    fn probe(&mut self, target: Target, probe: ProbeOf, outcome: ProbeOutcome) {
+        self.health.handle_timeout(self.now);
+        self.health.handle_probe(
+            self.now,
+            ProbeReport {
+                target,
+                probe,
+                outcome,
+            },
+        );
+    }
+
+    fn sample(&mut self) {
+        for worker in 0..WORKERS {
+            self.samples[worker].heartbeat += u64::from(self.beats[worker]);
+            self.samples[worker].answered += self.answers[worker];
+            self.samples[worker].tcp_shed += u64::from(self.is_tcp_full);
+            self.dropped[worker] += u64::from(self.drops[worker]);
+            for target in Self::TARGETS {
+                self.health
+                    .handle_drops(self.now, target, worker, self.dropped[worker]);
+            }
+        }
+        self.health.handle_workers(self.now, &self.samples);
+    }
+
+    fn ticks(&mut self, count: u32) {
+        for _ in 0..count {
+            self.tick();
+        }
+    }
+
+    /// Ticks until the level is `level`; the time that it took, counted from now.
+    fn until(&mut self, level: Level) -> Duration {
+        let begin = self.now;
+        for _ in 0..5000 {
+            if self.level() == level {
+                return self.now - begin;
+            }
+            self.tick();
+        }
+        panic!("never {level}: {}", self.reason());
+    }
+
+    fn verdict(&self) -> &Verdict {
+        let (target, verdict) = self.health.verdicts().next().unwrap();
+        assert_eq!(target, Self::V4);
+        verdict
+    }
+
+    fn level(&self) -> Level {
+        self.verdict().level
+    }
+
+    fn class(&self) -> Option<FaultClass> {
+        self.verdict().class
+    }
+
+    fn reason(&self) -> String {
+        self.verdict().reason.to_string()
+    }
+
+    fn grant(&self) -> Option<Grant> {
+        self.health.lease().grants(self.now).first().copied()
+    }
+}

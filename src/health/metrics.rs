@@ -1,0 +1,203 @@
+//! What Prometheus sees of health. Updated from the routing thread; labels are closed sets.
+
+use std::time::{Duration, Instant};
+
+use prometheus::{Gauge, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+use super::{Event, FaultClass, Health, Level, ProbeOf, ProbeOutcome, ProbeReport, Target};
+
+/// The class label while there is no fault.
+const NO_CLASS: &str = "none";
+
+/// Health's share of the registry.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Names of the services, by [`Target::service`].
+    services: Vec<String>,
+    level: IntGaugeVec,
+    reason: IntGaugeVec,
+    since: GaugeVec,
+    probes: IntCounterVec,
+    transitions: IntCounterVec,
+    lease_age: Gauge,
+}
+
+impl Metrics {
+    /// Registers everything; `services` are the names in the order of the configuration.
+    ///
+    /// # Errors
+    /// When `registry` has metrics of these names already.
+    pub fn register(registry: &Registry, services: Vec<String>) -> prometheus::Result<Self> {
+        let target = ["service", "family"];
+        let metrics = Self {
+            services,
+            level: IntGaugeVec::new(
+                Opts::new(
+                    "sidestep_service_level",
+                    "1 for the level that the service is at.",
+                ),
+                &["service", "family", "level"],
+            )?,
+            reason: IntGaugeVec::new(
+                Opts::new(
+                    "sidestep_service_reason",
+                    "1 for the class of the present fault.",
+                ),
+                &["service", "family", "class"],
+            )?,
+            since: GaugeVec::new(
+                Opts::new(
+                    "sidestep_service_since_timestamp_seconds",
+                    "When level, class or reason last changed, in Unix time.",
+                ),
+                &target,
+            )?,
+            probes: IntCounterVec::new(
+                Opts::new("sidestep_health_probes_total", "Self-probes by outcome."),
+                &["service", "family", "protocol", "outcome"],
+            )?,
+            transitions: IntCounterVec::new(
+                Opts::new("sidestep_service_transitions_total", "Changes of level."),
+                &["service", "family", "level"],
+            )?,
+            lease_age: Gauge::new(
+                "sidestep_health_lease_age_seconds",
+                "Time since the lease was renewed; -1 before the first time.",
+            )?,
+        };
+        registry.register(Box::new(metrics.level.clone()))?;
+        registry.register(Box::new(metrics.reason.clone()))?;
+        registry.register(Box::new(metrics.since.clone()))?;
+        registry.register(Box::new(metrics.probes.clone()))?;
+        registry.register(Box::new(metrics.transitions.clone()))?;
+        registry.register(Box::new(metrics.lease_age.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Counts a self-probe.
+    pub fn record_probe(&self, report: &ProbeReport) {
+        let protocol = match report.probe {
+            ProbeOf::Worker(_) | ProbeOf::Address => "udp",
+            ProbeOf::Tcp => "tcp",
+        };
+        let outcome = match report.outcome {
+            ProbeOutcome::Good => "good",
+            ProbeOutcome::Bad => "bad",
+            ProbeOutcome::Unanswered => "unanswered",
+        };
+        let [service, family] = self.labels(report.target);
+        self.probes
+            .with_label_values(&[service, family, protocol, outcome])
+            .inc();
+    }
+
+    /// Counts a change of level.
+    pub fn record_event(&self, event: &Event) {
+        match event {
+            Event::Verdict {
+                target,
+                from,
+                verdict,
+            } if *from != verdict.level => {
+                let [service, family] = self.labels(*target);
+                let level = verdict.level.as_str();
+                self.transitions
+                    .with_label_values(&[service, family, level])
+                    .inc();
+            }
+            Event::Verdict { .. } | Event::Drain(_) => {}
+        }
+    }
+
+    /// Shows the present verdicts and the age of the lease. `unix_now` is `now` in Unix time.
+    pub fn refresh(&self, health: &Health, now: Instant, unix_now: Duration) {
+        for (target, verdict) in health.verdicts() {
+            let [service, family] = self.labels(target);
+            for level in Level::ALL {
+                let gauge = self
+                    .level
+                    .with_label_values(&[service, family, level.as_str()]);
+                gauge.set(i64::from(level == verdict.level));
+            }
+            let shown = verdict.class.map_or(NO_CLASS, FaultClass::as_str);
+            for class in FaultClass::ALL
+                .map(FaultClass::as_str)
+                .into_iter()
+                .chain([NO_CLASS])
+            {
+                let gauge = self.reason.with_label_values(&[service, family, class]);
+                gauge.set(i64::from(class == shown));
+            }
+            let age = now.saturating_duration_since(verdict.since);
+            let since = unix_now.saturating_sub(age).as_secs_f64();
+            self.since.with_label_values(&[service, family]).set(since);
+        }
+        let renewed_at = health.lease().renewed_at();
+        let age = renewed_at.map(|at| now.saturating_duration_since(at).as_secs_f64());
+        self.lease_age.set(age.unwrap_or(-1.0));
+    }
+
+    fn labels(&self, target: Target) -> [&str; 2] {
+        let service = self.services.get(target.service).map_or("", String::as_str);
+        [service, target.family.as_str()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::machine::tests::Bench;
+    use prometheus::{Encoder, TextEncoder};
+
+    fn text(registry: &Registry) -> String {
+        let mut out = Vec::new();
+        TextEncoder::new()
+            .encode(&registry.gather(), &mut out)
+            .unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_level_the_class_and_the_change_are_shown_with_the_name_of_the_service() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry, vec!["resolver".to_owned()]).unwrap();
+        let mut bench = Bench::started();
+        while let Some(event) = bench.health.poll_event() {
+            metrics.record_event(&event);
+        }
+        bench.health.handle_zone(bench.now, ".", true);
+        while let Some(event) = bench.health.poll_event() {
+            metrics.record_event(&event);
+        }
+        metrics.record_probe(&ProbeReport {
+            target: Bench::V4,
+            probe: ProbeOf::Tcp,
+            outcome: ProbeOutcome::Unanswered,
+        });
+        metrics.refresh(&bench.health, bench.now, Duration::from_secs(1000));
+        let text = text(&registry);
+        let v4 = "family=\"ipv4\"";
+        let resolver = "service=\"resolver\"";
+        for line in [
+            format!("sidestep_service_level{{{v4},level=\"backup\",{resolver}}} 1"),
+            format!("sidestep_service_level{{{v4},level=\"preferred\",{resolver}}} 0"),
+            format!("sidestep_service_reason{{class=\"shared\",{v4},{resolver}}} 1"),
+            format!("sidestep_service_reason{{class=\"none\",{v4},{resolver}}} 0"),
+            format!("sidestep_service_since_timestamp_seconds{{{v4},{resolver}}} 1000"),
+            format!("sidestep_service_transitions_total{{{v4},level=\"backup\",{resolver}}} 1"),
+            format!(
+                "sidestep_health_probes_total{{{v4},outcome=\"unanswered\",protocol=\"tcp\",{resolver}}} 1"
+            ),
+            "sidestep_health_lease_age_seconds 0".to_owned(),
+        ] {
+            assert!(text.contains(&line), "{line} not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn registering_twice_is_refused_and_not_a_panic() {
+        let registry = Registry::new();
+        Metrics::register(&registry, Vec::new()).unwrap();
+        assert!(Metrics::register(&registry, Vec::new()).is_err());
+    }
+}

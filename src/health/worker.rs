@@ -1,0 +1,109 @@
+//! What health knows of one query worker: whether its loop turns and whether it answers anybody.
+
+use std::time::{Duration, Instant};
+
+use super::WorkerSample;
+
+/// One worker, judged by the samples of its counters.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Worker {
+    last: Option<(Instant, WorkerSample)>,
+    has_beaten: bool,
+    still_for: Duration,
+    answered_at: Option<Instant>,
+    tcp_shed_at: Option<Instant>,
+}
+
+impl Worker {
+    /// Takes the sample of `now`.
+    ///
+    /// A gap between two samples counts as two intervals at most: after a stop of the whole
+    /// process the first sample cannot tell a stuck worker from one that has not run yet.
+    pub(super) fn record(&mut self, now: Instant, sample: WorkerSample, interval: Duration) {
+        if let Some((last_at, last)) = self.last {
+            if sample.heartbeat == last.heartbeat {
+                self.still_for += now.duration_since(last_at).min(2 * interval);
+            } else {
+                self.still_for = Duration::ZERO;
+                self.has_beaten = true;
+            }
+            if sample.answered != last.answered {
+                self.answered_at = Some(now);
+            }
+            if sample.tcp_shed != last.tcp_shed {
+                self.tcp_shed_at = Some(now);
+            }
+        }
+        self.last = Some((now, sample));
+    }
+
+    /// Whether a heartbeat was ever seen to advance.
+    pub(super) fn has_beaten(&self) -> bool {
+        self.has_beaten
+    }
+
+    /// Whether the heartbeat has stood still for `limit`.
+    pub(super) fn is_stuck(&self, limit: Duration) -> bool {
+        self.still_for >= limit
+    }
+
+    /// Whether a client got an answer within the last `window`.
+    pub(super) fn answers(&self, now: Instant, window: Duration) -> bool {
+        is_recent(self.answered_at, now, window)
+    }
+
+    /// Whether TCP connections were shed within the last `window`.
+    pub(super) fn sheds_tcp(&self, now: Instant, window: Duration) -> bool {
+        is_recent(self.tcp_shed_at, now, window)
+    }
+
+    /// The answers counted in the latest sample.
+    pub(super) fn answered(&self) -> u64 {
+        self.last.map_or(0, |(_, sample)| sample.answered)
+    }
+}
+
+/// Whether `at` lies within the last `window`, both ends included.
+pub(super) fn is_recent(at: Option<Instant>, now: Instant, window: Duration) -> bool {
+    at.is_some_and(|at| now.duration_since(at) <= window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(200);
+    const LIMIT: Duration = Duration::from_millis(600);
+
+    fn beat(heartbeat: u64) -> WorkerSample {
+        WorkerSample {
+            heartbeat,
+            ..WorkerSample::default()
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_is_stuck_at_the_limit_and_not_before() {
+        let start = crate::health::machine::tests::start();
+        let mut worker = Worker::default();
+        worker.record(start, beat(7), INTERVAL);
+        worker.record(start + Duration::from_millis(300), beat(7), INTERVAL);
+        worker.record(start + Duration::from_millis(599), beat(7), INTERVAL);
+        assert!(!worker.is_stuck(LIMIT) && !worker.has_beaten());
+        worker.record(start + Duration::from_millis(600), beat(7), INTERVAL);
+        assert!(worker.is_stuck(LIMIT));
+        worker.record(start + Duration::from_millis(601), beat(8), INTERVAL);
+        assert!(!worker.is_stuck(LIMIT) && worker.has_beaten());
+    }
+
+    #[test]
+    fn a_stop_of_the_whole_process_does_not_make_its_workers_stuck() {
+        let start = crate::health::machine::tests::start();
+        let mut worker = Worker::default();
+        worker.record(start, beat(7), INTERVAL);
+        worker.record(start + Duration::from_secs(60), beat(7), INTERVAL);
+        assert!(!worker.is_stuck(LIMIT));
+        worker.record(start + Duration::from_millis(60_200), beat(7), INTERVAL);
+        assert!(worker.is_stuck(LIMIT), "it had its time now");
+    }
+}
