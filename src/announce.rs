@@ -2,12 +2,23 @@
 //!
 //! Announce = bind address → sockets ready → self-probe good → route.
 //! Withdraw = route → linger → (only at stop) unbind.
+//!
+//! [`Announcer`] is a value: its owner tells it of addresses and hands it health's lease, then
+//! does the [`Action`]s. Levels come from the lease alone, so a stale one withdraws everything.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::health::OnSharedFault;
+use crate::health::{Family, OnSharedFault, ServicePolicy};
+
+mod machine;
+mod order;
+mod plan;
+
+pub use machine::{Action, Announcer};
+pub use order::Step;
+pub use plan::{PathMarks, PlannedLevel, PlannedRoute, unreachable_prefixes};
 
 /// One `[[service]]`, as health and announcing see it; already checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +39,17 @@ pub struct ServiceSettings {
     pub floor: Vec<IpNet>,
 }
 
+impl ServiceSettings {
+    /// What health has to know of it.
+    #[must_use]
+    pub fn policy(&self) -> ServicePolicy {
+        ServicePolicy {
+            families: self.addresses.iter().copied().map(Family::of).collect(),
+            on_shared_fault: self.on_shared_fault,
+        }
+    }
+}
+
 /// What distinguishes a route at level `backup` from one at `preferred`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupSettings {
@@ -37,4 +59,29 @@ pub struct BackupSettings {
     pub med: Option<u32>,
     /// Sorted, each once. Default GRACEFUL_SHUTDOWN (RFC 8326).
     pub communities: Vec<u32>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// One service with both families and a floor for each.
+    pub(crate) fn service() -> ServiceSettings {
+        ServiceSettings {
+            name: "resolver".to_owned(),
+            addresses: vec!["10.53.53.53".parse().unwrap(), "fd53::53".parse().unwrap()],
+            port: 53,
+            interface: Some("lo".to_owned()),
+            on_shared_fault: OnSharedFault::Backup,
+            backup: BackupSettings {
+                prepend: 3,
+                med: Some(1000),
+                communities: vec![0xFFFF_0000],
+            },
+            floor: vec![
+                "10.53.53.52/30".parse().unwrap(),
+                "fd53::50/124".parse().unwrap(),
+            ],
+        }
+    }
 }

@@ -1,0 +1,305 @@
+//! The plan: which prefixes are announced, and how attractively. A pure function of what health
+//! allows and of which addresses can take queries.
+//!
+//! Source: RFC 8326 §4.1 (the community of a node that leaves).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{BackupSettings, ServiceSettings};
+use crate::health::{Family, FloorLevel, Level};
+
+/// GRACEFUL_SHUTDOWN. RFC 8326 §5.
+const GRACEFUL_SHUTDOWN: u32 = 0xFFFF_0000;
+/// The own AS number stands in AS_PATH so many more times at most.
+const PREPEND_MAX: u8 = 16;
+
+/// A route that should be announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedRoute {
+    /// What is announced.
+    pub prefix: IpNet,
+    /// How attractively.
+    pub level: PlannedLevel,
+    /// What that means in path attributes.
+    pub marks: PathMarks,
+}
+
+/// How attractive a route is made; ordered from worst to best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PlannedLevel {
+    /// Worse than any backup: a covering prefix of a node with a local fault.
+    LastResort,
+    /// As `Backup`, and asks its readers to move away before it goes. RFC 8326.
+    Leaving,
+    /// Less attractive than another site's normal route.
+    Backup,
+    /// The normal route.
+    Preferred,
+}
+
+/// The path attributes that make a route less attractive; none of them for a normal one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathMarks {
+    /// Own AS number so many more times in AS_PATH, 0 to 16.
+    pub prepend: u8,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// Sorted, each once.
+    pub communities: Vec<u32>,
+}
+
+impl PathMarks {
+    /// What `level` means for a service with these backup settings.
+    #[must_use]
+    pub fn of(level: PlannedLevel, backup: &BackupSettings) -> Self {
+        let marks = Self {
+            prepend: backup.prepend,
+            med: backup.med,
+            communities: backup.communities.clone(),
+        };
+        match level {
+            PlannedLevel::Preferred => Self::default(),
+            PlannedLevel::Backup => marks,
+            PlannedLevel::Leaving => marks.with_community(GRACEFUL_SHUTDOWN),
+            PlannedLevel::LastResort => Self {
+                prepend: backup.prepend.max(1).saturating_mul(2).min(PREPEND_MAX),
+                med: backup.med.map(|med| med.saturating_mul(2)),
+                ..marks
+            },
+        }
+    }
+
+    fn with_community(mut self, community: u32) -> Self {
+        if let Err(position) = self.communities.binary_search(&community) {
+            self.communities.insert(position, community);
+        }
+        self
+    }
+}
+
+/// What may be announced for one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Allowed {
+    /// Position of its service in the configuration.
+    pub(super) service: usize,
+    pub(super) address: IpAddr,
+    /// For the address itself.
+    pub(super) level: Level,
+    /// The node is being drained.
+    pub(super) is_leaving: bool,
+    /// For the covering prefixes of the address's family.
+    pub(super) floor: FloorLevel,
+}
+
+/// The whole table, sorted by prefix, each prefix once: of two that want the same the better one.
+pub(super) fn plan(services: &[ServiceSettings], allowed: &[Allowed]) -> Vec<PlannedRoute> {
+    let mut table: BTreeMap<IpNet, (PlannedLevel, usize)> = BTreeMap::new();
+    for entry in allowed {
+        let Some(service) = services.get(entry.service) else {
+            continue;
+        };
+        let own = own_level(entry).map(|level| (IpNet::from(entry.address), level));
+        let family = Family::of(entry.address);
+        let floors = service
+            .floor
+            .iter()
+            .filter(|floor| Family::of(floor.addr()) == family);
+        let floors = floors.filter_map(|floor| Some((floor.trunc(), floor_level(entry)?)));
+        for (prefix, level) in own.into_iter().chain(floors) {
+            let best = table.entry(prefix).or_insert((level, entry.service));
+            if level > best.0 {
+                *best = (level, entry.service);
+            }
+        }
+    }
+    let routes = table.into_iter().filter_map(|(prefix, (level, service))| {
+        let marks = PathMarks::of(level, &services.get(service)?.backup);
+        Some(PlannedRoute {
+            prefix,
+            level,
+            marks,
+        })
+    });
+    routes.collect()
+}
+
+fn own_level(allowed: &Allowed) -> Option<PlannedLevel> {
+    match allowed.level {
+        Level::Withdrawn => None,
+        Level::Backup | Level::Preferred if allowed.is_leaving => Some(PlannedLevel::Leaving),
+        Level::Backup => Some(PlannedLevel::Backup),
+        Level::Preferred => Some(PlannedLevel::Preferred),
+    }
+}
+
+fn floor_level(allowed: &Allowed) -> Option<PlannedLevel> {
+    match allowed.floor {
+        FloorLevel::Withdrawn => None,
+        FloorLevel::LastResort => Some(PlannedLevel::LastResort),
+        FloorLevel::Backup if allowed.is_leaving => Some(PlannedLevel::Leaving),
+        FloorLevel::Backup => Some(PlannedLevel::Backup),
+    }
+}
+
+/// The prefixes that need an unreachable route on the host while they may be announced: the
+/// unused addresses of a floor must not be sent back to the router.
+#[must_use]
+pub fn unreachable_prefixes(services: &[ServiceSettings]) -> Vec<IpNet> {
+    let floors = services.iter().flat_map(|service| &service.floor);
+    let mut prefixes: Vec<IpNet> = floors
+        .filter(|p| p.prefix_len() < p.max_prefix_len())
+        .map(IpNet::trunc)
+        .collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    prefixes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::announce::tests::service;
+
+    const LEVELS: [Level; 3] = [Level::Withdrawn, Level::Backup, Level::Preferred];
+
+    fn allowed(level: Level, is_leaving: bool, floor: FloorLevel) -> Allowed {
+        let address = "10.53.53.53".parse().unwrap();
+        Allowed {
+            service: 0,
+            address,
+            level,
+            is_leaving,
+            floor,
+        }
+    }
+
+    fn planned(entry: Allowed) -> Vec<(String, PlannedLevel)> {
+        let routes = plan(&[service()], &[entry]);
+        routes
+            .into_iter()
+            .map(|route| (route.prefix.to_string(), route.level))
+            .collect()
+    }
+
+    #[test]
+    fn each_level_becomes_its_routes() {
+        let own = |level| vec![("10.53.53.53/32".to_owned(), level)];
+        let floor = |level| ("10.53.53.52/30".to_owned(), level);
+        for is_leaving in [false, true] {
+            let backup = if is_leaving {
+                PlannedLevel::Leaving
+            } else {
+                PlannedLevel::Backup
+            };
+            let preferred = if is_leaving {
+                backup
+            } else {
+                PlannedLevel::Preferred
+            };
+            for (level, own) in LEVELS
+                .into_iter()
+                .zip([vec![], own(backup), own(preferred)])
+            {
+                assert_eq!(
+                    planned(allowed(level, is_leaving, FloorLevel::Withdrawn)),
+                    own
+                );
+                let with = |level| [vec![floor(level)], own.clone()].concat();
+                let entry = allowed(level, is_leaving, FloorLevel::Backup);
+                assert_eq!(planned(entry), with(backup));
+                let entry = allowed(level, is_leaving, FloorLevel::LastResort);
+                assert_eq!(planned(entry), with(PlannedLevel::LastResort));
+            }
+        }
+    }
+
+    #[test]
+    fn a_floor_follows_the_address_of_its_own_family_only() {
+        let address = "fd53::53".parse().unwrap();
+        let entry = Allowed {
+            address,
+            ..allowed(Level::Preferred, false, FloorLevel::Backup)
+        };
+        let prefixes: Vec<_> = planned(entry)
+            .into_iter()
+            .map(|(prefix, _)| prefix)
+            .collect();
+        assert_eq!(prefixes, ["fd53::50/124", "fd53::53/128"]);
+    }
+
+    #[test]
+    fn each_planned_level_is_less_attractive_than_the_next_better_one() {
+        let backup = BackupSettings {
+            prepend: 3,
+            med: Some(1000),
+            communities: vec![7],
+        };
+        let marks = |level| PathMarks::of(level, &backup);
+        assert_eq!(marks(PlannedLevel::Preferred), PathMarks::default());
+        let at_backup = PathMarks {
+            prepend: 3,
+            med: Some(1000),
+            communities: vec![7],
+        };
+        assert_eq!(marks(PlannedLevel::Backup), at_backup);
+        let leaving = PathMarks {
+            communities: vec![7, GRACEFUL_SHUTDOWN],
+            ..at_backup.clone()
+        };
+        assert_eq!(marks(PlannedLevel::Leaving), leaving);
+        let last = PathMarks {
+            prepend: 6,
+            med: Some(2000),
+            ..at_backup
+        };
+        assert_eq!(marks(PlannedLevel::LastResort), last);
+    }
+
+    #[test]
+    fn the_last_resort_stays_within_the_limits_and_is_never_equal_to_a_backup_without_prepend() {
+        let plain = BackupSettings {
+            prepend: 0,
+            med: Some(u32::MAX),
+            communities: vec![],
+        };
+        let marks = PathMarks::of(PlannedLevel::LastResort, &plain);
+        assert_eq!((marks.prepend, marks.med), (2, Some(u32::MAX)));
+        let long = BackupSettings {
+            prepend: 9,
+            ..plain
+        };
+        assert_eq!(
+            PathMarks::of(PlannedLevel::LastResort, &long).prepend,
+            PREPEND_MAX
+        );
+    }
+
+    #[test]
+    fn graceful_shutdown_is_not_repeated_when_backup_has_it_already() {
+        let communities = vec![7, GRACEFUL_SHUTDOWN];
+        let backup = BackupSettings {
+            prepend: 3,
+            med: None,
+            communities: communities.clone(),
+        };
+        assert_eq!(
+            PathMarks::of(PlannedLevel::Leaving, &backup).communities,
+            communities
+        );
+    }
+
+    #[test]
+    fn only_floors_wider_than_an_address_need_an_unreachable_route() {
+        let mut service = service();
+        service.floor.push("10.53.53.53/32".parse().unwrap());
+        let prefixes = unreachable_prefixes(&[service.clone(), service]);
+        let expected: [IpNet; 2] = [
+            "10.53.53.52/30".parse().unwrap(),
+            "fd53::50/124".parse().unwrap(),
+        ];
+        assert_eq!(prefixes, expected);
+    }
+}
