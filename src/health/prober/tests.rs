@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
 
-const LIMIT: Duration = Duration::from_millis(40);
+const LIMIT: Duration = Duration::from_millis(120);
 /// More rounds than a search among three workers ever needs.
 const ROUNDS_MAX: usize = 30;
 
