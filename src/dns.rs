@@ -12,8 +12,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub mod forward;
+pub mod inflight;
 pub mod key;
 pub mod record_text;
+pub mod upstream;
 
 /// Everything that the query path is told by the configuration; already checked.
 #[derive(Clone, Debug)]

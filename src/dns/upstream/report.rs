@@ -1,0 +1,91 @@
+//! What is told of upstreams and zones: kinds of failure, status.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Why a question to an upstream came to nothing; a closed set, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The network reported it: connection refused, host or network unreachable.
+    Refused,
+    /// The TCP exchange after a truncated answer failed.
+    Tcp,
+    /// An answer that matched the question could not be read.
+    Malformed,
+    /// A datagram that matched no question under way was ignored.
+    Ignored,
+    /// An RCODE other than NOERROR, NXDOMAIN and YXDOMAIN.
+    Rcode,
+    /// No socket or no free id at this node.
+    Local,
+}
+
+impl FailureKind {
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
+        Self::Refused,
+        Self::Tcp,
+        Self::Malformed,
+        Self::Ignored,
+        Self::Rcode,
+        Self::Local,
+    ];
+
+    /// The value of the metric's label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Tcp => "tcp",
+            Self::Malformed => "malformed",
+            Self::Ignored => "ignored",
+            Self::Rcode => "rcode",
+            Self::Local => "local",
+        }
+    }
+
+    pub(super) const fn position(self) -> usize {
+        match self {
+            Self::Refused => 0,
+            Self::Tcp => 1,
+            Self::Malformed => 2,
+            Self::Ignored => 3,
+            Self::Rcode => 4,
+            Self::Local => 5,
+        }
+    }
+}
+
+/// One upstream, for status and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamStatus {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Apex of its zone as text, with the final dot.
+    pub zone: String,
+    /// Whether it is believed to answer.
+    pub up: bool,
+    /// Up, but a question sent after its last answer is late.
+    pub suspected: bool,
+    /// Smoothed round-trip time of probes; `None` before the first answer.
+    pub srtt: Option<Duration>,
+    /// Client questions under way.
+    pub in_flight: u32,
+    /// Client questions sent, repetitions included.
+    pub queries: u64,
+    /// Client questions that were late.
+    pub timeouts: u64,
+    /// When it went up or down.
+    pub since: Instant,
+}
+
+/// One forward zone, for health and status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneStatus<'a> {
+    /// Apex as text, with the final dot.
+    pub zone: &'a str,
+    /// Whether its failure is evidence for the level of the services.
+    pub critical: bool,
+    /// Whether at least one of its upstreams is up.
+    pub usable: bool,
+}
