@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub mod exchange;
 pub mod forward;
 pub mod inflight;
 pub mod key;
 pub mod record_text;
+pub mod upkeep;
 pub mod upstream;
 
 /// Everything that the query path is told by the configuration; already checked.

@@ -229,6 +229,12 @@ impl Upstreams {
         &self.zone(self.state(index)).apex
     }
 
+    /// The apex of an upstream's zone as text.
+    #[must_use]
+    pub fn zone_text(&self, index: UpstreamIndex) -> &str {
+        &self.zone(self.state(index)).text
+    }
+
     /// How long a question to this upstream may take before the next one is asked.
     #[must_use]
     pub fn patience(&self, index: UpstreamIndex) -> Duration {

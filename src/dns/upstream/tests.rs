@@ -275,3 +275,68 @@ fn without_a_configured_root_what_belongs_nowhere_is_unusable_at_once() {
     let zone = upstreams.zone_for(b"\x03com\x00");
     assert!(!upstreams.zone_usable(zone));
 }
+
+/// What upkeep does with two upstreams of a zone that fall silent at 1000 ms, step by step: when
+/// the zone becomes unusable. `questions_every_ms` 0 is an idle node.
+fn unusable_at(world: &World, questions_every_ms: u32) -> u32 {
+    let members = [world.first, world.second];
+    let mut pacings = members.map(|_| pacing::Pacing::new(world.start));
+    let mut probes: Vec<(UpstreamIndex, u32)> = Vec::new();
+    let mut asked: Vec<(UpstreamIndex, u32)> = Vec::new();
+    for ms in 0..10_000 {
+        let now = world.at(ms);
+        let silent = ms >= 1000;
+        for (index, pacing) in members.into_iter().zip(&mut pacings) {
+            if noticed(world.upstreams.wake(index)) {
+                pacing.woken(world.upstreams.condition(index), now);
+            }
+            if pacing.next() <= now {
+                if silent {
+                    probes.push((index, ms));
+                } else {
+                    world.probe_answered(index, ms, 0);
+                }
+                pacing.sent(world.upstreams.condition(index), now, 0);
+            }
+        }
+        for &(index, sent) in &probes {
+            let (late, missed) = world.upstreams.probe_patience(index);
+            if now == world.at(sent) + late {
+                world.upstreams.overdue(index, Asked::Probe, world.at(sent));
+            }
+            if now == world.at(sent) + missed {
+                world.upstreams.probe_missed(index, world.at(sent), now);
+            }
+        }
+        for &(index, sent) in &asked {
+            if now == world.at(sent) + world.upstreams.patience(index) {
+                world
+                    .upstreams
+                    .overdue(index, Asked::Question, world.at(sent));
+            }
+        }
+        if !world.upstreams.zone_usable(world.root) {
+            return ms;
+        }
+        if silent && questions_every_ms != 0 && ms % questions_every_ms == 0 {
+            asked.push((world.upstreams.order(world.root)[0], ms));
+        }
+    }
+    panic!("still usable");
+}
+
+/// 200 new names a second and upstreams of which nothing is known but one probe's time: the rest
+/// of a fail-over within 1.5 s has the other half of the time.
+#[test]
+fn with_clients_asking_a_silent_zone_is_unusable_within_800_ms() {
+    let world = world();
+    let took_ms = unusable_at(&world, 5) - 1000;
+    assert!((300..=800).contains(&took_ms), "{took_ms} ms");
+}
+
+#[test]
+fn on_an_idle_node_a_silent_zone_is_unusable_within_a_second_and_a_half() {
+    let world = world();
+    let took_ms = unusable_at(&world, 0) - 1000;
+    assert!((300..=1500).contains(&took_ms), "{took_ms} ms");
+}
