@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub mod bootstrap;
 pub mod exchange;
 pub mod forward;
 pub mod inflight;
