@@ -11,14 +11,20 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub mod answer;
 pub mod bootstrap;
+pub mod cache;
+pub mod code;
 pub mod exchange;
 pub mod forward;
 pub mod inflight;
 pub mod key;
 pub mod record_text;
+pub mod request;
+pub mod sections;
 pub mod upkeep;
 pub mod upstream;
+mod walk;
 
 /// Everything that the query path is told by the configuration; already checked.
 #[derive(Clone, Debug)]

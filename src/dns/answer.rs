@@ -1,0 +1,180 @@
+//! Writes answers into a buffer of the caller.
+//!
+//! Source: RFC 1035 §4.1, RFC 6891 §6.1 and §7 (OPT), RFC 2181 §9 (TC), RFC 5001 §2.2 (NSID),
+//! RFC 8914 §2 (EDE), RFC 6840 §5.8 (AD). A truncated answer has no records at all: RFC 2181 §9 has
+//! clients ignore them.
+#![warn(clippy::indexing_slicing, clippy::as_conversions)]
+
+use super::code::{ExtendedError, Rcode};
+use super::request::{NSID, Rejection, Request, UDP_MAX};
+use super::sections::{Sections, Ttl};
+use super::walk::{HEADER, rtype};
+
+/// EDNS option code of Extended DNS Errors. RFC 8914 §2.
+const EDE: u16 = 15;
+const OPT_FIXED: usize = 11;
+const EDE_OPTION: usize = 6;
+const OPTION_HEAD: usize = 4;
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The result.
+    pub rcode: Rcode,
+    /// The AA bit.
+    pub authoritative: bool,
+    /// Whether an upstream set AD; told only to clients that ask.
+    pub authentic: bool,
+    /// The records.
+    pub sections: Option<&'a Sections>,
+    /// How their TTLs are sent.
+    pub ttl: Ttl,
+    /// Told to clients that use EDNS.
+    pub extended_error: Option<ExtendedError>,
+}
+
+impl Answer<'_> {
+    /// An answer without records.
+    #[must_use]
+    pub fn bare(rcode: Rcode, extended_error: Option<ExtendedError>) -> Self {
+        Self {
+            rcode,
+            authoritative: false,
+            authentic: false,
+            sections: None,
+            ttl: Ttl::Aged(0),
+            extended_error,
+        }
+    }
+}
+
+/// Appends `answer` to `out`, at most `limit` octets; returns whether it had to be truncated.
+///
+/// `limit` is at least 512 ([`Request::size_limit`]), which the question and a bare OPT always fit.
+pub fn write(
+    out: &mut Vec<u8>,
+    request: &Request,
+    limit: usize,
+    node_name: &[u8],
+    answer: &Answer<'_>,
+) -> bool {
+    let question = request.question();
+    let fixed = HEADER + question.len() + opt_octets(request, answer);
+    let records = answer.sections.map_or(0, Sections::octets);
+    let truncated = fixed + records > limit;
+    let sections = answer.sections.filter(|_| !truncated);
+
+    let flags = Flags {
+        opcode: 0,
+        authoritative: answer.authoritative,
+        truncated,
+        recursion_desired: request.recursion_desired,
+        authentic: answer.authentic && !truncated && request.wants_authentic_data(),
+        checking_disabled: request.checking_disabled,
+        rcode: answer.rcode,
+    };
+    let [answers, authorities, additionals] = sections.map_or([0; 3], Sections::counts);
+    let additionals = additionals.saturating_add(u16::from(request.edns.is_some()));
+    put_header(
+        out,
+        request.id,
+        flags,
+        [1, answers, authorities, additionals],
+    );
+    out.extend_from_slice(question);
+    if let Some(sections) = sections {
+        sections.write(out, answer.ttl);
+    }
+    let used = fixed + sections.map_or(0, Sections::octets);
+    put_opt(out, request, answer, node_name, limit.saturating_sub(used));
+    truncated
+}
+
+/// Appends the answer to a request whose question cannot be used: a header alone.
+pub fn write_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
+    let flags = Flags {
+        opcode: rejection.opcode,
+        authoritative: false,
+        truncated: false,
+        recursion_desired: rejection.recursion_desired,
+        authentic: false,
+        checking_disabled: false,
+        rcode: rejection.rcode,
+    };
+    put_header(out, rejection.id, flags, [0; 4]);
+}
+
+struct Flags {
+    opcode: u8,
+    authoritative: bool,
+    truncated: bool,
+    recursion_desired: bool,
+    authentic: bool,
+    checking_disabled: bool,
+    rcode: Rcode,
+}
+
+/// RFC 1035 §4.1.1; RA is always set.
+fn put_header(out: &mut Vec<u8>, id: u16, flags: Flags, counts: [u16; 4]) {
+    let high = 0x80
+        | (flags.opcode & 0x0F) << 3
+        | u8::from(flags.authoritative) << 2
+        | u8::from(flags.truncated) << 1
+        | u8::from(flags.recursion_desired);
+    let low = 0x80
+        | u8::from(flags.authentic) << 5
+        | u8::from(flags.checking_disabled) << 4
+        | flags.rcode.low();
+    out.extend_from_slice(&id.to_be_bytes());
+    out.extend_from_slice(&[high, low]);
+    for count in counts {
+        out.extend_from_slice(&count.to_be_bytes());
+    }
+}
+
+/// Octets of the OPT record without NSID.
+fn opt_octets(request: &Request, answer: &Answer<'_>) -> usize {
+    match (request.edns, answer.extended_error) {
+        (None, _) => 0,
+        (Some(_), None) => OPT_FIXED,
+        (Some(_), Some(_)) => OPT_FIXED + EDE_OPTION,
+    }
+}
+
+/// RFC 6891 §6.1.2; NSID is left out when `room` is too small for it.
+fn put_opt(
+    out: &mut Vec<u8>,
+    request: &Request,
+    answer: &Answer<'_>,
+    node_name: &[u8],
+    room: usize,
+) {
+    let Some(edns) = request.edns else { return };
+    let ede_octets = answer.extended_error.map_or(0, |_| EDE_OPTION);
+    let nsid = Some(node_name).filter(|name| edns.nsid && OPTION_HEAD + name.len() <= room);
+    let nsid_octets = nsid.map_or(0, |name| OPTION_HEAD + name.len());
+    let rdata_octets = u16::try_from(ede_octets + nsid_octets).unwrap_or(u16::MAX);
+
+    out.push(0);
+    out.extend_from_slice(&rtype::OPT.to_be_bytes());
+    out.extend_from_slice(&UDP_MAX.to_be_bytes());
+    let dnssec_ok = u8::from(edns.dnssec_ok) << 7;
+    out.extend_from_slice(&[answer.rcode.high(), 0, dnssec_ok, 0]);
+    out.extend_from_slice(&rdata_octets.to_be_bytes());
+    if let Some(name) = nsid {
+        put_option(out, NSID, name);
+    }
+    if let Some(ExtendedError(code)) = answer.extended_error {
+        put_option(out, EDE, &code.to_be_bytes());
+    }
+}
+
+fn put_option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
+    out.extend_from_slice(&code.to_be_bytes());
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(value);
+}
+
+#[cfg(test)]
+mod tests;

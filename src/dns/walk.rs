@@ -1,0 +1,239 @@
+//! Walks names and records of a message in wire form: bounded, without copying, on any bytes.
+//!
+//! Source: RFC 1035 §3.1 (labels), §3.2.1 (records), §4.1.4 (compression), §3.3 (RDATA with names).
+//! A pointer has to point before the part of the name that holds it, so that every name ends, and a
+//! name has at most as many pointers as it can have labels, so that it ends soon.
+#![warn(clippy::indexing_slicing, clippy::as_conversions)]
+
+use super::key::NAME_MAX;
+
+/// A name of 255 octets has at most 127 labels, and a useful pointer leads to one.
+const POINTERS_MAX: usize = 127;
+/// Octets of a message header. RFC 1035 §4.1.1.
+pub(super) const HEADER: usize = 12;
+
+/// Types that this crate looks at.
+pub(super) mod rtype {
+    /// Canonical name.
+    pub(in crate::dns) const CNAME: u16 = 5;
+    /// Start of authority.
+    pub(in crate::dns) const SOA: u16 = 6;
+    /// Text.
+    pub(in crate::dns) const TXT: u16 = 16;
+    /// SIG(0) uses this one. RFC 2931.
+    pub(in crate::dns) const SIG: u16 = 24;
+    /// EDNS. RFC 6891.
+    pub(in crate::dns) const OPT: u16 = 41;
+    /// Key exchange. RFC 2930.
+    pub(in crate::dns) const TKEY: u16 = 249;
+    /// Transaction signature. RFC 8945.
+    pub(in crate::dns) const TSIG: u16 = 250;
+    /// Incremental zone transfer. RFC 1995.
+    pub(in crate::dns) const IXFR: u16 = 251;
+    /// Zone transfer. RFC 5936.
+    pub(in crate::dns) const AXFR: u16 = 252;
+    /// Any type. RFC 8482.
+    pub(in crate::dns) const ANY: u16 = 255;
+}
+
+/// Classes that this crate looks at.
+pub(super) mod class {
+    /// Internet.
+    pub(in crate::dns) const IN: u16 = 1;
+    /// Chaos: questions about the server itself.
+    pub(in crate::dns) const CH: u16 = 3;
+}
+
+/// The bytes cannot be read as what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed message")]
+pub(super) struct Malformed;
+
+/// A place in a message; every read moves it on or fails.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Starts at `at`, which may lie behind the end.
+    pub(super) fn new(message: &'a [u8], at: usize) -> Self {
+        Self { message, at }
+    }
+
+    /// Octets from the start of the message.
+    pub(super) fn position(self) -> usize {
+        self.at
+    }
+
+    /// The next `count` octets.
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let end = self.at.checked_add(count).ok_or(Malformed)?;
+        let taken = self.message.get(self.at..end).ok_or(Malformed)?;
+        self.at = end;
+        Ok(taken)
+    }
+
+    /// The next octet.
+    pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
+        self.take(1)?.first().copied().ok_or(Malformed)
+    }
+
+    /// The next two octets as a number.
+    pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
+        let bytes = self.take(2)?.try_into().map_err(|_| Malformed)?;
+        Ok(u16::from_be_bytes(bytes))
+    }
+
+    /// The next four octets as a number.
+    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+        let bytes = self.take(4)?.try_into().map_err(|_| Malformed)?;
+        Ok(u32::from_be_bytes(bytes))
+    }
+
+    /// An uncompressed name, its root label included: what a question has.
+    pub(super) fn plain_name(&mut self) -> Result<&'a [u8], Malformed> {
+        let start = self.at;
+        loop {
+            match self.u8()? {
+                0 => break,
+                length @ 1..=63 => self.take(usize::from(length))?,
+                _ => return Err(Malformed),
+            };
+        }
+        let name = self.message.get(start..self.at).ok_or(Malformed)?;
+        if name.len() > NAME_MAX {
+            return Err(Malformed);
+        }
+        Ok(name)
+    }
+
+    /// Steps over a name that may be compressed, after checking all of it.
+    pub(super) fn name(&mut self) -> Result<(), Malformed> {
+        let mut walker = *self;
+        let mut segment = self.at;
+        let mut length = 1;
+        let mut pointers = 0;
+        let mut after = None;
+        loop {
+            match walker.u8()? {
+                0 => break,
+                label @ 1..=63 => {
+                    walker.take(usize::from(label))?;
+                    length += usize::from(label) + 1;
+                    if length > NAME_MAX {
+                        return Err(Malformed);
+                    }
+                }
+                high @ 0xC0.. => {
+                    let target = usize::from(u16::from_be_bytes([high & 0x3F, walker.u8()?]));
+                    pointers += 1;
+                    if target < HEADER || target >= segment || pointers > POINTERS_MAX {
+                        return Err(Malformed);
+                    }
+                    after.get_or_insert(walker.at);
+                    walker.at = target;
+                    segment = target;
+                }
+                _ => return Err(Malformed),
+            }
+        }
+        self.at = after.unwrap_or(walker.at);
+        Ok(())
+    }
+
+    /// A record, with the names in its RDATA checked where RFC 1035 lets them be compressed.
+    pub(super) fn record(&mut self) -> Result<Record<'a>, Malformed> {
+        let start = self.at;
+        self.name()?;
+        let owner_octets = self.at - start;
+        let rtype = self.u16()?;
+        let class = self.u16()?;
+        let ttl_at = self.at;
+        let ttl_s = self.u32()?;
+        let length = usize::from(self.u16()?);
+        let mut inner = *self;
+        let rdata = self.take(length)?;
+        if !inner.rdata_is_sound(rtype, length)? {
+            return Err(Malformed);
+        }
+        Ok(Record {
+            start,
+            owner_octets,
+            rtype,
+            class,
+            ttl_at,
+            ttl_s,
+            rdata,
+        })
+    }
+
+    /// Whether the `length` octets from here have the form that `rtype` asks for.
+    fn rdata_is_sound(&mut self, rtype: u16, length: usize) -> Result<bool, Malformed> {
+        let (before, names, after) = match rtype {
+            1 => return Ok(length == 4),
+            28 => return Ok(length == 16),
+            // NS MD MF CNAME MB MG MR PTR DNAME
+            2 | 3 | 4 | rtype::CNAME | 7 | 8 | 9 | 12 | 39 => (0, 1, 0),
+            rtype::SOA => (0, 2, 20),
+            // MINFO RP
+            14 | 17 => (0, 2, 0),
+            // MX AFSDB RT KX
+            15 | 18 | 21 | 36 => (2, 1, 0),
+            // PX
+            26 => (2, 2, 0),
+            // SRV
+            33 => (6, 1, 0),
+            _ => return Ok(true),
+        };
+        let start = self.at;
+        self.take(before)?;
+        for _ in 0..names {
+            self.name()?;
+        }
+        self.take(after)?;
+        Ok(self.at - start == length)
+    }
+}
+
+/// A record of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    /// Where its owner name starts.
+    pub(super) start: usize,
+    /// Octets of the owner name as it stands; 1 means the root.
+    pub(super) owner_octets: usize,
+    /// Type code.
+    pub(super) rtype: u16,
+    /// Class code; the UDP size of an OPT.
+    pub(super) class: u16,
+    /// Where its TTL starts.
+    pub(super) ttl_at: usize,
+    /// Seconds; flags of an OPT.
+    pub(super) ttl_s: u32,
+    /// As it stands.
+    pub(super) rdata: &'a [u8],
+}
+
+/// One EDNS option after another. RFC 6891 §6.1.2.
+pub(super) fn options(rdata: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Malformed>> {
+    let mut cursor = Cursor::new(rdata, 0);
+    std::iter::from_fn(move || {
+        if cursor.at >= rdata.len() {
+            return None;
+        }
+        let option = (|| {
+            let code = cursor.u16()?;
+            let length = usize::from(cursor.u16()?);
+            Ok((code, cursor.take(length)?))
+        })();
+        if option.is_err() {
+            cursor.at = rdata.len();
+        }
+        Some(option)
+    })
+}
+
+#[cfg(test)]
+mod tests;
