@@ -11,17 +11,25 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub mod access;
 pub mod answer;
 pub mod bootstrap;
 pub mod cache;
 pub mod code;
+pub mod counters;
 pub mod exchange;
 pub mod forward;
+pub mod identity;
 pub mod inflight;
 pub mod key;
+pub mod listener;
+pub mod local;
+pub mod metrics;
 pub mod record_text;
 pub mod request;
 pub mod sections;
+pub mod serve;
+pub mod shared;
 pub mod upkeep;
 pub mod upstream;
 mod walk;
