@@ -159,7 +159,6 @@ impl<'a> Cursor<'a> {
             return Err(Malformed);
         }
         Ok(Record {
-            start,
             owner_octets,
             rtype,
             class,
@@ -200,8 +199,6 @@ impl<'a> Cursor<'a> {
 /// A record of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
-    /// Where its owner name starts.
-    pub(super) start: usize,
     /// Octets of the owner name as it stands; 1 means the root.
     pub(super) owner_octets: usize,
     /// Type code.
