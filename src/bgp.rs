@@ -9,8 +9,23 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub mod connection;
+pub mod message;
+pub mod notification;
+mod octets;
+pub mod open;
+pub mod peer;
+mod rib_out;
+pub mod timers;
+pub mod update;
+mod wire;
+
 /// GRACEFUL_SHUTDOWN. RFC 8326 §5.
 pub const GRACEFUL_SHUTDOWN: u32 = 0xFFFF_0000;
+/// The most communities that a route may carry, so that an UPDATE always has room for prefixes.
+pub const COMMUNITIES_MAX: usize = 256;
+/// The most that the own AS number may be prepended.
+pub const PREPEND_MAX: u8 = 16;
 
 /// What the speaker is told by the configuration; already checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,12 +89,12 @@ pub struct Route {
 /// How attractive a route is made. RFC 4271 §5.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes {
-    /// How often the own AS number stands in AS_PATH beyond the usual; 0 to 16.
+    /// How often the own AS number stands in AS_PATH beyond the usual; 0 to [`PREPEND_MAX`].
     pub prepend: u8,
     /// MULTI_EXIT_DISC; `None` sends none.
     pub med: Option<u32>,
     /// LOCAL_PREF towards internal peers; `None` sends 100.
     pub local_pref: Option<u32>,
-    /// COMMUNITIES (RFC 1997), sorted, each once.
+    /// COMMUNITIES (RFC 1997), sorted, each once; at most [`COMMUNITIES_MAX`].
     pub communities: Vec<u32>,
 }

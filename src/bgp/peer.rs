@@ -1,0 +1,436 @@
+//! One neighbour as a value: at most two connections, the routes told to it, and when to come back.
+//!
+//! Source: RFC 4271 §6.8 (collision), §8.2.1 (several connections), RFC 6286 §2.3 (equal
+//! identifiers), RFC 4486 and RFC 9003 (Cease).
+//! Not done on purpose: connections of a neighbour that is Established are closed before their OPEN.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ipnet::IpNet;
+
+use super::Route;
+use super::connection::{self, Connection, End, Role, State};
+use super::notification::Notification;
+use super::open::Negotiated;
+use super::rib_out::{NextHops, Outlet, RibOut};
+use super::update::Update;
+
+mod pace;
+mod parameters;
+mod status;
+
+use pace::Pace;
+pub use parameters::PeerParameters;
+use status::History;
+pub use status::PeerStatus;
+
+/// Which of the two connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Opened by this side.
+    Dialled,
+    /// Opened by the neighbour.
+    Accepted,
+}
+
+impl Slot {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Dialled, Self::Accepted];
+
+    const fn other(self) -> Self {
+        match self {
+            Self::Dialled => Self::Accepted,
+            Self::Accepted => Self::Dialled,
+        }
+    }
+}
+
+/// What the neighbour wants done, or has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Open TCP to the neighbour and report it with `handle_connected` or `handle_closed`.
+    Dial,
+    /// Write `last`, then close the slot's TCP, or give up the connect that is under way.
+    HangUp {
+        /// Whose TCP.
+        slot: Slot,
+        /// Whole messages.
+        last: Vec<u8>,
+    },
+    /// The nearer of the two connections has changed its state.
+    State {
+        /// Before.
+        from: State,
+        /// Now.
+        to: State,
+    },
+    /// A connection ended; not told for one that was merely no longer needed.
+    Ended {
+        /// Its last state.
+        established: bool,
+        /// Why.
+        end: End,
+    },
+    /// Routes flow.
+    Established(Negotiated),
+    /// The neighbour announced or withdrew something.
+    Update(Update),
+}
+
+/// A neighbour.
+#[derive(Debug)]
+pub struct Peer {
+    parameters: PeerParameters,
+    dialled: Side,
+    accepted: Side,
+    rib_out: RibOut,
+    established: Option<Slot>,
+    running: bool,
+    restart: Option<Instant>,
+    pace: Pace,
+    state: State,
+    history: History,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+struct Side {
+    connection: Connection,
+    next_hops: NextHops,
+}
+
+impl Side {
+    fn new(role: Role, seed: u64) -> Self {
+        Self {
+            connection: Connection::new(role, seed),
+            next_hops: NextHops::default(),
+        }
+    }
+}
+
+impl Peer {
+    /// A neighbour that is not started yet. The seed decides its jitter.
+    #[must_use]
+    pub fn new(parameters: PeerParameters, seed: u64, now: Instant) -> Self {
+        Self {
+            parameters,
+            dialled: Side::new(Role::Dialled, seed),
+            accepted: Side::new(Role::Accepted, seed.wrapping_add(1)),
+            rib_out: RibOut::default(),
+            established: None,
+            running: false,
+            restart: None,
+            pace: Pace::new(seed.wrapping_add(2)),
+            state: State::Idle,
+            history: History::new(now),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Begins to dial, or to wait.
+    pub fn handle_start(&mut self, now: Instant) {
+        self.running = true;
+        self.begin(now);
+        self.settle(now);
+    }
+
+    /// The slot's TCP is up; `local` is the own address of it.
+    pub fn handle_connected(&mut self, now: Instant, slot: Slot, local: IpAddr) {
+        let next_hops = self.parameters.next_hops(local);
+        let opening = self.parameters.opening(&next_hops);
+        let side = self.side(slot);
+        side.next_hops = next_hops;
+        side.connection.handle_connected(now, opening);
+        self.history.local = Some(local);
+        self.settle(now);
+    }
+
+    /// The neighbour has connected. `false`: not wanted now, close it at once. After `true` the
+    /// events come first (an older connection may have to go), then the stream is the slot's.
+    #[must_use]
+    pub fn handle_accepted(&mut self, now: Instant, local: IpAddr) -> bool {
+        let half_open = self.accepted.connection.state() < State::OpenConfirm;
+        if !self.running || self.established.is_some() || !half_open {
+            return false;
+        }
+        // A newer one replaces one that has not got anywhere: the neighbour was restarted.
+        let collision = Notification::collision();
+        self.accepted.connection.handle_stop(collision);
+        self.settle(now);
+        self.accepted.connection.handle_start_passively();
+        self.handle_connected(now, Slot::Accepted, local);
+        true
+    }
+
+    /// The slot's TCP could not be opened, was closed by the neighbour, or broke.
+    pub fn handle_closed(&mut self, now: Instant, slot: Slot) {
+        self.side(slot).connection.handle_closed(now);
+        self.settle(now);
+    }
+
+    /// Octets from the slot's TCP.
+    pub fn handle_bytes(&mut self, now: Instant, slot: Slot, bytes: &[u8]) {
+        self.side(slot).connection.handle_bytes(now, bytes);
+        self.settle(now);
+    }
+
+    /// Something was written to the slot's TCP.
+    pub fn handle_written(&mut self, slot: Slot) {
+        self.side(slot).connection.handle_written();
+    }
+
+    /// The slot's TCP takes nothing more for now.
+    pub fn handle_blocked(&mut self, now: Instant, slot: Slot) {
+        self.side(slot).connection.handle_blocked(now);
+    }
+
+    /// The table that the neighbour should know. Returns the prefixes that cannot be sent.
+    pub fn handle_routes(&mut self, routes: &[Route]) -> Vec<IpNet> {
+        self.rib_out.set_routes(routes)
+    }
+
+    /// Says goodbye with a text (Cease 6/2) and stays away. RFC 9003.
+    pub fn handle_shutdown(&mut self, now: Instant, text: &str) {
+        self.running = false;
+        self.restart = None;
+        for slot in Slot::ALL {
+            let goodbye = Notification::administrative_shutdown(text);
+            self.side(slot).connection.handle_stop(goodbye);
+        }
+        self.settle(now);
+    }
+
+    /// Says goodbye with a text (Cease 6/4) and comes back.
+    pub fn handle_reset(&mut self, now: Instant, text: &str) {
+        for slot in Slot::ALL {
+            let goodbye = Notification::administrative_reset(text);
+            self.side(slot).connection.handle_stop(goodbye);
+        }
+        self.settle(now);
+    }
+
+    /// The link towards the neighbour is gone: nothing that is written would arrive.
+    pub fn handle_link_down(&mut self, now: Instant) {
+        for slot in Slot::ALL {
+            self.side(slot).connection.handle_drop();
+        }
+        self.settle(now);
+    }
+
+    /// The link is back: what waits for its next attempt need not wait.
+    pub fn handle_link_up(&mut self, now: Instant) {
+        if self.restart.is_some() {
+            self.restart = Some(now);
+        }
+        self.dialled.connection.handle_hurry(now);
+        self.handle_timeout(now);
+    }
+
+    /// Does what is due at `now`. Harmless when called early.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.restart.is_some_and(|restart| restart <= now) {
+            self.restart = None;
+            self.begin(now);
+        }
+        for slot in Slot::ALL {
+            self.side(slot).connection.handle_timeout(now);
+        }
+        self.settle(now);
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let connections = [&self.dialled, &self.accepted];
+        let timers = connections.map(|side| side.connection.poll_timeout());
+        timers.into_iter().chain([self.restart]).flatten().min()
+    }
+
+    /// The next message to write to the slot's TCP. UPDATEs are built only when asked for.
+    pub fn poll_transmit(&mut self, slot: Slot) -> Option<Vec<u8>> {
+        let side = match slot {
+            Slot::Dialled => &mut self.dialled,
+            Slot::Accepted => &mut self.accepted,
+        };
+        if let Some(message) = side.connection.poll_transmit() {
+            return Some(message);
+        }
+        if self.established != Some(slot) {
+            return None;
+        }
+        let update = self.rib_out.next_update()?;
+        side.connection.count_update();
+        Some(update)
+    }
+
+    /// The next thing to do or to know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Whether the neighbour has not yet been told all that it should know.
+    #[must_use]
+    pub fn has_pending_routes(&self) -> bool {
+        self.rib_out.is_pending()
+    }
+
+    /// The state of the connection that is nearest to Established.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What an operator sees.
+    #[must_use]
+    pub fn status(&self) -> PeerStatus {
+        let side = match self.established.unwrap_or(self.nearest()) {
+            Slot::Dialled => &self.dialled,
+            Slot::Accepted => &self.accepted,
+        };
+        let (a, b) = (
+            self.dialled.connection.counts(),
+            self.accepted.connection.counts(),
+        );
+        self.history.status(
+            self.state,
+            side.connection.negotiated(),
+            connection::Counts {
+                sent: a.sent.plus(&b.sent),
+                received: a.received.plus(&b.received),
+            },
+            self.rib_out.advertised(),
+        )
+    }
+
+    fn side(&mut self, slot: Slot) -> &mut Side {
+        match slot {
+            Slot::Dialled => &mut self.dialled,
+            Slot::Accepted => &mut self.accepted,
+        }
+    }
+
+    fn nearest(&self) -> Slot {
+        match self.accepted.connection.state() > self.dialled.connection.state() {
+            true => Slot::Accepted,
+            false => Slot::Dialled,
+        }
+    }
+
+    fn begin(&mut self, now: Instant) {
+        match self.parameters.passive {
+            true => self.dialled.connection.handle_start_passively(),
+            false => self.dialled.connection.handle_start(now),
+        }
+    }
+
+    /// Works through what the connections have to say, and plans the next attempt.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            let (slot, event) = if let Some(event) = self.dialled.connection.poll_event() {
+                (Slot::Dialled, event)
+            } else if let Some(event) = self.accepted.connection.poll_event() {
+                (Slot::Accepted, event)
+            } else {
+                break;
+            };
+            self.handle_connection_event(now, slot, event);
+        }
+        self.plan_restart(now);
+        let nearest = self.nearest();
+        let to = self.side(nearest).connection.state();
+        let from = std::mem::replace(&mut self.state, to);
+        if from != to {
+            self.history.since = now;
+            self.events.push_back(Event::State { from, to });
+        }
+    }
+
+    fn handle_connection_event(&mut self, now: Instant, slot: Slot, event: connection::Event) {
+        match event {
+            connection::Event::Dial => self.events.push_back(Event::Dial),
+            connection::Event::Opened(agreed) => self.resolve_collision(slot, &agreed),
+            connection::Event::Established(agreed) => self.establish(now, slot, agreed),
+            connection::Event::Update(update) => self.events.push_back(Event::Update(update)),
+            connection::Event::RouteRefresh(family) => {
+                if self.established == Some(slot) {
+                    self.rib_out.refresh(family);
+                }
+            }
+            connection::Event::Ended { end, last } => self.ended(now, slot, end, last),
+        }
+    }
+
+    /// RFC 4271 §6.8: of two connections the one that the higher identifier opened stays; with equal
+    /// identifiers the one of the higher AS number (RFC 6286 §2.3).
+    fn resolve_collision(&mut self, slot: Slot, agreed: &Negotiated) {
+        let other = slot.other();
+        let loser = match self.side(other).connection.state() {
+            State::Established => slot,
+            State::OpenConfirm => {
+                let own = (self.parameters.identifier, self.parameters.local_asn);
+                match own > (agreed.peer_identifier, agreed.peer_asn) {
+                    true => Slot::Accepted,
+                    false => Slot::Dialled,
+                }
+            }
+            State::Idle | State::Connect | State::Active | State::OpenSent => return,
+        };
+        let collision = Notification::collision();
+        self.side(loser).connection.handle_stop(collision);
+    }
+
+    fn establish(&mut self, now: Instant, slot: Slot, agreed: Negotiated) {
+        if self.side(slot).connection.state() != State::Established {
+            // It ended within the same octets; its end is the next event.
+            return;
+        }
+        let collision = Notification::collision();
+        self.side(slot.other()).connection.handle_stop(collision);
+        self.established = Some(slot);
+        self.restart = None;
+        self.pace.established(now);
+        self.history.established();
+        let next_hops = self.side(slot).next_hops;
+        self.rib_out.open(Outlet {
+            local_asn: self.parameters.local_asn,
+            internal: agreed.internal,
+            four_octet: agreed.four_octet,
+            families: agreed.families,
+            next_hops,
+        });
+        self.events.push_back(Event::Established(agreed));
+    }
+
+    fn ended(&mut self, now: Instant, slot: Slot, end: End, last: Vec<u8>) {
+        let established = self.established == Some(slot);
+        if established {
+            self.established = None;
+            self.rib_out.close();
+        }
+        self.pace.ended(now, &end, established);
+        self.history.ended(&end);
+        self.events.push_back(Event::HangUp { slot, last });
+        if established || end != End::Dropped {
+            self.events.push_back(Event::Ended { established, end });
+        }
+    }
+
+    /// The dialling side rests while the accepted one is about to carry the session.
+    fn plan_restart(&mut self, now: Instant) {
+        let dialled = self.dialled.connection.state();
+        let carried = self.accepted.connection.state() >= State::OpenConfirm;
+        if !self.running || dialled != State::Idle || carried {
+            self.restart = None;
+        } else if self.parameters.passive {
+            self.dialled.connection.handle_start_passively();
+        } else if self.restart.is_none() {
+            self.restart = Some(now + self.pace.next_delay());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! The walk over path attributes.
+//!
+//! Source: RFC 7606 §3 (general), §4 (lengths), §7 (each attribute), RFC 8092 §5 (large communities).
+#![warn(clippy::indexing_slicing, clippy::as_conversions)]
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use super::path::AsPath;
+use super::{AttributeError, Octets, Reading, UpdateError, v4_prefixes, v6_prefixes};
+use crate::bgp::message::Family;
+
+const OPTIONAL: u8 = 0x80;
+const TRANSITIVE: u8 = 0x40;
+const EXTENDED_LENGTH: u8 = 0x10;
+
+const ORIGIN: u8 = 1;
+const AS_PATH: u8 = 2;
+const NEXT_HOP: u8 = 3;
+const MED: u8 = 4;
+const LOCAL_PREF: u8 = 5;
+const ATOMIC_AGGREGATE: u8 = 6;
+const AGGREGATOR: u8 = 7;
+const COMMUNITIES: u8 = 8;
+const ORIGINATOR_ID: u8 = 9;
+const CLUSTER_LIST: u8 = 10;
+const MP_REACH: u8 = 14;
+const MP_UNREACH: u8 = 15;
+const EXTENDED_COMMUNITIES: u8 = 16;
+const AS4_PATH: u8 = 17;
+const AS4_AGGREGATOR: u8 = 18;
+const LARGE_COMMUNITIES: u8 = 32;
+
+/// What the walk has gathered so far.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    pub(super) withdrawn: Vec<IpNet>,
+    pub(super) announced: Vec<IpNet>,
+    pub(super) next_hop_v4: Option<Ipv4Addr>,
+    pub(super) next_hop_v6: Option<Ipv6Addr>,
+    pub(super) med: Option<u32>,
+    pub(super) local_pref: Option<u32>,
+    pub(super) communities: Vec<u32>,
+    pub(super) end_of_rib: Option<Family>,
+    /// The first error for which the prefixes count as withdrawn.
+    pub(super) error: Option<AttributeError>,
+    path: Option<AsPath>,
+    path4: Option<AsPath>,
+    seen: Vec<u8>,
+}
+
+impl Attributes {
+    pub(super) fn walk(list: &[u8], reading: &Reading) -> Result<Self, UpdateError> {
+        let mut read = Self::default();
+        let mut octets = Octets::new(list);
+        let mut count = 0_usize;
+        while !octets.is_empty() {
+            count += 1;
+            let start = octets.rest();
+            let Some((flags, code, value)) = attribute(&mut octets) else {
+                // RFC 7606 §4: nothing after this can be told apart.
+                read.fail(AttributeError::Overrun);
+                break;
+            };
+            let whole = start.len() - octets.rest().len();
+            let whole = start.get(..whole).unwrap_or_default();
+            read.attribute(flags, code, value, whole, reading)?;
+        }
+        // RFC 4724 §2: MP_UNREACH alone, without prefixes.
+        if count != 1 || read.error.is_some() {
+            read.end_of_rib = None;
+        }
+        Ok(read)
+    }
+
+    /// RFC 7606 §3 (d), §5.1: called when something is announced.
+    pub(super) fn check_mandatory(&mut self, has_v4: bool, reading: &Reading) {
+        for code in [ORIGIN, AS_PATH, NEXT_HOP, LOCAL_PREF] {
+            let needed = match code {
+                NEXT_HOP => has_v4,
+                LOCAL_PREF => reading.internal,
+                _ => true,
+            };
+            if needed && !self.seen.contains(&code) {
+                self.fail(AttributeError::Missing(code));
+            }
+        }
+    }
+
+    pub(super) fn as_path(&mut self) -> AsPath {
+        let path = self.path.take().unwrap_or_default();
+        match self.path4.take() {
+            Some(four) => path.merge(four),
+            None => path,
+        }
+    }
+
+    fn fail(&mut self, error: AttributeError) {
+        self.error.get_or_insert(error);
+    }
+
+    fn attribute(
+        &mut self,
+        flags: u8,
+        code: u8,
+        value: &[u8],
+        whole: &[u8],
+        reading: &Reading,
+    ) -> Result<(), UpdateError> {
+        let Some(expected) = expected_flags(code) else {
+            // RFC 4271 §6.3: an optional attribute may be unknown, a well-known one must not.
+            return match flags & OPTIONAL {
+                0 => Err(UpdateError::WellKnown(whole.to_vec())),
+                _ => Ok(()),
+            };
+        };
+        if self.seen.contains(&code) {
+            // RFC 7606 §3 (g): all but the first are discarded, save for these two.
+            return match code {
+                MP_REACH | MP_UNREACH => Err(UpdateError::Twice(code)),
+                _ => Ok(()),
+            };
+        }
+        self.seen.push(code);
+        if flags & (OPTIONAL | TRANSITIVE) != expected {
+            self.fail(AttributeError::Flags(code));
+        }
+        match code {
+            MP_REACH => self
+                .reach(value)
+                .ok_or_else(|| UpdateError::Multiprotocol(whole.to_vec())),
+            MP_UNREACH => self
+                .unreach(value, reading)
+                .ok_or_else(|| UpdateError::Multiprotocol(whole.to_vec())),
+            _ => {
+                if self.value(code, value, reading).is_none() {
+                    self.fail(AttributeError::Malformed(code));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// `None` where the value is malformed and the prefixes have to go for it. RFC 7606 §7.
+    fn value(&mut self, code: u8, value: &[u8], reading: &Reading) -> Option<()> {
+        let mut octets = Octets::new(value);
+        match code {
+            ORIGIN => matches!(value, [0..=2]).then_some(()),
+            AS_PATH => {
+                self.path = Some(AsPath::decode(value, reading.four_octet)?);
+                Some(())
+            }
+            NEXT_HOP => {
+                self.next_hop_v4 = Some(Ipv4Addr::from(whole(&mut octets)?));
+                Some(())
+            }
+            MED => {
+                self.med = Some(u32::from_be_bytes(whole(&mut octets)?));
+                Some(())
+            }
+            // §7.5, §7.9, §7.10: discarded when it comes from outside.
+            LOCAL_PREF if reading.internal => {
+                self.local_pref = Some(u32::from_be_bytes(whole(&mut octets)?));
+                Some(())
+            }
+            ORIGINATOR_ID if reading.internal => whole::<4>(&mut octets).map(|_| ()),
+            CLUSTER_LIST if reading.internal => multiple(value, 4),
+            COMMUNITIES => {
+                multiple(value, 4)?;
+                while let Some(community) = octets.u32() {
+                    self.communities.push(community);
+                }
+                Some(())
+            }
+            EXTENDED_COMMUNITIES => multiple(value, 8),
+            LARGE_COMMUNITIES => multiple(value, 12),
+            // RFC 6793 §4.1, §6: ignored from a four-octet speaker, discarded when malformed.
+            AS4_PATH if !reading.four_octet => {
+                self.path4 = AsPath::decode(value, true);
+                Some(())
+            }
+            // §7.6, §7.7: discarded when malformed, and of no interest otherwise.
+            _ => Some(()),
+        }
+    }
+
+    /// MP_REACH_NLRI; `None` when its prefixes cannot be told. RFC 4760 §3, RFC 7606 §7.11.
+    fn reach(&mut self, value: &[u8]) -> Option<()> {
+        let mut octets = Octets::new(value);
+        let (afi, safi) = (octets.u16()?, octets.u8()?);
+        let length = octets.u8()?;
+        let next_hop = octets.take(usize::from(length))?;
+        octets.u8()?;
+        match Family::from_wire(afi, safi) {
+            Some(Family::Ipv4) => {
+                self.next_hop_v4 = Some(Ipv4Addr::from(<[u8; 4]>::try_from(next_hop).ok()?));
+                self.announced = v4_prefixes(octets.rest())?;
+            }
+            Some(Family::Ipv6) => {
+                // RFC 2545 §3: a link-local address may follow.
+                let (global, link_local) = next_hop.split_first_chunk::<16>()?;
+                if !matches!(link_local.len(), 0 | 16) {
+                    return None;
+                }
+                self.next_hop_v6 = Some(Ipv6Addr::from(*global));
+                self.announced = v6_prefixes(octets.rest())?;
+            }
+            None => {}
+        }
+        Some(())
+    }
+
+    /// MP_UNREACH_NLRI. RFC 4760 §4.
+    fn unreach(&mut self, value: &[u8], reading: &Reading) -> Option<()> {
+        let mut octets = Octets::new(value);
+        let family = Family::from_wire(octets.u16()?, octets.u8()?);
+        match family {
+            Some(Family::Ipv4) => self.withdrawn = v4_prefixes(octets.rest())?,
+            Some(Family::Ipv6) => self.withdrawn = v6_prefixes(octets.rest())?,
+            None => return Some(()),
+        }
+        if octets.is_empty() {
+            self.end_of_rib = family.filter(|family| reading.families.contains(*family));
+        }
+        Some(())
+    }
+}
+
+/// Flags, code and value of the next attribute.
+fn attribute<'a>(octets: &mut Octets<'a>) -> Option<(u8, u8, &'a [u8])> {
+    let (flags, code) = (octets.u8()?, octets.u8()?);
+    let length = match flags & EXTENDED_LENGTH {
+        0 => usize::from(octets.u8()?),
+        _ => usize::from(octets.u16()?),
+    };
+    Some((flags, code, octets.take(length)?))
+}
+
+/// Optional and transitive bits of the attributes that are known. `None` for any other.
+const fn expected_flags(code: u8) -> Option<u8> {
+    Some(match code {
+        ORIGIN | AS_PATH | NEXT_HOP | LOCAL_PREF | ATOMIC_AGGREGATE => TRANSITIVE,
+        MED | ORIGINATOR_ID | CLUSTER_LIST | MP_REACH | MP_UNREACH => OPTIONAL,
+        AGGREGATOR | COMMUNITIES | EXTENDED_COMMUNITIES | AS4_PATH | AS4_AGGREGATOR
+        | LARGE_COMMUNITIES => OPTIONAL | TRANSITIVE,
+        _ => return None,
+    })
+}
+
+/// The value, if it is exactly so long.
+fn whole<const N: usize>(octets: &mut Octets<'_>) -> Option<[u8; N]> {
+    let value = octets.array()?;
+    octets.is_empty().then_some(value)
+}
+
+fn multiple(value: &[u8], of: usize) -> Option<()> {
+    (!value.is_empty() && value.len().is_multiple_of(of)).then_some(())
+}

@@ -1,0 +1,206 @@
+//! Known octets of all that is sent.
+
+use super::*;
+
+fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0xFF; 16];
+    bytes.extend_from_slice(&u16::try_from(19 + body.len()).unwrap().to_be_bytes());
+    bytes.push(kind);
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+fn plain(next_hop: NextHop, as_path: &[u32]) -> Announcement<'_> {
+    Announcement {
+        next_hop,
+        as_path,
+        four_octet: true,
+        med: None,
+        local_pref: None,
+        communities: &[],
+    }
+}
+
+const V4_HOP: NextHop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// RFC 4271 §4.2, RFC 6793 §9, RFC 5492 §4: each capability in its own parameter.
+#[test]
+fn an_open_has_its_known_octets() {
+    let message = Open {
+        asn_field: AS_TRANS,
+        hold_time_s: 9,
+        identifier: Ipv4Addr::new(192, 0, 2, 1),
+        capabilities: vec![
+            Capability::Unicast(Family::Ipv4),
+            Capability::Unicast(Family::Ipv6),
+            Capability::RouteRefresh,
+            Capability::FourOctetAsn(4_200_000_001),
+        ],
+    };
+    let golden = [
+        4, 0x5B, 0xA0, 0, 9, 192, 0, 2, 1, 28, // version, AS_TRANS, hold time, identifier
+        2, 6, 1, 4, 0, 1, 0, 1, // IPv4 unicast
+        2, 6, 1, 4, 0, 2, 0, 1, // IPv6 unicast
+        2, 2, 2, 0, // route refresh
+        2, 6, 65, 4, 0xFA, 0x56, 0xEA, 0x01, // four-octet AS
+    ];
+    assert_eq!(open(&message), Some(framed(1, &golden)));
+}
+
+/// RFC 4271 §4.3: an AS_SEQUENCE (2), never the AS_SET (1) that the codec would write by itself.
+#[test]
+fn an_as_path_is_one_sequence_of_four_octet_numbers() {
+    let what = plain(V4_HOP, &[65053, 65053]);
+    let golden = [
+        0, 0, 0, 24, // nothing withdrawn, 24 octets of attributes
+        0x40, 1, 1, 0, // ORIGIN IGP
+        0x40, 2, 10, 2, 2, 0, 0, 0xFE, 0x1D, 0, 0, 0xFE, 0x1D, // AS_PATH
+        0x40, 3, 4, 192, 0, 2, 1, // NEXT_HOP
+        32, 10, 53, 53, 53, // 10.53.53.53/32
+    ];
+    assert_eq!(
+        announcement(&what, &[net("10.53.53.53/32")]),
+        Some(framed(2, &golden))
+    );
+}
+
+/// RFC 4271 §5.1.4, §5.1.5, RFC 1997: MED is optional, COMMUNITIES are optional and transitive.
+#[test]
+fn every_attribute_has_its_known_octets() {
+    let what = Announcement {
+        med: Some(1000),
+        local_pref: Some(100),
+        communities: &[0x0001_0002, 0xFFFF_0000],
+        ..plain(V4_HOP, &[])
+    };
+    let golden = [
+        0, 0, 0, 39, // attributes
+        0x40, 1, 1, 0, // ORIGIN
+        0x40, 2, 0, // AS_PATH, empty: RFC 4271 §5.1.2 (internal peer)
+        0x40, 3, 4, 192, 0, 2, 1, // NEXT_HOP
+        0x80, 4, 4, 0, 0, 3, 0xE8, // MED
+        0x40, 5, 4, 0, 0, 0, 100, // LOCAL_PREF
+        0xC0, 8, 8, 0, 1, 0, 2, 0xFF, 0xFF, 0, 0, // COMMUNITIES
+        30, 10, 53, 53, 52, // the host bits of 10.53.53.53/30 are gone
+    ];
+    assert_eq!(
+        announcement(&what, &[net("10.53.53.53/30")]),
+        Some(framed(2, &golden))
+    );
+}
+
+/// RFC 4760 §3, RFC 2545 §3, RFC 7606 §5.1: MP_REACH first, no NEXT_HOP, 16 or 32 octets.
+#[test]
+fn ipv6_goes_out_in_mp_reach() {
+    let global: Ipv6Addr = "2001:db8::1".parse().unwrap();
+    let what = plain(NextHop::V6(global, None), &[65053]);
+    let mut golden = vec![0, 0, 0, 54, 0x80, 14, 38, 0, 2, 1, 16];
+    golden.extend_from_slice(&global.octets());
+    golden.extend_from_slice(&[
+        0, 128, 0xFD, 0x53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x53,
+    ]);
+    golden.extend_from_slice(&[0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xFE, 0x1D]);
+    assert_eq!(
+        announcement(&what, &[net("fd53::53/128")]),
+        Some(framed(2, &golden))
+    );
+
+    let local: Ipv6Addr = "fe80::1".parse().unwrap();
+    let both = plain(NextHop::V6(global, Some(local)), &[65053]);
+    let bytes = announcement(&both, &[net("fd53::/61")]).unwrap();
+    let mut reach = vec![0x80, 14, 46, 0, 2, 1, 32];
+    reach.extend_from_slice(&global.octets());
+    reach.extend_from_slice(&local.octets());
+    reach.extend_from_slice(&[0, 61, 0xFD, 0x53, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(&bytes[23..23 + reach.len()], &reach[..]);
+}
+
+/// RFC 6793 §4.2.2: to a two-octet speaker AS_TRANS stands in AS_PATH, the truth in AS4_PATH.
+#[test]
+fn a_two_octet_peer_gets_as_trans_and_as4_path() {
+    let what = Announcement {
+        four_octet: false,
+        ..plain(V4_HOP, &[4_200_000_001])
+    };
+    let golden = [
+        0, 0, 0, 27, // attributes
+        0x40, 1, 1, 0, // ORIGIN
+        0x40, 2, 4, 2, 1, 0x5B, 0xA0, // AS_PATH
+        0x40, 3, 4, 192, 0, 2, 1, // NEXT_HOP
+        0xC0, 17, 6, 2, 1, 0xFA, 0x56, 0xEA, 0x01, // AS4_PATH
+        8, 10,
+    ];
+    assert_eq!(
+        announcement(&what, &[net("10.0.0.0/8")]),
+        Some(framed(2, &golden))
+    );
+    let small = Announcement {
+        four_octet: false,
+        ..plain(V4_HOP, &[65053])
+    };
+    let bytes = announcement(&small, &[net("10.0.0.0/8")]).unwrap();
+    assert_eq!(&bytes[27..34], &[0x40, 2, 4, 2, 1, 0xFE, 0x1D]);
+    assert_eq!(bytes.len(), 19 + 4 + 4 + 7 + 7 + 2);
+}
+
+/// RFC 4271 §4.3, RFC 4760 §4, RFC 4724 §2.
+#[test]
+fn withdrawals_and_end_of_rib_have_their_known_octets() {
+    assert_eq!(
+        withdrawal(Family::Ipv4, &[net("10.53.53.53/32"), net("0.0.0.0/0")]),
+        Some(framed(2, &[0, 6, 32, 10, 53, 53, 53, 0, 0, 0]))
+    );
+    let six = withdrawal(Family::Ipv6, &[net("fd53::/16")]);
+    assert_eq!(
+        six,
+        Some(framed(
+            2,
+            &[0, 0, 0, 10, 0x90, 15, 0, 6, 0, 2, 1, 16, 0xFD, 0x53]
+        ))
+    );
+    assert_eq!(
+        withdrawal(Family::Ipv4, &[]),
+        Some(framed(2, &[0, 0, 0, 0]))
+    );
+    assert_eq!(
+        withdrawal(Family::Ipv6, &[]),
+        Some(framed(2, &[0, 0, 0, 7, 0x90, 15, 0, 3, 0, 2, 1]))
+    );
+}
+
+/// RFC 4271 §4.1: a message over 4096 octets is not built, and nothing panics on the way.
+#[test]
+fn an_announcement_that_does_not_fit_is_refused() {
+    let communities = vec![1; 1100];
+    let what = Announcement {
+        communities: &communities,
+        ..plain(V4_HOP, &[65053])
+    };
+    assert_eq!(announcement(&what, &[net("10.53.53.53/32")]), None);
+    let long = plain(V4_HOP, &[1; 256]);
+    assert_eq!(announcement(&long, &[net("10.53.53.53/32")]), None);
+}
+
+/// RFC 5492 §4: a known capability of a wrong length is an error, an unknown one is kept as a code.
+#[test]
+fn capabilities_are_read_by_code_and_length() {
+    assert_eq!(
+        capability(1, &[0, 2, 0, 1]),
+        Ok(Capability::Unicast(Family::Ipv6))
+    );
+    assert_eq!(capability(1, &[0, 25, 0, 70]), Ok(Capability::Other(1)));
+    assert_eq!(capability(2, &[]), Ok(Capability::RouteRefresh));
+    assert_eq!(
+        capability(65, &[0, 0, 0xFD, 0xE8]),
+        Ok(Capability::FourOctetAsn(65000))
+    );
+    assert_eq!(capability(73, &[1, b'r', 0]), Ok(Capability::Other(73)));
+    assert_eq!(capability(64, &[0]), Ok(Capability::Other(64)));
+    for (code, value) in [(1, &[0, 1][..]), (2, &[0]), (65, &[0, 0, 1])] {
+        assert_eq!(capability(code, value), Err(MalformedCapability));
+    }
+}
