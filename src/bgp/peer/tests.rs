@@ -1,1 +1,499 @@
+//! Two neighbours joined back to back on a virtual clock, and the ways in which they part.
+#![expect(clippy::disallowed_methods, reason = "a test needs some instant")]
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::*;
+use crate::bgp::{Attributes, PeerAsn};
+
+const A: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const B: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+fn parameters(local: IpAddr, remote: IpAddr, asn: u32) -> PeerParameters {
+    let IpAddr::V4(identifier) = local else {
+        panic!("the tests' sessions are IPv4");
+    };
+    PeerParameters {
+        remote: SocketAddr::new(remote, 179),
+        local: Some(local),
+        local_asn: asn,
+        peer_asn: PeerAsn::External,
+        identifier,
+        hold_time: Some(Duration::from_secs(9)),
+        passive: false,
+        next_hop_v4: None,
+        next_hop_v6: Some("2001:db8::1".parse().unwrap()),
+    }
+}
+
+fn route(prefix: &str, med: u32) -> Route {
+    Route {
+        prefix: prefix.parse().unwrap(),
+        attributes: Attributes {
+            med: Some(med),
+            ..Attributes::default()
+        },
+    }
+}
+
+/// A message, a TCP event or a closing on its way to a side.
+#[derive(Debug)]
+enum Parcel {
+    Syn(u64),
+    SynAck(u64),
+    Bytes(u64, Vec<u8>),
+    Fin(u64),
+}
+
+impl Parcel {
+    fn tcp(&self) -> u64 {
+        match self {
+            Self::Syn(tcp) | Self::SynAck(tcp) | Self::Bytes(tcp, _) | Self::Fin(tcp) => *tcp,
+        }
+    }
+}
+
+struct Node {
+    peer: Peer,
+    address: IpAddr,
+    /// The TCP connection of each slot.
+    tcp: [Option<u64>; 2],
+    listens: bool,
+    seen: Vec<Event>,
+}
+
+/// Two nodes, a link with a delay of its own for each parcel, and a clock.
+struct Pair {
+    now: Instant,
+    nodes: [Node; 2],
+    flying: Vec<(Instant, usize, Parcel)>,
+    next_tcp: u64,
+    random: crate::bgp::timers::Jitter,
+    cut: bool,
+}
+
+impl Pair {
+    fn new(seed: u64, change: impl Fn(&mut PeerParameters, &mut PeerParameters)) -> Self {
+        let now = Instant::now();
+        let mut a = parameters(A, B, 65053);
+        let mut b = parameters(B, A, 65000);
+        change(&mut a, &mut b);
+        let node = |parameters: PeerParameters, address, seed| Node {
+            peer: Peer::new(parameters, seed, now),
+            address,
+            tcp: [None; 2],
+            listens: true,
+            seen: Vec::new(),
+        };
+        Self {
+            now,
+            nodes: [node(a, A, seed), node(b, B, seed + 1000)],
+            flying: Vec::new(),
+            next_tcp: 1,
+            random: crate::bgp::timers::Jitter::new(seed + 2000),
+            cut: false,
+        }
+    }
+
+    fn start(&mut self) {
+        let now = self.now;
+        for node in &mut self.nodes {
+            node.peer.handle_start(now);
+        }
+    }
+
+    fn fly(&mut self, to: usize, parcel: Parcel) {
+        if self.cut {
+            return;
+        }
+        // Between 0 and 10 ms, but in order within each TCP connection.
+        let delay = (self.random.retry() - Duration::from_millis(300)) / 40;
+        let earlier = self
+            .flying
+            .iter()
+            .filter(|(_, side, earlier)| *side == to && earlier.tcp() == parcel.tcp());
+        let at = (self.now + delay).max(earlier.map(|(at, ..)| *at).max().unwrap_or(self.now));
+        self.flying.push((at, to, parcel));
+    }
+
+    /// Carries out what both sides want, until they want nothing more.
+    fn act(&mut self) {
+        for at in 0..2 {
+            while let Some(event) = self.nodes[at].peer.poll_event() {
+                match &event {
+                    Event::Dial => {
+                        let tcp = self.next_tcp;
+                        self.next_tcp += 1;
+                        self.nodes[at].tcp[0] = Some(tcp);
+                        self.fly(1 - at, Parcel::Syn(tcp));
+                    }
+                    Event::HangUp { slot, last } => {
+                        if let Some(tcp) = self.nodes[at].tcp[*slot as usize].take() {
+                            self.fly(1 - at, Parcel::Bytes(tcp, last.clone()));
+                            self.fly(1 - at, Parcel::Fin(tcp));
+                        }
+                    }
+                    Event::State { .. }
+                    | Event::Ended { .. }
+                    | Event::Established(_)
+                    | Event::Update(_) => {}
+                }
+                self.nodes[at].seen.push(event);
+            }
+            for slot in Slot::ALL {
+                let Some(tcp) = self.nodes[at].tcp[slot as usize] else {
+                    continue;
+                };
+                while let Some(message) = self.nodes[at].peer.poll_transmit(slot) {
+                    self.fly(1 - at, Parcel::Bytes(tcp, message));
+                }
+            }
+        }
+    }
+
+    fn slot_of(&self, at: usize, tcp: u64) -> Option<Slot> {
+        let tcps = &self.nodes[at].tcp;
+        Slot::ALL
+            .into_iter()
+            .find(|slot| tcps[*slot as usize] == Some(tcp))
+    }
+
+    fn deliver(&mut self, at: usize, parcel: Parcel) {
+        let now = self.now;
+        let address = self.nodes[at].address;
+        match parcel {
+            Parcel::Syn(tcp) => {
+                let node = &mut self.nodes[at];
+                if node.listens && node.peer.handle_accepted(now, address) {
+                    self.act();
+                    self.nodes[at].tcp[Slot::Accepted as usize] = Some(tcp);
+                    self.fly(1 - at, Parcel::SynAck(tcp));
+                } else {
+                    self.fly(1 - at, Parcel::Fin(tcp));
+                }
+            }
+            Parcel::SynAck(tcp) => {
+                if let Some(slot) = self.slot_of(at, tcp) {
+                    self.nodes[at].peer.handle_connected(now, slot, address);
+                }
+            }
+            Parcel::Bytes(tcp, bytes) => {
+                if let Some(slot) = self.slot_of(at, tcp) {
+                    self.nodes[at].peer.handle_bytes(now, slot, &bytes);
+                }
+            }
+            Parcel::Fin(tcp) => {
+                if let Some(slot) = self.slot_of(at, tcp) {
+                    self.nodes[at].peer.handle_closed(now, slot);
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.act();
+            let timers = self
+                .nodes
+                .iter()
+                .filter_map(|node| node.peer.poll_timeout());
+            let arrivals = self.flying.iter().map(|(at, ..)| *at);
+            let next = timers.chain(arrivals).min().unwrap_or(end);
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = next.max(self.now);
+            let arrivals = self.flying.iter().enumerate();
+            let first = arrivals.min_by_key(|(_, (at, ..))| *at);
+            match first
+                .filter(|(_, (at, ..))| *at <= self.now)
+                .map(|(index, _)| index)
+            {
+                Some(index) => {
+                    let (_, at, parcel) = self.flying.remove(index);
+                    self.deliver(at, parcel);
+                }
+                None => {
+                    for node in &mut self.nodes {
+                        node.peer.handle_timeout(self.now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn states(&self) -> [State; 2] {
+        [self.nodes[0].peer.state(), self.nodes[1].peer.state()]
+    }
+
+    fn seen(&mut self, at: usize) -> Vec<Event> {
+        std::mem::take(&mut self.nodes[at].seen)
+    }
+}
+
+fn ends(events: &[Event]) -> Vec<End> {
+    let ends = events.iter().filter_map(|event| match event {
+        Event::Ended { end, .. } => Some(end.clone()),
+        _ => None,
+    });
+    ends.collect()
+}
+
+const BOTH_UP: [State; 2] = [State::Established; 2];
+const SECOND: Duration = Duration::from_secs(1);
+
+/// RFC 4271 §6.8: however two simultaneous connects interleave, one session comes out of them, and
+/// both sides agree on which TCP connection carries it.
+#[test]
+fn simultaneous_connects_always_leave_one_session() {
+    for seed in 0..300 {
+        let mut pair = Pair::new(seed, |_, _| {});
+        pair.start();
+        pair.run(6 * SECOND);
+        assert_eq!(pair.states(), BOTH_UP, "seed {seed}");
+        let tcp = |node: &Node| node.tcp.iter().flatten().copied().collect::<Vec<_>>();
+        assert_eq!(tcp(&pair.nodes[0]), tcp(&pair.nodes[1]), "seed {seed}");
+        assert_eq!(tcp(&pair.nodes[0]).len(), 1, "seed {seed}");
+        // And it stays.
+        for at in 0..2 {
+            pair.seen(at);
+        }
+        pair.run(60 * SECOND);
+        assert_eq!(pair.states(), BOTH_UP, "seed {seed}");
+        assert_eq!(ends(&pair.seen(0)), [], "seed {seed}");
+    }
+}
+
+/// RFC 4271 §6.8, RFC 6286 §2.3: the higher identifier's connection stays, then the higher AS's.
+#[test]
+fn of_two_connections_the_one_of_the_higher_identifier_stays() {
+    let now = Instant::now();
+    for (own, asn, stays) in [
+        ([192, 0, 2, 9], 65053, Slot::Dialled),
+        ([192, 0, 2, 2], 65053, Slot::Accepted),
+        ([192, 0, 2, 5], 65053, Slot::Dialled),
+        ([192, 0, 2, 5], 64000, Slot::Accepted),
+    ] {
+        let mut ours = parameters(A, B, asn);
+        ours.identifier = own.into();
+        let mut theirs = parameters(B, A, 65000);
+        theirs.identifier = [192, 0, 2, 5].into();
+        let hops = theirs.next_hops(B);
+        let open = theirs.opening(&hops).open().encode();
+        let mut peer = Peer::new(ours, 1, now);
+        peer.handle_start(now);
+        peer.handle_connected(now, Slot::Dialled, A);
+        assert!(peer.handle_accepted(now, A));
+        peer.handle_bytes(now, Slot::Dialled, &open);
+        peer.handle_bytes(now, Slot::Accepted, &open);
+        let hung_up: Vec<Slot> = std::iter::from_fn(|| peer.poll_event())
+            .filter_map(|event| match event {
+                Event::HangUp { slot, last } => {
+                    assert!(last.ends_with(&Notification::collision().encode()));
+                    Some(slot)
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(hung_up, [stays.other()]);
+        peer.handle_bytes(now, stays, &crate::bgp::message::keepalive());
+        assert_eq!(peer.state(), State::Established);
+        assert!(!peer.handle_accepted(now, A));
+    }
+}
+
+/// Issue: announce, replace, withdraw, each seen by the other side as it is.
+#[test]
+fn routes_arrive_are_replaced_and_withdrawn() {
+    let mut pair = Pair::new(7, |_, b| b.passive = true);
+    pair.nodes[0]
+        .peer
+        .handle_routes(&[route("10.53.53.53/32", 1), route("fd53::53/128", 1)]);
+    pair.start();
+    pair.run(SECOND);
+    assert_eq!(pair.states(), BOTH_UP);
+    let updates = |events: Vec<Event>| -> Vec<Update> {
+        let updates = events.into_iter().filter_map(|event| match event {
+            Event::Update(update) => Some(update),
+            _ => None,
+        });
+        updates.collect()
+    };
+    let first = updates(pair.seen(1));
+    assert_eq!(first.len(), 4);
+    assert_eq!(first[0].next_hop(&first[0].announced[0]), Some(A));
+    assert_eq!(
+        first[1].next_hop(&first[1].announced[0]),
+        Some("2001:db8::1".parse().unwrap())
+    );
+    assert_eq!(pair.nodes[0].peer.status().announced, 2);
+
+    pair.nodes[0]
+        .peer
+        .handle_routes(&[route("10.53.53.53/32", 2), route("fd53::53/128", 1)]);
+    pair.run(SECOND);
+    let replaced = updates(pair.seen(1));
+    assert_eq!(replaced.len(), 1);
+    assert_eq!((replaced[0].med, replaced[0].withdrawn.len()), (Some(2), 0));
+
+    pair.nodes[0].peer.handle_routes(&[]);
+    pair.run(SECOND);
+    let withdrawn = updates(pair.seen(1));
+    assert_eq!(withdrawn.len(), 2);
+    assert!(withdrawn.iter().all(|update| update.withdrawn.len() == 1));
+    assert_eq!(pair.states(), BOTH_UP);
+}
+
+/// RFC 9003 §2: the text arrives, the one who said it stays away, the other comes back at its pace.
+#[test]
+fn a_shutdown_is_told_with_its_text() {
+    let mut pair = Pair::new(9, |_, _| {});
+    pair.start();
+    pair.run(6 * SECOND);
+    pair.seen(1);
+    pair.nodes[0].listens = false;
+    let now = pair.now;
+    pair.nodes[0]
+        .peer
+        .handle_shutdown(now, "drained for upgrade");
+    pair.run(30 * SECOND);
+    let goodbye = Notification::administrative_shutdown("drained for upgrade");
+    let seen = pair.seen(1);
+    assert_eq!(ends(&seen)[0], End::Received(goodbye));
+    assert_eq!(pair.nodes[0].peer.state(), State::Idle);
+    assert_eq!(pair.nodes[0].peer.poll_timeout(), None);
+    // Steady: at most 700 ms between attempts, so over 40 of them in 30 s.
+    let dials = seen.iter().filter(|event| **event == Event::Dial).count();
+    assert!(dials > 40, "{dials}");
+    let status = pair.nodes[1].peer.status();
+    assert_eq!(
+        status.last_error_received.as_deref(),
+        Some("6/2 cease: administrative shutdown: drained for upgrade")
+    );
+    // And when it is back, so is the session.
+    pair.nodes[0].listens = true;
+    let now = pair.now;
+    pair.nodes[0].peer.handle_start(now);
+    pair.run(6 * SECOND);
+    assert_eq!(pair.states(), BOTH_UP);
+    assert_eq!(pair.nodes[1].peer.status().reconnects(), 1);
+}
+
+/// RFC 4271 §6.5: a silent link ends the session on both sides after the hold time, not before.
+#[test]
+fn a_silent_link_costs_one_hold_time() {
+    let mut pair = Pair::new(12, |_, _| {});
+    pair.start();
+    pair.run(20 * SECOND);
+    pair.flying.clear();
+    pair.cut = true;
+    pair.run(5 * SECOND);
+    assert_eq!(pair.states(), BOTH_UP);
+    pair.run(4 * SECOND + Duration::from_millis(1));
+    assert!(
+        pair.states()
+            .iter()
+            .all(|state| *state != State::Established)
+    );
+    pair.cut = false;
+    pair.run(10 * SECOND);
+    assert_eq!(pair.states(), BOTH_UP);
+}
+
+/// Design: a lost link ends the session at once, a link that is back is used at once.
+#[test]
+fn a_lost_link_ends_the_session_at_once_and_its_return_starts_it() {
+    let mut pair = Pair::new(13, |_, b| b.passive = true);
+    pair.start();
+    pair.run(SECOND);
+    pair.cut = true;
+    pair.flying.clear();
+    let now = pair.now;
+    for node in &mut pair.nodes {
+        node.peer.handle_link_down(now);
+    }
+    pair.act();
+    assert!(
+        pair.states()
+            .iter()
+            .all(|state| *state != State::Established)
+    );
+    pair.cut = false;
+    pair.nodes[0].peer.handle_link_up(now);
+    pair.run(Duration::from_millis(100));
+    assert_eq!(pair.states(), BOTH_UP);
+}
+
+/// RFC 4271 §6.2, §8.1.1: a refused OPEN is told to both sides, and is not repeated every second.
+#[test]
+fn a_refused_open_makes_the_attempts_rare() {
+    let mut pair = Pair::new(21, |a, b| {
+        a.peer_asn = PeerAsn::Number(64999);
+        b.passive = true;
+    });
+    pair.start();
+    pair.run(120 * SECOND);
+    let refused = Notification::new(2, 2, vec![]);
+    let ended = ends(&pair.seen(0));
+    assert!(ended.iter().all(|end| *end == End::Sent(refused.clone())));
+    assert!((6..=10).contains(&ended.len()), "{}", ended.len());
+    assert_eq!(
+        pair.nodes[1].peer.status().last_error_received.as_deref(),
+        Some("2/2 open refused: bad peer AS")
+    );
+}
+
+/// Design: a family without a next hop is not offered.
+#[test]
+fn a_family_without_next_hop_is_not_offered() {
+    let mut pair = Pair::new(31, |a, _| a.next_hop_v6 = None);
+    pair.nodes[0]
+        .peer
+        .handle_routes(&[route("10.53.53.53/32", 1), route("fd53::53/128", 1)]);
+    pair.start();
+    pair.run(6 * SECOND);
+    let status = pair.nodes[0].peer.status();
+    assert!(status.families.ipv4 && !status.families.ipv6);
+    assert_eq!(status.announced, 1);
+}
+
+/// RFC 2545 §3: a link-local session sends the global next hop with the link-local one beside it.
+#[test]
+fn a_link_local_session_sends_both_next_hops() {
+    let link_local = "fe80::1".parse().unwrap();
+    let hops = parameters(A, B, 1).next_hops(IpAddr::V6(link_local));
+    assert_eq!(hops.v6, Some("2001:db8::1".parse().unwrap()));
+    assert_eq!(hops.link_local, Some(link_local));
+    let mut alone = parameters(A, B, 1);
+    alone.next_hop_v6 = None;
+    let hops = alone.next_hops(IpAddr::V6(link_local));
+    assert_eq!((hops.v6, hops.link_local), (Some(link_local), None));
+}
+
+/// A restarted neighbour's new connection replaces the old one that never got anywhere.
+#[test]
+fn a_newer_inbound_connection_replaces_a_half_open_one() {
+    let now = Instant::now();
+    let mut waiting = parameters(A, B, 65053);
+    waiting.passive = true;
+    let mut peer = Peer::new(waiting, 1, now);
+    assert!(!peer.handle_accepted(now, A), "not before it is started");
+    peer.handle_start(now);
+    for _ in 0..50 {
+        assert!(peer.handle_accepted(now, A));
+    }
+    let hung_up = std::iter::from_fn(|| peer.poll_event()).filter(|event| {
+        matches!(
+            event,
+            Event::HangUp {
+                slot: Slot::Accepted,
+                ..
+            }
+        )
+    });
+    assert_eq!(hung_up.count(), 49);
+    assert_eq!(peer.state(), State::OpenSent);
+}
