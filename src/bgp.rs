@@ -10,12 +10,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub mod connection;
+pub mod driver;
+pub mod listener;
 pub mod message;
+pub mod metrics;
 pub mod notification;
 mod octets;
 pub mod open;
 pub mod peer;
 mod rib_out;
+mod throttle;
 pub mod timers;
 pub mod update;
 mod wire;

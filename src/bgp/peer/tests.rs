@@ -1,5 +1,9 @@
 //! Two neighbours joined back to back on a virtual clock, and the ways in which they part.
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks the events it is about"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,0 +1,280 @@
+//! The TCP connections of one neighbour: at most one per slot, and some that say goodbye.
+//!
+//! Source: RFC 4271 §8.2.1 (TCP), Appendix E (TCP options).
+
+use std::future::pending;
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::pin::Pin;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::{FAREWELL, TURN};
+use crate::bgp::peer::{Peer, Slot};
+
+/// So many connections may be saying goodbye; the next one is closed without.
+const FAREWELLS_MAX: usize = 4;
+
+type Task<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// The connection is closed or broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gone;
+
+/// What a slot's TCP has to say.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// Up, from this own address.
+    Connected(IpAddr),
+    /// Could not be opened.
+    Failed,
+    /// There may be octets.
+    Readable,
+    /// There may be room.
+    Writable,
+}
+
+enum Link {
+    Down,
+    Dialling(Task<io::Result<TcpStream>>),
+    Up(Stream),
+}
+
+struct Stream {
+    tcp: TcpStream,
+    /// Taken from the peer and not yet written: at most one turn and one message.
+    outgoing: Vec<u8>,
+    written: usize,
+}
+
+pub(super) struct Links {
+    remote: SocketAddr,
+    local: Option<IpAddr>,
+    dialled: Link,
+    accepted: Link,
+    dial_error: Option<io::Error>,
+    farewells: FuturesUnordered<Task<()>>,
+}
+
+impl Links {
+    pub(super) fn new(remote: SocketAddr, local: Option<IpAddr>) -> Self {
+        Self {
+            remote,
+            local,
+            dialled: Link::Down,
+            accepted: Link::Down,
+            dial_error: None,
+            farewells: FuturesUnordered::new(),
+        }
+    }
+
+    pub(super) fn dial(&mut self) {
+        self.dialled = Link::Dialling(Box::pin(connect(self.remote, self.local)));
+    }
+
+    pub(super) fn accept(&mut self, tcp: TcpStream) {
+        // Refused only for a socket that is already broken, which reading will show.
+        let _ = tcp.set_nodelay(true);
+        self.accepted = Link::Up(Stream::new(tcp));
+    }
+
+    /// Why the last connect failed, once.
+    pub(super) fn take_dial_error(&mut self) -> Option<io::Error> {
+        self.dial_error.take()
+    }
+
+    /// Closes a slot; what the peer still has to hear is written first.
+    pub(super) fn hang_up(&mut self, slot: Slot, last: &[u8]) {
+        let Link::Up(mut stream) = std::mem::replace(self.link(slot), Link::Down) else {
+            return;
+        };
+        if !last.is_empty() && self.farewells.len() < FAREWELLS_MAX {
+            stream.outgoing.extend_from_slice(last);
+            self.farewells.push(Box::pin(farewell(stream)));
+        }
+    }
+
+    /// Ends when all goodbyes have been said.
+    pub(super) async fn parted(&mut self) {
+        while self.farewells.next().await.is_some() {}
+    }
+
+    /// Whether something taken from the peer waits for room.
+    pub(super) fn is_writing(&self) -> bool {
+        [&self.dialled, &self.accepted]
+            .into_iter()
+            .any(|link| matches!(link, Link::Up(stream) if !stream.outgoing.is_empty()))
+    }
+
+    /// The next thing that happens to either slot; `None` when a goodbye has been said. Without
+    /// `reads`, octets stay where they are.
+    pub(super) async fn signal(&mut self, reads: bool) -> Option<(Slot, Signal)> {
+        let (slot, result) = tokio::select! {
+            Some(()) = self.farewells.next() => return None,
+            result = self.dialled.signal(reads) => (Slot::Dialled, result),
+            result = self.accepted.signal(reads) => (Slot::Accepted, result),
+        };
+        let signal = result.unwrap_or_else(|error| {
+            self.dial_error = Some(error);
+            Signal::Failed
+        });
+        Some((slot, signal))
+    }
+
+    /// What there is to read, at most a buffer full; `None` if it was a false alarm.
+    pub(super) fn read<'a>(
+        &mut self,
+        slot: Slot,
+        buffer: &'a mut [u8],
+    ) -> Result<Option<&'a [u8]>, Gone> {
+        let Link::Up(stream) = self.link(slot) else {
+            return Ok(None);
+        };
+        match stream.tcp.try_read(buffer) {
+            Ok(0) => Err(Gone),
+            Ok(count) => Ok(buffer.get(..count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(_) => Err(Gone),
+        }
+    }
+
+    /// Writes what the peer has to say, as far as there is room and at most a few turns' worth.
+    pub(super) fn write(&mut self, now: Instant, slot: Slot, peer: &mut Peer) {
+        let Link::Up(stream) = self.link(slot) else {
+            return;
+        };
+        for _ in 0..4 {
+            stream.refill(slot, peer);
+            let Some(rest) = stream.rest() else {
+                return;
+            };
+            match stream.tcp.try_write(rest) {
+                Ok(count) => {
+                    peer.handle_written(slot);
+                    stream.advance(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return peer.handle_blocked(now, slot);
+                }
+                Err(_) => return peer.handle_closed(now, slot),
+            }
+        }
+        // The rest waits for the next turn, which comes with the room for it.
+        stream.refill(slot, peer);
+    }
+
+    fn link(&mut self, slot: Slot) -> &mut Link {
+        match slot {
+            Slot::Dialled => &mut self.dialled,
+            Slot::Accepted => &mut self.accepted,
+        }
+    }
+}
+
+impl Link {
+    async fn signal(&mut self, reads: bool) -> io::Result<Signal> {
+        match self {
+            Self::Down => pending().await,
+            Self::Dialling(connect) => {
+                let result = connect.await;
+                // A finished future must not be asked again.
+                *self = Self::Down;
+                let tcp = result?;
+                let local = tcp.local_addr()?;
+                *self = Self::Up(Stream::new(tcp));
+                Ok(Signal::Connected(local.ip()))
+            }
+            Self::Up(stream) => Ok(stream.signal(reads).await),
+        }
+    }
+}
+
+impl Stream {
+    fn new(tcp: TcpStream) -> Self {
+        Self {
+            tcp,
+            outgoing: Vec::new(),
+            written: 0,
+        }
+    }
+
+    async fn signal(&self, reads: bool) -> Signal {
+        let interest = match (reads, self.outgoing.is_empty()) {
+            (true, true) => Interest::READABLE,
+            (true, false) => Interest::READABLE | Interest::WRITABLE,
+            (false, false) => Interest::WRITABLE,
+            (false, true) => return pending().await,
+        };
+        match self.tcp.ready(interest).await {
+            Ok(ready) if ready.is_writable() && !ready.is_readable() => Signal::Writable,
+            // An error shows itself when it is read.
+            Ok(_) | Err(_) => match reads {
+                true => Signal::Readable,
+                false => Signal::Writable,
+            },
+        }
+    }
+
+    fn refill(&mut self, slot: Slot, peer: &mut Peer) {
+        if self.rest().is_some() {
+            return;
+        }
+        while self.outgoing.len() < TURN
+            && let Some(message) = peer.poll_transmit(slot)
+        {
+            self.outgoing.extend_from_slice(&message);
+        }
+    }
+
+    fn rest(&self) -> Option<&[u8]> {
+        self.outgoing
+            .get(self.written..)
+            .filter(|rest| !rest.is_empty())
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self.rest().is_none() {
+            self.outgoing.clear();
+            self.written = 0;
+        }
+    }
+}
+
+async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = match remote {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_nodelay(true)?;
+    match (local, remote) {
+        (Some(IpAddr::V6(address)), SocketAddr::V6(remote)) => {
+            // The scope matters for link-local addresses only, and both ends share it.
+            let local = SocketAddrV6::new(address, 0, 0, remote.scope_id());
+            socket.bind(SocketAddr::V6(local))?;
+        }
+        (Some(address), _) => socket.bind(SocketAddr::new(address, 0))?,
+        (None, _) => {}
+    }
+    socket.connect(remote).await
+}
+
+/// Writes what is left and waits for the peer to close: closing with unread octets would send a RST,
+/// which may overtake the NOTIFICATION.
+async fn farewell(mut stream: Stream) {
+    let say = async {
+        if let Some(rest) = stream.outgoing.get(stream.written..) {
+            stream.tcp.write_all(rest).await?;
+        }
+        stream.tcp.shutdown().await?;
+        let mut waste = [0; 4096];
+        while stream.tcp.read(&mut waste).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Nobody is left to be told of a failure.
+    let _ = tokio::time::timeout(FAREWELL, say).await;
+}
