@@ -25,6 +25,8 @@ use link::{Links, Signal};
 
 /// Octets of a neighbour that are worked through before others have their turn.
 const TURN: usize = 16 * 1024;
+/// The longest time that a last message may take. The peer's own close ends it sooner.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What the node tells a neighbour's task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -318,9 +320,6 @@ async fn tell(observer: Option<&mpsc::Sender<Notice>>, notices: &mut VecDeque<No
         Err(_) => false,
     }
 }
-
-/// The longest time that a last message may take. The peer's own close ends it sooner.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests;

@@ -95,12 +95,16 @@ impl Notification {
             .unwrap_or_default()
     }
 
+    /// Whether it is a Cease 6/2 or 6/4: an operator's will.
+    #[must_use]
+    pub const fn is_administrative(&self) -> bool {
+        self.code == CEASE && matches!(self.subcode, ADMINISTRATIVE_SHUTDOWN | ADMINISTRATIVE_RESET)
+    }
+
     /// The operator's text in a Cease 6/2 or 6/4, without control characters. RFC 9003 §2, §6.
     #[must_use]
     pub fn text(&self) -> Option<String> {
-        if self.code != CEASE
-            || !matches!(self.subcode, ADMINISTRATIVE_SHUTDOWN | ADMINISTRATIVE_RESET)
-        {
+        if !self.is_administrative() {
             return None;
         }
         let mut octets = Octets::new(&self.data);

@@ -54,7 +54,12 @@ impl Journal {
         end: &End,
         error: Option<std::io::Error>,
     ) {
-        if established {
+        if let End::Sent(notification) = end
+            && notification.is_administrative()
+        {
+            // Somebody asked for it: no trouble.
+            tracing::info!(peer = %self.peer, reason = %end, "bgp session closed");
+        } else if established {
             tracing::warn!(peer = %self.peer, reason = %end, "bgp session lost");
         } else if let Some(suppressed) = self.attempts.allow(now) {
             let error = error.map(tracing::field::display);
