@@ -1,48 +1,101 @@
 //! The command line: the only place that prints.
 //!
-//! Exit codes: 0 good, 1 failed or bad configuration, 2 wrong usage.
+//! Exit codes: 0 good, 1 failed or bad configuration, 2 wrong usage, 3 node not reachable (only
+//! commands that talk to a running node).
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sidestep::config::{DEFAULT_FILE, LoadOptions};
+
+use crate::config::{DEFAULT_FILE, LoadOptions};
 
 mod check;
+pub mod run;
+mod status;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  good
   1  failed, or the configuration is bad
-  2  wrong usage";
+  2  wrong usage
+  3  the node cannot be reached (status, drain, undrain)";
 
 /// An anycast DNS node: caching forwarder, health checker and BGP speaker in one process.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the node in the foreground until SIGTERM.
+    #[command(after_help = EXIT_CODES)]
+    Run(run::Arguments),
     /// Checks a configuration and tells all that is wrong with it.
     #[command(after_help = EXIT_CODES)]
     Check(check::Arguments),
+    /// Shows what a running node does.
+    #[command(after_help = EXIT_CODES)]
+    Status(StatusArguments),
+    /// Moves the clients of all services away, withdraws them and keeps answering.
+    #[command(after_help = EXIT_CODES)]
+    Drain(DrainArguments),
+    /// Ends a drain.
+    #[command(after_help = EXIT_CODES)]
+    Undrain(ControlArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct ControlArguments {
+    /// The control socket of the node.
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/run/sidestep/sidestep.sock"
+    )]
+    socket: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct StatusArguments {
+    #[command(flatten)]
+    control: ControlArguments,
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct DrainArguments {
+    #[command(flatten)]
+    control: ControlArguments,
+    /// Why; shown in status and logs.
+    #[arg(long, value_name = "TEXT", default_value = "by the operator")]
+    reason: String,
 }
 
 /// Does what the arguments say.
-pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    match arguments.command {
-        Command::Check(arguments) => check::run(arguments),
-    }
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    let result = match arguments.command {
+        Command::Run(arguments) => return run::run(arguments),
+        Command::Check(arguments) => return check::run(arguments),
+        Command::Status(arguments) => status::status(&arguments.control.socket, arguments.json),
+        Command::Drain(arguments) => status::drain(&arguments.control.socket, arguments.reason),
+        Command::Undrain(arguments) => status::undrain(&arguments.socket),
+    };
+    result.unwrap_or_else(|error| {
+        run::complain(&error);
+        ExitCode::FAILURE
+    })
 }
 
-/// What this process and this host know for [`sidestep::config::load`].
+/// What this process and this host know for [`crate::config::load`].
 fn load_options(file: Option<PathBuf>) -> LoadOptions {
-    // A host without a readable name has to have `node.name`, and is told so.
-    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let environment = std::env::vars_os().map(|(name, value)| {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
         (text(name), text(value))
@@ -51,7 +104,8 @@ fn load_options(file: Option<PathBuf>) -> LoadOptions {
         file,
         default_file: DEFAULT_FILE.into(),
         environment: environment.collect(),
-        host_name: host_name.trim().to_owned(),
+        // A host without a readable name has to have `node.name`, and is told so.
+        host_name: crate::os::process::host_name().unwrap_or_default(),
         processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     }
 }

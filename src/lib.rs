@@ -41,6 +41,8 @@
 //! | [`os`] | addresses, links, gateways, sockets, signals |
 //! | [`config`] | from files and environment to checked settings |
 //! | [`admin`] | HTTP, control socket and what goes outwards |
+//! | [`node`] | builds every part, with its threads and channels; where the domains meet |
+//! | [`cli`] | the command line, the only place that prints |
 //! | [`telemetry`] | log subscriber and metrics registry |
 //!
 //! # Invariants
@@ -95,5 +97,6 @@ pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod health;
+pub mod node;
 pub mod os;
 pub mod telemetry;

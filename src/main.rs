@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-
-mod cli;
+use sidestep::cli;
 
 fn main() -> ExitCode {
     cli::run(cli::Arguments::parse())

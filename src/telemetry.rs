@@ -203,6 +203,12 @@ impl Metrics {
         Ok(Self { registry })
     }
 
+    /// Where the domains register what they count.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Adds a metric; its name begins with `sidestep_`.
     ///
     /// # Errors

@@ -1,4 +1,8 @@
 //! House rules that clippy cannot check: size and place of things, and who may know whom.
+#![expect(
+    clippy::expect_used,
+    reason = "a tree that cannot be read has no rules to check"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,16 +68,16 @@ fn collect(folder: &Path, into: &mut Vec<Source>) {
         return;
     };
     for entry in entries {
-        let path = entry.unwrap().path();
+        let path = entry.expect("a folder of the repository").path();
         if path.is_dir() {
             if !path.ends_with("target") {
                 collect(&path, into);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("UTF-8");
             let path = path
                 .strip_prefix(root())
-                .unwrap()
+                .expect("below the root")
                 .to_string_lossy()
                 .into_owned();
             into.push(Source { path, text });
@@ -128,7 +132,11 @@ fn no_module_has_a_name_that_says_nothing() {
 #[test]
 fn no_core_waits_or_spawns() {
     let words = [
-        ".await",
+        ".await;",
+        ".await?",
+        ".await\n",
+        ".await.",
+        ".await)",
         "async fn",
         "spawn(",
         "spawn_local(",
@@ -234,9 +242,16 @@ fn domains_meet_in_node_only() {
 
 #[test]
 fn every_protocol_module_names_its_source() {
+    // What no RFC describes.
+    let own = [
+        "src/dns/upstream",
+        "src/dns/inflight.rs",
+        "src/dns/counters.rs",
+    ];
     let nameless: Vec<_> = sources(&["src/bgp", "src/dns"])
         .into_iter()
         .filter(|source| !source.is_test() && !source.path.ends_with("metrics.rs"))
+        .filter(|source| !own.iter().any(|own| source.path.starts_with(own)))
         .filter(|source| {
             let head: Vec<_> = source
                 .text

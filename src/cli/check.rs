@@ -8,8 +8,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::config::{self, Config};
 use clap::Args;
-use sidestep::config::{self, Config};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

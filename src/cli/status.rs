@@ -25,7 +25,7 @@ const ANSWER_BYTES_MAX: u64 = 16 << 20;
 ///
 /// # Errors
 /// The answer makes no sense, or standard output cannot be written.
-pub fn status(socket: &Path, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn status(socket: &Path, json: bool) -> anyhow::Result<ExitCode> {
     run(socket, &Command::Status, |status| {
         if json {
             serde_json::to_string_pretty(status).context("status as JSON")
@@ -39,7 +39,7 @@ pub fn status(socket: &Path, json: bool) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// The answer makes no sense, or standard output cannot be written.
-pub fn drain(socket: &Path, reason: String) -> anyhow::Result<ExitCode> {
+pub(super) fn drain(socket: &Path, reason: String) -> anyhow::Result<ExitCode> {
     run(socket, &Command::Drain { reason }, unexpected)
 }
 
@@ -47,7 +47,7 @@ pub fn drain(socket: &Path, reason: String) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// The answer makes no sense, or standard output cannot be written.
-pub fn undrain(socket: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn undrain(socket: &Path) -> anyhow::Result<ExitCode> {
     run(socket, &Command::Undrain, unexpected)
 }
 

@@ -1,0 +1,339 @@
+//! Builds every part of the node, with its threads and channels: the one place where the domains
+//! meet.
+//!
+//! Start: upstreams are found, sockets opened (the addresses may still be absent), threads started;
+//! then the routing thread binds the addresses and announces what its probes found good. Stop is
+//! that in reverse, with the workers answering to the last moment.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the node's clock is read and its threads start here"
+)]
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::admin::{Order, Published};
+use crate::announce::Announcer;
+use crate::bgp;
+use crate::config::Config;
+use crate::dns::bootstrap::{self, BootstrapError};
+use crate::dns::identity::{self, ProbeName};
+use crate::dns::shared::Shared;
+use crate::dns::upkeep;
+use crate::dns::upstream::{ResolvedZone, Upstreams};
+use crate::health::prober::{self, ProbeCodec, ProberSettings};
+use crate::health::{self, Health};
+use crate::os::link::Monitor;
+use crate::os::netlink::Netlink;
+use crate::os::process;
+use crate::telemetry::{Format, Logs, Metrics, TelemetryError};
+
+mod admin;
+mod host;
+mod neighbors;
+mod routing;
+mod session;
+mod signals;
+mod status;
+mod workers;
+
+pub use host::HostError;
+use routing::{Inputs, Routing, targets};
+pub use workers::OpenError;
+
+/// Probe results that the routing thread has not taken yet. More are dropped, as if not probed.
+const PROBES_WAITING: usize = 256;
+/// Drain requests that the routing thread has not taken yet. More are refused.
+const ORDERS_WAITING: usize = 4;
+/// A status older than this means that the routing thread is stuck.
+const STATUS_FRESH: Duration = Duration::from_secs(2);
+/// Threads that have been told to end get so long.
+const THREADS_LIMIT: Duration = Duration::from_secs(1);
+/// The last log lines get so long to be written.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// Runs a node until it is told to stop and has left in good order.
+///
+/// # Errors
+/// [`StartError`] tells why it cannot start.
+pub fn run(config: Config, format: Format, filter: &str) -> Result<(), StartError> {
+    let (logs, writer) = Logs::new();
+    logs.install(format, filter)?;
+    spawn("log", move || writer.run(io::stderr()))?;
+    let runtime = runtime()?;
+    let result = LocalSet::new().block_on(&runtime, serve(config, &logs));
+    // Unwritten lines do not keep a stopped node from ending.
+    let _is_written = logs.flush(FLUSH_LIMIT);
+    result
+}
+
+async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
+    tracing::info!(
+        node = config.node_name,
+        version = env!("CARGO_PKG_VERSION"),
+        configuration = ?config.sources,
+        "starting"
+    );
+    let wishes = process::Signals::new()?;
+    let service_addresses: Vec<IpAddr> = config
+        .services
+        .iter()
+        .flat_map(|service| service.addresses.clone())
+        .collect();
+    let zones = bootstrap::resolve(&config.dns.zones, &service_addresses).await?;
+    tell_unresolved(&zones);
+    let mut random = [0; 16];
+    rand::fill(&mut random);
+    let parts = Parts {
+        started: Instant::now(),
+        shared: Arc::new(Shared::new(&config.dns, ProbeName::new(random))),
+        upstreams: Arc::new(Upstreams::new(&zones, Instant::now())),
+        metrics: Arc::new(Metrics::new()?),
+        published: Arc::new(Published::new(STATUS_FRESH.max(config.health.interval * 3))),
+        probe: ProbeName::new(random),
+    };
+    parts.register(logs)?;
+    let mut sockets = workers::open(&config.dns, &config.services)?;
+    let (stop, stopping) = watch::channel(false);
+    let (order_sender, orders) = mpsc::channel(ORDERS_WAITING);
+    let admin = admin::Sockets::open(&config.admin)?;
+    let routing = parts
+        .routing(config, service_addresses, &mut sockets, wishes, orders)
+        .await?;
+    let mut threads = workers::start(sockets.workers, &parts.shared, &parts.upstreams, &stopping)?;
+    let upstreams = Arc::clone(&parts.upstreams);
+    threads.push(spawn_on_runtime(
+        "upkeep",
+        upkeep::run(upstreams, stopping.clone()),
+    )?);
+    threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
+    let (routing, inputs) = routing;
+    routing.run(inputs).await;
+    stop.send_replace(true);
+    join(threads);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What several threads share.
+struct Parts {
+    started: Instant,
+    shared: Arc<Shared>,
+    upstreams: Arc<Upstreams>,
+    metrics: Arc<Metrics>,
+    published: Arc<Published>,
+    probe: ProbeName,
+}
+
+impl Parts {
+    fn register(&self, logs: &Logs) -> Result<(), TelemetryError> {
+        let registry = self.metrics.registry();
+        self.metrics.register_logs(logs)?;
+        crate::dns::metrics::register(registry, Arc::clone(&self.shared))?;
+        crate::dns::upstream::metrics::register(registry, Arc::clone(&self.upstreams))?;
+        Ok(())
+    }
+
+    /// Builds what the routing thread owns, and starts its prober and its BGP listener.
+    async fn routing(
+        &self,
+        config: Config,
+        service_addresses: Vec<IpAddr>,
+        sockets: &mut workers::Sockets,
+        wishes: process::Signals,
+        orders: mpsc::Receiver<Order>,
+    ) -> Result<(Routing, Inputs), StartError> {
+        let now = Instant::now();
+        let (netlink, monitor) = netlink(&config)?;
+        let host = host::Host::new(&config.services, netlink.clone()).await?;
+        let workers = config.dns.workers.get();
+        let policies: Vec<_> = config.services.iter().map(|s| s.policy()).collect();
+        let names: Vec<_> = config.services.iter().map(|s| s.name.clone()).collect();
+        let mut health = Health::new(config.health.clone(), &policies, workers, now);
+        let linger = config.health.linger;
+        let mut announcer = Announcer::new(config.services.clone(), linger, now);
+        for (target, _) in targets(&config.services).filter(|(t, _)| host.is_bound(*t).is_none()) {
+            // Somebody else binds it: the self-probe tells whether it answers.
+            health.handle_address(now, target, true);
+            announcer.handle_address(now, target, true);
+        }
+        let probes = self.start_prober(&config, workers);
+        let registry = self.metrics.registry();
+        let neighbors = neighbors::Neighbors::new(
+            config.bgp.clone(),
+            service_addresses,
+            netlink,
+            bgp::metrics::Metrics::register(registry).map_err(TelemetryError::from)?,
+        )?;
+        let routing = Routing {
+            health,
+            announcer,
+            host,
+            neighbors,
+            signals: signals::Signals::new(
+                Arc::clone(&self.shared),
+                mem::take(&mut sockets.drop_counters),
+            ),
+            upstreams: Arc::clone(&self.upstreams),
+            metrics: health::metrics::Metrics::register(registry, names.clone())
+                .map_err(TelemetryError::from)?,
+            interval: config.health.interval,
+            service_names: names,
+            is_stopping: false,
+            reporter: status::Reporter {
+                node_name: config.node_name,
+                sources: config.sources,
+                services: config.services,
+                shared: Arc::clone(&self.shared),
+                upstreams: Arc::clone(&self.upstreams),
+                published: Arc::clone(&self.published),
+                started: self.started,
+                drain: None,
+                heartbeats: Vec::new(),
+                is_supervisor_told: false,
+            },
+        };
+        Ok((
+            routing,
+            Inputs {
+                probes,
+                orders,
+                monitor,
+                wishes,
+            },
+        ))
+    }
+
+    fn start_prober(&self, config: &Config, workers: usize) -> mpsc::Receiver<health::ProbeReport> {
+        let (sender, probes) = mpsc::channel(PROBES_WAITING);
+        let (asked, answered) = (self.probe.clone(), self.probe.clone());
+        let codec = ProbeCodec {
+            query: Box::new(move |id| identity::probe_query(&asked, id)),
+            worker_of: Box::new(move |id, message| identity::probe_worker(&answered, id, message)),
+        };
+        let settings = ProberSettings {
+            interval: config.health.interval,
+            workers,
+            targets: targets(&config.services).collect(),
+        };
+        let report = move |_, report| {
+            // Full only when the routing thread is stuck: then the lease runs out, as it should.
+            let _is_taken = sender.try_send(report);
+        };
+        tokio::task::spawn_local(prober::run(settings, codec, report));
+        probes
+    }
+}
+
+/// Netlink, when anything of the configuration needs it.
+fn netlink(config: &Config) -> Result<(Option<Netlink>, Option<Monitor>), StartError> {
+    let binds = config
+        .services
+        .iter()
+        .any(|service| service.interface.is_some());
+    let looks = config.bgp.as_ref().is_some_and(|bgp| {
+        bgp.router_id.is_none()
+            || bgp
+                .neighbors
+                .iter()
+                .any(|neighbor| neighbor.source.is_none())
+    });
+    if !binds && !looks {
+        return Ok((None, None));
+    }
+    let (netlink, connection) = Netlink::connect().map_err(StartError::Netlink)?;
+    tokio::task::spawn_local(connection);
+    Ok((
+        Some(netlink),
+        Some(Monitor::open().map_err(StartError::Netlink)?),
+    ))
+}
+
+/// A runtime for one thread.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+fn spawn_on_runtime(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = runtime()?;
+    spawn(name, move || runtime.block_on(work))
+}
+
+/// Waits for threads that were told to end; one that hangs is left to the end of the process.
+fn join(threads: Vec<JoinHandle<()>>) {
+    let deadline = Instant::now() + THREADS_LIMIT;
+    for thread in threads {
+        while !thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let name = thread.thread().name().unwrap_or_default().to_owned();
+        if !thread.is_finished() {
+            tracing::warn!(thread = name, "thread did not end in time");
+        } else if thread.join().is_err() {
+            tracing::error!(thread = name, "thread has panicked");
+        }
+    }
+}
+
+fn tell_unresolved(zones: &[ResolvedZone]) {
+    for zone in zones {
+        for host in &zone.unresolved {
+            tracing::warn!(
+                zone = zone.zone_text,
+                host,
+                "upstream left out: not resolved"
+            );
+        }
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Logs or metrics.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// Upstreams.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// A service socket.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Service addresses.
+    #[error("cannot look after the host's addresses")]
+    Host(#[from] HostError),
+    /// Netlink.
+    #[error("no netlink socket")]
+    Netlink(#[source] io::Error),
+    /// `admin.listen`.
+    #[error("admin.listen {address}")]
+    AdminListen {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// `admin.socket`.
+    #[error(transparent)]
+    AdminSocket(#[from] crate::admin::socket::SocketError),
+    /// `bgp.listen`.
+    #[error(transparent)]
+    BgpListen(#[from] bgp::listener::BindError),
+    /// A thread, a runtime or a signal handler.
+    #[error("the system refuses")]
+    System(#[from] io::Error),
+}

@@ -1,0 +1,311 @@
+//! The routing thread: health, announcing, BGP and netlink meet here, one turn per event.
+//!
+//! Nothing here waits for the query path: workers leave counters in atomics, and the prober asks
+//! the service sockets as a client would.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+use super::host::Host;
+use super::neighbors::Neighbors;
+use super::signals::Signals;
+use super::status::Reporter;
+use crate::admin::{Change, Order};
+use crate::announce::{Action, Announcer};
+use crate::bgp;
+use crate::dns::upstream::Upstreams;
+use crate::health::{self, DrainPhase, Event, Family, Health, ProbeReport, Target};
+use crate::os::link::{self, Monitor};
+use crate::os::process::{self, Wish};
+
+/// What the last words of the node to its neighbours are. RFC 9003.
+const SHUTDOWN_TEXT: &str = "node is stopping";
+
+/// Everything that the routing thread owns.
+pub(super) struct Routing {
+    pub(super) health: Health,
+    pub(super) announcer: Announcer,
+    pub(super) host: Host,
+    pub(super) neighbors: Neighbors,
+    pub(super) signals: Signals,
+    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) metrics: health::metrics::Metrics,
+    pub(super) reporter: Reporter,
+    /// Between two samples of the workers' counters.
+    pub(super) interval: Duration,
+    pub(super) service_names: Vec<String>,
+    pub(super) is_stopping: bool,
+}
+
+/// Where events come from.
+pub(super) struct Inputs {
+    pub(super) probes: mpsc::Receiver<ProbeReport>,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) monitor: Option<Monitor>,
+    pub(super) wishes: process::Signals,
+}
+
+enum Turn {
+    GoOn,
+    Done,
+}
+
+impl Routing {
+    /// Runs until everything is withdrawn, closed and unbound after a stop.
+    pub(super) async fn run(mut self, mut inputs: Inputs) {
+        self.neighbors.refresh().await;
+        self.take_zones(Instant::now());
+        let mut ticks = interval(self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let upstreams = Arc::clone(&self.upstreams);
+        while let Turn::GoOn = self.settle().await {
+            let due = [self.health.poll_timeout(), self.announcer.poll_timeout()];
+            let due = due
+                .into_iter()
+                .flatten()
+                .chain(self.neighbors.poll_timeout())
+                .min();
+            tokio::select! {
+                biased;
+                event = next_link_event(&mut inputs.monitor) => self.take_link_event(event).await,
+                Some(report) = inputs.probes.recv() => {
+                    self.metrics.record_probe(&report);
+                    self.health.handle_probe(Instant::now(), report);
+                }
+                () = upstreams.flips().notified() => self.take_zones(Instant::now()),
+                wish = inputs.wishes.next() => self.take_wish(wish),
+                _ = ticks.tick() => self.tick(),
+                () = self.neighbors.changed() => self.take_neighbors(),
+                Some(order) = inputs.orders.recv() => self.take_order(order),
+                () = at(due) => self.take_timeout().await,
+            }
+        }
+        self.host.remove_routes(&self.reporter.services).await;
+    }
+
+    /// Does all that follows from what was taken in.
+    async fn settle(&mut self) -> Turn {
+        while let Some(event) = self.health.poll_event() {
+            self.metrics.record_event(&event);
+            self.tell(&event);
+            if event == Event::Drain(DrainPhase::Finished) {
+                self.announcer.handle_stop(Instant::now());
+            }
+        }
+        let now = Instant::now();
+        self.announcer.handle_lease(now, self.health.lease());
+        while let Some(action) = self.announcer.poll_action() {
+            match action {
+                Action::Routes(routes) => {
+                    let routes = routes.into_iter().map(bgp_route).collect();
+                    self.neighbors.announce(routes);
+                }
+                Action::Bind(target, address) => {
+                    let is_bound = self.host.bind(target, address).await;
+                    let now = Instant::now();
+                    if is_bound {
+                        self.take_presence(now, target, true);
+                    } else {
+                        self.announcer.handle_bind_failed(now, target);
+                    }
+                }
+                Action::CloseSessions => self.neighbors.shut_down(SHUTDOWN_TEXT),
+                Action::Unbind(target, address) => {
+                    self.host.unbind(target, address).await;
+                    self.announcer.handle_address(Instant::now(), target, false);
+                }
+                Action::Done => return Turn::Done,
+            }
+        }
+        Turn::GoOn
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        for (target, worker, total) in self.signals.drops() {
+            self.health.handle_drops(now, target, worker, total);
+        }
+        let samples = self.signals.workers();
+        self.health.handle_workers(now, &samples);
+        self.signals.feed_watchdog(now);
+        self.reporter.publish(
+            now,
+            &self.health,
+            &self.host,
+            &self.neighbors,
+            &self.signals,
+        );
+        self.metrics
+            .refresh(&self.health, now, super::status::unix_time());
+    }
+
+    fn take_presence(&mut self, now: Instant, target: Target, is_present: bool) {
+        self.health.handle_address(now, target, is_present);
+        self.announcer.handle_address(now, target, is_present);
+    }
+
+    fn take_zones(&mut self, now: Instant) {
+        for zone in self.upstreams.zones().filter(|zone| zone.critical) {
+            self.health.handle_zone(now, zone.zone, !zone.usable);
+        }
+    }
+
+    async fn take_link_event(&mut self, event: link::Event) {
+        match &event {
+            link::Event::Link { index, name, up } => {
+                if self.neighbors.take_link(*index, *up) {
+                    tracing::info!(interface = name, up, "link changed");
+                }
+            }
+            link::Event::LinkGone { index, .. } => {
+                self.neighbors.take_link(*index, false);
+            }
+            link::Event::Overrun => tracing::warn!("netlink events were lost; looking at all"),
+            link::Event::AddressAdded { .. }
+            | link::Event::AddressRemoved { .. }
+            | link::Event::DefaultRoute => {}
+        }
+        for (target, is_present) in self.host.look().await {
+            self.take_presence(Instant::now(), target, is_present);
+        }
+        self.neighbors.refresh_soon(Instant::now());
+    }
+
+    fn take_neighbors(&mut self) {
+        self.neighbors.settle(Instant::now());
+        if self.neighbors.all_are_closed() {
+            self.announcer.handle_sessions_closed(Instant::now());
+        }
+    }
+
+    fn take_wish(&mut self, wish: Wish) {
+        let now = Instant::now();
+        match wish {
+            Wish::Interrupt if self.is_stopping => {
+                tracing::warn!("interrupted again: withdrawing at once");
+                self.announcer.handle_stop(now);
+            }
+            Wish::Stop | Wish::Interrupt => {
+                tracing::info!("stopping: draining first");
+                process::notify_stopping("draining").unwrap_or_else(ignore_supervisor);
+                self.is_stopping = true;
+                self.health.handle_stop(now, "stop requested");
+            }
+            Wish::Reload => {
+                tracing::warn!("reloading is not supported in this version; nothing was changed");
+            }
+        }
+    }
+
+    fn take_order(&mut self, order: Order) {
+        let now = Instant::now();
+        let user_id = order.user_id;
+        let outcome = match order.change {
+            Change::Drain { reason } => {
+                tracing::info!(reason, user_id, "drain asked for");
+                self.health.handle_drain(now, &reason);
+                self.reporter.take_drain(now, Some(reason));
+                Ok("draining: clients are moved away, then the routes are withdrawn".to_owned())
+            }
+            Change::Undrain => {
+                tracing::info!(user_id, "drain taken back");
+                self.health.handle_undrain(now);
+                self.reporter.take_drain(now, None);
+                Ok("the drain is over".to_owned())
+            }
+        };
+        // Who asked may have gone away meanwhile.
+        drop(order.outcome.send(outcome));
+    }
+
+    async fn take_timeout(&mut self) {
+        let now = Instant::now();
+        self.health.handle_timeout(now);
+        self.announcer.handle_timeout(now);
+        if self.neighbors.poll_timeout().is_some_and(|due| due <= now) {
+            self.neighbors.refresh().await;
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        match event {
+            Event::Verdict {
+                target,
+                from,
+                verdict,
+            } => {
+                let service = self
+                    .service_names
+                    .get(target.service)
+                    .map_or("", String::as_str);
+                tracing::info!(
+                    service,
+                    family = target.family.as_str(),
+                    %from,
+                    to = %verdict.level,
+                    class = verdict.class.map(health::FaultClass::as_str),
+                    reason = %verdict.reason,
+                    "verdict changed"
+                );
+            }
+            Event::Drain(phase) => tracing::info!(?phase, "drain went on"),
+        }
+    }
+}
+
+/// The announcer's words in the speaker's.
+fn bgp_route(route: crate::announce::PlannedRoute) -> bgp::Route {
+    bgp::Route {
+        prefix: route.prefix,
+        attributes: bgp::Attributes {
+            prepend: route.marks.prepend,
+            med: route.marks.med,
+            local_pref: None,
+            communities: route.marks.communities,
+        },
+    }
+}
+
+/// A supervisor that does not listen is its own problem; the node goes on.
+pub(super) fn ignore_supervisor(error: std::io::Error) {
+    tracing::debug!(%error, "supervisor not told");
+}
+
+async fn next_link_event(monitor: &mut Option<Monitor>) -> link::Event {
+    match monitor {
+        Some(open) => match open.next().await {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::error!(%error, "netlink events end; opening a new socket");
+                *monitor = Monitor::open().ok();
+                link::Event::Overrun
+            }
+        },
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Which target each service address is, in the order of the configuration.
+pub(super) fn targets(
+    services: &[crate::announce::ServiceSettings],
+) -> impl Iterator<Item = (Target, std::net::SocketAddr)> {
+    services.iter().enumerate().flat_map(|(service, settings)| {
+        settings.addresses.iter().map(move |address| {
+            let target = Target {
+                service,
+                family: Family::of(*address),
+            };
+            (target, std::net::SocketAddr::new(*address, settings.port))
+        })
+    })
+}

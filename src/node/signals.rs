@@ -1,0 +1,88 @@
+//! What the workers left for health, read once per interval; and the supervisor's watchdog.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::routing::ignore_supervisor;
+use crate::dns::shared::Shared;
+use crate::health::{Target, WorkerSample};
+use crate::os::{process, socket};
+
+/// One worker's socket of a service address, open a second time to read its drop counter.
+pub(super) struct DropCounter {
+    pub(super) target: Target,
+    pub(super) worker: usize,
+    pub(super) socket: UdpSocket,
+}
+
+/// Reads counters; keeps what it needs to see them grow.
+pub(super) struct Signals {
+    shared: Arc<Shared>,
+    drop_counters: Vec<DropCounter>,
+    watchdog: Option<Duration>,
+    fed: Option<(Instant, Vec<u64>)>,
+}
+
+impl Signals {
+    pub(super) fn new(shared: Arc<Shared>, drop_counters: Vec<DropCounter>) -> Self {
+        let watchdog = process::watchdog_interval();
+        Self {
+            shared,
+            drop_counters,
+            watchdog,
+            fed: None,
+        }
+    }
+
+    /// How many datagrams each socket of a service has dropped since it was opened.
+    pub(super) fn drops(&self) -> impl Iterator<Item = (Target, usize, u64)> {
+        self.drop_counters.iter().filter_map(|counter| {
+            let total = socket::udp_drops(&counter.socket).ok()?;
+            Some((counter.target, counter.worker, u64::from(total)))
+        })
+    }
+
+    /// Datagrams that the sockets of one worker have dropped.
+    pub(super) fn drops_of(&self, worker: usize) -> u64 {
+        self.drops()
+            .filter(|(_, of, _)| *of == worker)
+            .map(|(_, _, total)| total)
+            .sum()
+    }
+
+    /// One sample for each worker, in order.
+    pub(super) fn workers(&self) -> Vec<WorkerSample> {
+        let counters = self.shared.workers().iter();
+        counters
+            .map(|worker| WorkerSample {
+                heartbeat: worker.heartbeat.value(),
+                answered: worker.responses_value(),
+                tcp_shed: worker.tcp_rejected.value(),
+            })
+            .collect()
+    }
+
+    /// Feeds the watchdog when it is due and every worker's heart has beaten since last time.
+    pub(super) fn feed_watchdog(&mut self, now: Instant) {
+        let Some(interval) = self.watchdog else {
+            return;
+        };
+        let beats: Vec<_> = self
+            .workers()
+            .iter()
+            .map(|sample| sample.heartbeat)
+            .collect();
+        let is_due = match &self.fed {
+            None => true,
+            Some((at, before)) => {
+                now.saturating_duration_since(*at) >= interval / 2
+                    && beats.iter().zip(before).all(|(now, before)| now != before)
+            }
+        };
+        if is_due {
+            process::notify_watchdog().unwrap_or_else(ignore_supervisor);
+            self.fed = Some((now, beats));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The query workers: sockets opened before anything runs, then a thread for each.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+use std::{io, thread};
+
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::signals::DropCounter;
+use crate::announce::ServiceSettings;
+use crate::dns::exchange::{Forwarder, Limits};
+use crate::dns::listener::{self, WorkerSockets};
+use crate::dns::shared::{Shared, store};
+use crate::dns::upstream::Upstreams;
+use crate::dns::{self};
+use crate::os::socket::{self, Purpose, SocketError};
+
+/// Workers give way to the routing thread when the machine is full.
+const NICENESS: i32 = 1;
+
+/// Every socket of every worker.
+pub(super) struct Sockets {
+    pub(super) workers: Vec<WorkerSockets>,
+    pub(super) drop_counters: Vec<DropCounter>,
+}
+
+/// Opens the sockets of all workers on all addresses.
+pub(super) fn open(
+    settings: &dns::Settings,
+    services: &[ServiceSettings],
+) -> Result<Sockets, OpenError> {
+    let of_services = settings
+        .service_sockets
+        .iter()
+        .map(|at| (*at, Purpose::Service));
+    let others = settings.listen.iter().map(|at| (*at, Purpose::Unicast));
+    let addresses: Vec<(SocketAddr, Purpose)> = of_services.chain(others).collect();
+    for (address, purpose) in &addresses {
+        socket::ensure_free(*address, *purpose)?;
+    }
+    let mut sockets = Sockets {
+        workers: Vec::new(),
+        drop_counters: Vec::new(),
+    };
+    for worker in 0..settings.workers.get() {
+        let mut own = WorkerSockets::default();
+        for (address, purpose) in &addresses {
+            let udp = socket::udp(*address, *purpose)?;
+            let targets = super::routing::targets(services);
+            for (target, _) in targets.filter(|(_, service)| service == address) {
+                let socket = udp.try_clone()?;
+                sockets.drop_counters.push(DropCounter {
+                    target,
+                    worker,
+                    socket,
+                });
+            }
+            own.udp.push(udp);
+            own.tcp.push(socket::tcp(*address, *purpose)?);
+        }
+        sockets.workers.push(own);
+    }
+    Ok(sockets)
+}
+
+/// Starts a thread for each worker; they end when `stop` turns true.
+pub(super) fn start(
+    sockets: Vec<WorkerSockets>,
+    shared: &Arc<Shared>,
+    upstreams: &Arc<Upstreams>,
+    stop: &watch::Receiver<bool>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let threads = sockets.into_iter().enumerate().map(|(index, sockets)| {
+        let (shared, upstreams, stop) = (Arc::clone(shared), Arc::clone(upstreams), stop.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || {
+                if let Err(error) = socket::lower_priority(NICENESS) {
+                    tracing::debug!(worker = index, %error, "priority not lowered");
+                }
+                let work = work(index, sockets, shared, upstreams, stop);
+                runtime.block_on(LocalSet::new().run_until(work));
+            })
+    });
+    threads.collect()
+}
+
+async fn work(
+    index: usize,
+    sockets: WorkerSockets,
+    shared: Arc<Shared>,
+    upstreams: Arc<Upstreams>,
+    stop: watch::Receiver<bool>,
+) {
+    let cache = Arc::clone(&shared);
+    let forwarder = Forwarder::new(
+        upstreams,
+        move |key, outcome| store(&cache, key, outcome, Instant::now()),
+        Limits::default(),
+    );
+    // Its heart stops with it, and health withdraws what it answered for.
+    if let Err(error) = listener::run(index, sockets, shared, Rc::new(forwarder), stop).await {
+        tracing::error!(worker = index, %error, "worker ended");
+    }
+}
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// No descriptor for its drop counter.
+    #[error("a socket cannot be opened twice")]
+    Duplicate(#[from] io::Error),
+}
