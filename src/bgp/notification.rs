@@ -9,6 +9,8 @@ use std::fmt;
 use super::message::{self, Kind};
 use super::octets::Octets;
 
+const HOLD_TIMER_EXPIRED: u8 = 4;
+const FSM_ERROR: u8 = 5;
 const CEASE: u8 = 6;
 const ADMINISTRATIVE_SHUTDOWN: u8 = 2;
 const ADMINISTRATIVE_RESET: u8 = 4;
@@ -121,14 +123,19 @@ impl Notification {
     /// once is useless.
     ///
     /// Not so after Cease 6/2, 6/4 and 6/10, which are about time and not about the session; nor
-    /// after 6/7, which names the surplus one of two connections.
+    /// after 6/7, which names the surplus one of two connections; nor after a hold timer that ran
+    /// out (4) or a message at the wrong moment (5): both are the remains of a link or a process
+    /// that was away, and the sooner its successor is up the better.
     #[must_use]
     pub const fn asks_for_back_off(&self) -> bool {
-        !(self.code == CEASE
-            && matches!(
+        match self.code {
+            HOLD_TIMER_EXPIRED | FSM_ERROR => false,
+            CEASE => !matches!(
                 self.subcode,
                 ADMINISTRATIVE_SHUTDOWN | ADMINISTRATIVE_RESET | CONNECTION_COLLISION | BFD_DOWN
-            ))
+            ),
+            _ => true,
+        }
     }
 
     /// What the code and subcode mean, in lower case.

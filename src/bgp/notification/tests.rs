@@ -78,6 +78,11 @@ fn only_a_refusal_asks_for_back_off() {
     for subcode in [2, 4, 7, 10] {
         assert!(!Notification::new(6, subcode, vec![]).asks_for_back_off());
     }
+    // A link that came back within the router's hold time was answered 5/0 and then stayed away for
+    // 6 and 12 s.
+    for (code, subcode) in [(4, 0), (5, 0), (5, 2)] {
+        assert!(!Notification::new(code, subcode, vec![]).asks_for_back_off());
+    }
     for (code, subcode) in [(2, 2), (6, 1), (6, 3), (6, 5), (3, 1), (1, 1)] {
         assert!(Notification::new(code, subcode, vec![]).asks_for_back_off());
     }
