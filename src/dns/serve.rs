@@ -40,6 +40,8 @@ pub struct Worker<F> {
 pub enum Step {
     /// The answer has been appended to the buffer.
     Reply,
+    /// The answer to a self-probe has been appended: it is no client's, and counts nowhere.
+    ProbeReply,
     /// Nothing is to be sent.
     Drop,
     /// Upstreams have to be asked: [`Worker::answer_later`].
@@ -102,7 +104,7 @@ impl<F: Forward> Worker<F> {
             let answer = authoritative(sections);
             let limit = request.size_limit(transport);
             answer::write(out, &request, limit, identity.name(), &answer);
-            return Step::Reply;
+            return Step::ProbeReply;
         }
         self.counters().count_query(transport);
         if let Some(answer) = self.answer_without_cache(&request, client) {

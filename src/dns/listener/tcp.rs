@@ -157,6 +157,7 @@ impl<F: Forward + 'static> Session<F> {
                     let elapsed = Instant::now().into_std() - now;
                     self.worker.counters().hit_latency.record(elapsed, 1);
                 }
+                Step::ProbeReply => put_length(&mut self.out, start)?,
                 // Who speaks DNS does not send this.
                 Step::Drop => return None,
                 Step::Miss(ticket) => {

@@ -164,6 +164,9 @@ async fn the_self_probe_learns_the_worker_by_udp_and_tcp() {
         stream.write_all(&framed(&message)).await.unwrap();
         let answer = read_message(&mut stream).await;
         assert_eq!(probe_worker(&name, 5, &answer), Some(1));
+        // The latency that is told is that of clients: probes once were among it.
+        let latency = &node.shared.workers()[1].hit_latency;
+        assert!(latency.buckets.iter().all(|bucket| bucket.value() == 0));
     })
     .await;
 }

@@ -98,6 +98,9 @@ impl<F: Forward + 'static> Receiver<F> {
                             answered += 1;
                             send(&self.socket, &self.worker, &self.out, client);
                         }
+                        Step::ProbeReply => {
+                            send(&self.socket, &self.worker, &self.out, client);
+                        }
                         Step::Drop => {}
                         Step::Miss(ticket) => {
                             let (socket, worker) =

@@ -329,7 +329,7 @@ fn the_self_probe_is_answered_outside_of_all_client_metrics() {
     let probe = ProbeName::new([7; 16]);
     let message = probe_query(&probe, 9);
     let (step, out) = ask_at(&worker, &message, CLIENT, start());
-    assert!(matches!(step, Step::Reply));
+    assert!(matches!(step, Step::ProbeReply));
     assert_eq!(probe_worker(&probe, 9, &out), Some(0));
     let counters = worker.counters();
     assert_eq!((counters.probes.value(), counters.queries_value()), (1, 0));
