@@ -19,12 +19,13 @@ fn is_down(said: &Said) -> bool {
     matches!(said, Said::Down(_))
 }
 
-/// `192.0.2.53` is on no interface, so that nobody answers there.
+/// An address for benchmarks (RFC 2544) is on no interface, so that nobody answers there.
 #[test]
 fn nothing_is_announced_while_the_self_probe_is_not_answered() {
     let upstream = Upstream::start(ADDRESS);
     let mut site = Site::new(&[upstream.address]);
-    site.service_keys = "addresses = [\"192.0.2.53\"]\n".to_owned();
+    let [.., high, low] = site.anycast.octets();
+    site.service_keys = format!("addresses = [\"198.18.{high}.{low}\"]\n");
     site.dns
         .push_str(&format!("listen = [\"{}\"]\n", site.service));
     let router = Router::beside(&mut site, "9s");
