@@ -110,7 +110,7 @@ pub struct WorkerCounters {
     pub receive_errors: Count,
     /// TCP connections that were accepted.
     pub tcp_accepted: Count,
-    /// TCP connections that were closed at once, because there were too many.
+    /// TCP connections that were closed at once or not accepted, because there were too many.
     pub tcp_rejected: Count,
     /// TCP connections that are open now.
     pub tcp_open: Count,

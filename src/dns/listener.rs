@@ -21,13 +21,17 @@ mod connections;
 mod tcp;
 mod udp;
 
+pub use connections::CONNECTIONS_MAX;
+
 /// How often a worker shows that its loop runs.
 pub const HEARTBEAT: Duration = Duration::from_millis(50);
 
 /// The open sockets of one worker, in non-blocking mode. Each is bound to a single address, so that
 /// answers leave from the address that was asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WorkerSockets {
+    /// How many TCP connections it may have; each needs a descriptor. At most [`CONNECTIONS_MAX`].
+    pub connections: usize,
     /// One for each address.
     pub udp: Vec<UdpSocket>,
     /// One for each address.
@@ -70,7 +74,7 @@ pub async fn run<F: Forward + 'static>(
         let socket = tokio::net::UdpSocket::from_std(socket)?;
         loops.spawn_local(udp::receive(Rc::new(socket), Rc::clone(&worker)));
     }
-    let connections = connections::Connections::default();
+    let connections = connections::Connections::new(sockets.connections);
     for listener in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let connections = connections.clone();

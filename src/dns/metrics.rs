@@ -175,7 +175,7 @@ const FAMILIES: &[Family] = &[
     ),
     counter(
         "sidestep_dns_tcp_rejected_connections_total",
-        "TCP connections that were closed at once because there were too many.",
+        "TCP connections that were closed at once or not accepted because there were too many.",
         |worker| &worker.tcp_rejected,
     ),
     gauge(

@@ -13,7 +13,7 @@ use tokio::task::LocalSet;
 use super::signals::DropCounter;
 use crate::announce::ServiceSettings;
 use crate::dns::exchange::{Forwarder, Limits};
-use crate::dns::listener::{self, WorkerSockets};
+use crate::dns::listener::{self, CONNECTIONS_MAX, WorkerSockets};
 use crate::dns::shared::{Shared, store};
 use crate::dns::upstream::Upstreams;
 use crate::dns::{self};
@@ -46,8 +46,13 @@ pub(super) fn open(
         workers: Vec::new(),
         drop_counters: Vec::new(),
     };
+    let connections = connections_each(settings.workers.get())?;
     for worker in 0..settings.workers.get() {
-        let mut own = WorkerSockets::default();
+        let mut own = WorkerSockets {
+            connections,
+            udp: Vec::new(),
+            tcp: Vec::new(),
+        };
         for (address, purpose) in &addresses {
             let udp = socket::udp(*address, *purpose)?;
             let targets = super::routing::targets(services);
@@ -65,6 +70,21 @@ pub(super) fn open(
         sockets.workers.push(own);
     }
     Ok(sockets)
+}
+
+/// How many TCP connections each worker may have: together at most half of all descriptors, so that
+/// clients cannot take what upstreams, neighbours, the self-probe and the operator need.
+fn connections_each(workers: usize) -> io::Result<usize> {
+    let descriptors = socket::raise_descriptor_limit()?;
+    let connections = (descriptors / 2 / workers.max(1)).min(CONNECTIONS_MAX);
+    if connections < CONNECTIONS_MAX {
+        tracing::warn!(
+            descriptors,
+            connections,
+            "few file descriptors allowed: fewer TCP connections for each worker"
+        );
+    }
+    Ok(connections)
 }
 
 /// Starts a thread for each worker; they end when `stop` turns true.
@@ -117,7 +137,7 @@ pub enum OpenError {
     /// It cannot be opened.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// No descriptor for its drop counter.
-    #[error("a socket cannot be opened twice")]
-    Duplicate(#[from] io::Error),
+    /// No descriptor for its drop counter, or no limit for descriptors.
+    #[error("file descriptors")]
+    Descriptors(#[from] io::Error),
 }

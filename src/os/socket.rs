@@ -1,11 +1,11 @@
 //! Sockets with the options that DNS on an anycast address needs; the only file with `unsafe`.
 //!
-//! Source: ip(7), ipv6(7), socket(7), tcp(7), setpriority(2).
+//! Source: ip(7), ipv6(7), socket(7), tcp(7), getrlimit(2), setpriority(2).
 //! Path-MTU discovery is off on UDP: real "too big" messages may reach another site, and forged
 //! ones must not make fragments. TCP on anycast addresses offers a small MSS for the same reason.
 #![expect(
     unsafe_code,
-    reason = "socket options and thread niceness that neither std nor socket2 offers"
+    reason = "socket options, descriptor limit and thread niceness that neither std nor socket2 offers"
 )]
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
@@ -236,6 +236,25 @@ pub fn lower_priority(niceness: i32) -> io::Result<()> {
     let who = libc::id_t::try_from(thread).map_err(io::Error::other)?;
     // SAFETY: takes plain integers only and changes nothing but this thread's niceness.
     checked(unsafe { libc::setpriority(libc::PRIO_PROCESS, who, niceness) })
+}
+
+/// Lets this process open as many descriptors as its hard limit allows; how many those are.
+///
+/// The usual soft limit of 1024 is for programs that call select(2).
+///
+/// # Errors
+/// The system has no such limit to tell or to set.
+pub fn raise_descriptor_limit() -> io::Result<usize> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a whole rlimit on this stack frame, which the kernel fills in.
+    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the pointer is to a whole rlimit on this stack frame; the kernel only reads it.
+    checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+    Ok(usize::try_from(limit.rlim_max).unwrap_or(usize::MAX))
 }
 
 fn checked(result: libc::c_int) -> io::Result<()> {

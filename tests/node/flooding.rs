@@ -204,3 +204,38 @@ fn idle_connections_of_one_client_leave_room_for_others() {
     before.compare(&mut node, &site);
     drop(held);
 }
+
+/// Connections that say nothing once took every descriptor: new names failed, the operator was not
+/// heard, and the unanswered self-probe looked like a fault of the node, which withdrew.
+#[test]
+fn connections_of_clients_leave_descriptors_for_everything_else() {
+    let upstream = Upstream::start(ADDRESS);
+    let site = Site::new(&[upstream.address]);
+    let node = site.start_with_descriptors(256, 256);
+    node.wait_for_level(Level::Preferred);
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        let client = own_address();
+        held.extend((0..60).filter_map(|_| connect_from(client, site.service).ok()));
+    }
+    let probes = || {
+        let outcomes = ["good", "bad", "unanswered"].map(|outcome| {
+            let sample = node.find_metric(&format!(
+                "sidestep_health_probes_total{{family=\"ipv4\",outcome=\"{outcome}\",\
+                 protocol=\"tcp\",service=\"resolver\"}}"
+            ));
+            sample.unwrap_or(0.0)
+        });
+        outcomes.iter().sum::<f64>()
+    };
+    let (client, seen) = (Client::new(site.service), probes());
+    let mut number = 0;
+    wait_until("four more probes over TCP", || {
+        number += 1;
+        let answer = client.ask(&a(&format!("new-{number}.example.")));
+        assert_eq!(answer.addresses(), [ADDRESS]);
+        assert_eq!(node.service().level, Level::Preferred);
+        probes() >= seen + 4.0
+    });
+    assert!(node.metric("sidestep_dns_tcp_rejected_connections_total") > 0.0);
+}

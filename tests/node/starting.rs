@@ -1,6 +1,5 @@
 //! A start that fails tells why and leaves nothing behind; one without a file needs none.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Output;
@@ -21,11 +20,7 @@ fn text(octets: &[u8]) -> &str {
 
 /// Runs a node that is expected to end by itself.
 fn run(site: &Site) -> Output {
-    let file = site.path("sidestep.toml");
-    fs::write(&file, site.configuration()).unwrap();
-    let mut command = sidestep();
-    command.arg("run").arg("--config").arg(file);
-    command.output().unwrap()
+    site.command().output().unwrap()
 }
 
 fn assert_refused(output: &Output, site: &Site, part: &str) {
@@ -140,4 +135,18 @@ fn a_node_without_a_file_is_a_forwarding_cache() {
     assert!(node.status().services.is_empty());
     node.signal("TERM");
     assert_eq!(node.wait(), Some(0));
+}
+
+/// The usual soft limit is 1024, which four workers' clients alone could take.
+#[test]
+fn a_node_may_open_as_many_descriptors_as_its_hard_limit_allows() {
+    let upstream = Upstream::start(ADDRESS);
+    let site = Site::new(&[upstream.address]);
+    let node = site.start_with_descriptors(200, 300);
+    let limits = node.proc("limits");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<_> = line.unwrap().split_whitespace().collect();
+    assert_eq!(words[3..5], ["300", "300"], "{limits}");
 }

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Most connections of one worker.
-pub(super) const CONNECTIONS_MAX: u64 = 512;
+/// Most connections of one worker, however many descriptors there are.
+pub const CONNECTIONS_MAX: usize = 512;
 /// Most connections of one client to one worker; an IPv6 /64 counts as one client.
 pub(super) const PER_CLIENT_MAX: u64 = 64;
 /// How long a connection may be silent while there is room.
@@ -18,11 +18,12 @@ const IDLE: Duration = Duration::from_secs(10);
 const IDLE_UNDER_PRESSURE: Duration = Duration::from_secs(1);
 
 /// The connections of one worker; clones are the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Connections(Rc<RefCell<Open>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
+    max: u64,
     all: u64,
     by_client: HashMap<IpAddr, u64>,
 }
@@ -35,11 +36,20 @@ pub(super) struct Permit {
 }
 
 impl Connections {
+    /// None yet, and never more than `max`.
+    pub(super) fn new(max: usize) -> Self {
+        Self(Rc::new(RefCell::new(Open {
+            max: u64::try_from(max).unwrap_or(u64::MAX),
+            all: 0,
+            by_client: HashMap::new(),
+        })))
+    }
+
     /// A place for a connection of `client`; `None` when there are too many.
     pub(super) fn admit(&self, client: IpAddr) -> Option<Permit> {
         let client = group(client);
         let mut open = self.0.borrow_mut();
-        if open.all >= CONNECTIONS_MAX {
+        if open.all >= open.max {
             return None;
         }
         let of_client = open.by_client.entry(client).or_default();
@@ -61,7 +71,8 @@ impl Connections {
 
     /// How long a connection may be silent now.
     pub(super) fn idle_limit(&self) -> Duration {
-        if self.open() > CONNECTIONS_MAX / 4 * 3 {
+        let open = self.0.borrow();
+        if open.all > open.max / 4 * 3 {
             IDLE_UNDER_PRESSURE
         } else {
             IDLE
@@ -104,7 +115,7 @@ mod tests {
     /// RFC 7766 §6.2.2.
     #[test]
     fn one_client_gets_64_connections_and_others_get_theirs() {
-        let connections = Connections::default();
+        let connections = Connections::new(CONNECTIONS_MAX);
         let first = |suffix: u64| client(&format!("2001:db8::{suffix:x}"));
         let mut held: Vec<_> = (0..PER_CLIENT_MAX)
             .map(|suffix| connections.admit(first(suffix)).unwrap())
@@ -117,10 +128,27 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_with_few_descriptors_has_fewer_connections() {
+        let connections = Connections::new(4);
+        let mut held: Vec<_> = (1..=4)
+            .map(|number| {
+                connections
+                    .admit(client(&format!("10.0.0.{number}")))
+                    .unwrap()
+            })
+            .collect();
+        assert_eq!(connections.idle_limit(), IDLE_UNDER_PRESSURE);
+        assert!(connections.admit(client("10.0.0.5")).is_none());
+        held.pop();
+        assert_eq!(connections.idle_limit(), IDLE);
+        assert!(connections.admit(client("10.0.0.5")).is_some());
+    }
+
+    #[test]
     fn no_more_than_512_connections_are_open_and_idle_ones_end_sooner_when_many_are() {
-        let connections = Connections::default();
+        let connections = Connections::new(CONNECTIONS_MAX);
         let mut held = Vec::new();
-        for number in 0..CONNECTIONS_MAX {
+        for number in 0..512 {
             let idle = connections.idle_limit();
             let expected = if number > 384 {
                 IDLE_UNDER_PRESSURE

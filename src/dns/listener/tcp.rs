@@ -52,6 +52,7 @@ pub(super) async fn accept<F: Forward + 'static>(
             Some(_) = sessions.join_next() => continue,
         };
         let Ok((stream, client)) = accepted else {
+            worker.counters().tcp_rejected.bump();
             sleep(ACCEPT_PAUSE).await;
             continue;
         };

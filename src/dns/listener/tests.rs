@@ -66,6 +66,7 @@ async fn with_worker<C: Future<Output = ()>>(client: impl FnOnce(Rc<Node>) -> C)
         stop,
     });
     let sockets = WorkerSockets {
+        connections: CONNECTIONS_MAX,
         udp: vec![udp],
         tcp: vec![tcp],
     };
@@ -371,7 +372,11 @@ impl Forward for LongAnswer {
 async fn a_worker_without_counters_does_not_start() {
     let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16])));
     let (_stop, stopped) = watch::channel(false);
-    let sockets = WorkerSockets::default();
+    let sockets = WorkerSockets {
+        connections: CONNECTIONS_MAX,
+        udp: Vec::new(),
+        tcp: Vec::new(),
+    };
     let ended = run(2, sockets, shared, Rc::<Echo>::default(), stopped).await;
     assert!(matches!(ended, Err(ListenerError::Index(2))));
 }

@@ -1,7 +1,6 @@
 //! A node as a child process, with a configuration and a loopback address of its own.
 
 use std::fs;
-use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -102,22 +101,45 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// `sidestep run` with this configuration.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = sidestep();
+        command.arg("run").arg("--config").arg(self.write());
+        command
+    }
+
     /// Starts a node and returns at once.
     pub(crate) fn launch(&self) -> Node {
-        let file = self.path("sidestep.toml");
-        fs::write(&file, self.configuration()).unwrap();
-        let mut command = sidestep();
-        command.arg("run").arg("--config").arg(file);
-        Node::spawn(command, self.path("log"), self.admin)
+        Node::spawn(self.command(), self.path("log"), self.admin)
     }
 
     /// Starts a node and waits until it is ready.
     pub(crate) fn start(&self) -> Node {
-        let node = self.launch();
+        self.ready(self.launch())
+    }
+
+    /// [`Self::start`] with so many descriptors at most: now, and for good.
+    pub(crate) fn start_with_descriptors(&self, soft: u32, hard: u32) -> Node {
+        let mut command = Command::new("/bin/sh");
+        let script =
+            format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$0\" run --config \"$1\"");
+        let binary = env!("CARGO_BIN_EXE_sidestep");
+        command.arg("-c").arg(script).arg(binary).arg(self.write());
+        command.env_clear().stdin(Stdio::null());
+        self.ready(Node::spawn(command, self.path("log"), self.admin))
+    }
+
+    fn ready(&self, node: Node) -> Node {
         wait_until("ready", || {
             http::get(self.admin, "/readyz").is_ok_and(|(code, _)| code == 200)
         });
         node
+    }
+
+    fn write(&self) -> PathBuf {
+        let file = self.path("sidestep.toml");
+        fs::write(&file, self.configuration()).unwrap();
+        file
     }
 
     /// Runs `sidestep` with this site's socket.
@@ -197,23 +219,28 @@ impl Node {
     }
 
     /// The value of one sample of `/metrics`, written out with its labels.
+    #[track_caller]
     pub(crate) fn metric(&self, sample: &str) -> f64 {
+        self.find_metric(sample)
+            .unwrap_or_else(|| panic!("no {sample}"))
+    }
+
+    /// The same, for one that may not be there yet.
+    pub(crate) fn find_metric(&self, sample: &str) -> Option<f64> {
         let (_, text) = http::get(self.admin, "/metrics").unwrap();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        let value = line.unwrap_or_else(|| panic!("no {sample} in\n{text}"));
-        value.parse().unwrap()
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        Some(value?.parse().unwrap())
+    }
+
+    /// A file of the process below `/proc`.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
     /// Memory that it has in use, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
-        let mut text = String::new();
-        let path = format!("/proc/{}/status", self.child.id());
-        fs::File::open(path)
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
+        let text = self.proc("status");
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.unwrap().trim().trim_end_matches(" kB");
         number.parse().unwrap()
