@@ -1,3 +1,109 @@
-//! The lab's own program.
+//! The lab's own program: starts `anycast.clab.yml` in network namespaces, breaks it, measures.
+//!
+//! ```text
+//! topology ─→ runner (namespaces, FRR, nsd, sidestep) ─→ drill: ready → fault → repair
+//!                                                          ├ client    good, lost, gap
+//!                                                          └ sentinel  was the machine itself still?
+//! budget ←─ results ←──────────────────────────────────────┘
+//! ```
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+
+mod budget;
+mod client;
+mod drill;
+mod frr;
+mod http;
+mod loss;
+mod message;
+mod namespace;
+mod place;
+mod report;
+mod results;
+mod routes;
+mod runner;
+mod sentinel;
+mod stop;
+mod topology;
+
+use runner::{Lab, Paths};
+
+/// Sidestep's lab: real routers and name servers in network namespaces, and what happens to
+/// queries when something in it breaks. Needs root.
+#[derive(Parser)]
+struct Arguments {
+    /// The binary that nodes run; by default target/release/sidestep.
+    #[arg(long, global = true, value_name = "FILE")]
+    sidestep: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the lab and leave it running.
+    Up,
+    /// End the lab, and whatever an earlier run left behind.
+    Down,
+    /// Run a command in a node, for example `lab exec core -- vtysh -c 'show bgp summary'`.
+    Exec {
+        /// A node of the topology.
+        node: String,
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Start the lab afresh, run drills (all of them unless named), end it.
+    Drill {
+        /// Drills by their short names, as the report shows them.
+        names: Vec<String>,
+        /// How often each is repeated.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        repetitions: u32,
+    },
+    /// Print what the drills measured against the budget; exit code 1 unless all of it holds.
+    Report,
+    /// Hold the namespaces of one node; for the runner's own use.
+    #[command(hide = true)]
+    Hold {
+        /// A node of the topology.
+        node: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            report::complain(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let paths = Paths::new(arguments.sidestep);
+    match arguments.command {
+        Command::Up => {
+            stop::watch()?;
+            let lab = Lab::up(paths)?;
+            drill::wait_until_ready(&lab)?;
+            lab.leave_running();
+        }
+        Command::Down => Lab::down(&paths)?,
+        Command::Exec { node, command } => return Lab::exec(&paths, &node, &command),
+        Command::Drill { names, repetitions } => {
+            stop::watch()?;
+            if !drill::run(paths, &names, repetitions)? {
+                bail!("not every drill could be measured; see the report");
+            }
+        }
+        Command::Report => return report::print(&paths),
+        Command::Hold { node } => namespace::hold(&paths, &node)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,115 @@
+use super::*;
+
+fn stream(is_cached: bool) -> Stream {
+    let mut stream = Stream::open(Ipv4Addr::LOCALHOST.into(), is_cached, 0).unwrap();
+    // Nothing is really sent here.
+    stream.sockets.clear();
+    stream
+}
+
+fn sent_at(stream: &Stream, index: usize, sent_ms: u64) {
+    stream.slots[index]
+        .sent_us
+        .store(sent_ms * 1000, Ordering::Relaxed);
+    stream.sent.store(index + 1, Ordering::Release);
+}
+
+fn answer(stream: &Stream, index: u16) -> message::Answer {
+    message::Answer {
+        id: index,
+        question: message::question(&stream.name(index.into()), stream.qtype),
+        rcode: 0,
+        addresses: vec![stream.expected(index.into())],
+        nsid: Some("node1".to_owned()),
+    }
+}
+
+#[test]
+fn an_answer_is_good_for_a_second_after_sending() {
+    let stream = stream(true);
+    sent_at(&stream, 0, 100);
+    sent_at(&stream, 1, 100);
+    stream.note(&answer(&stream, 0), Duration::from_millis(1100));
+    stream.note(&answer(&stream, 1), Duration::from_millis(1101));
+    assert_eq!(stream.slots[0].good(), Some(Origin::First));
+    assert_eq!(stream.slots[1].good(), None);
+}
+
+#[test]
+fn wrong_content_an_error_and_silence_are_losses() {
+    let stream = stream(false);
+    for index in 0..4 {
+        sent_at(&stream, index, 10);
+    }
+    let now = Duration::from_millis(11);
+    stream.note(
+        &message::Answer {
+            addresses: vec![Ipv4Addr::LOCALHOST.into()],
+            ..answer(&stream, 0)
+        },
+        now,
+    );
+    stream.note(
+        &message::Answer {
+            rcode: 2,
+            ..answer(&stream, 1)
+        },
+        now,
+    );
+    stream.note(
+        &message::Answer {
+            question: answer(&stream, 3).question,
+            ..answer(&stream, 2)
+        },
+        now,
+    );
+    let samples = stream.samples(Duration::ZERO);
+    assert_eq!(samples.len(), 4);
+    assert!(samples.iter().all(|sample| !sample.is_good));
+}
+
+#[test]
+fn the_first_answer_counts() {
+    let stream = stream(true);
+    sent_at(&stream, 0, 10);
+    let servfail = message::Answer {
+        rcode: 2,
+        ..answer(&stream, 0)
+    };
+    stream.note(&servfail, Duration::from_millis(11));
+    stream.note(&answer(&stream, 0), Duration::from_millis(12));
+    assert_eq!(stream.slots[0].good(), None);
+}
+
+#[test]
+fn a_stream_is_steady_when_its_latest_answers_are_all_by_that_node() {
+    let stream = stream(true);
+    for index in 0..40 {
+        sent_at(&stream, index.into(), 5 * u64::from(index));
+        let mut answer = answer(&stream, index);
+        if index < 10 {
+            answer.nsid = Some("node2".to_owned());
+        }
+        // The latest are still under way.
+        if index < 32 {
+            stream.note(&answer, Duration::from_millis(5 * u64::from(index) + 1));
+        }
+    }
+    assert!(stream.is_steady(Origin::First, 20));
+    assert!(!stream.is_steady(Origin::First, 21), "node2 was before");
+    assert!(!stream.is_steady(Origin::Second, 1));
+    assert_eq!(
+        stream.first_from(Origin::First, Duration::from_millis(20)),
+        Some(Duration::from_millis(50))
+    );
+}
+
+#[test]
+fn outcomes_keep_time_and_origin() {
+    for origin in [Origin::Bad, Origin::First, Origin::Second, Origin::Unknown] {
+        let at = Duration::from_micros(123_456);
+        assert_eq!(unpack(pack(at, origin)), Some((at, origin)));
+        assert!(unpack(pack(Duration::ZERO, origin)).is_some());
+    }
+    assert_eq!(unpack(0), None);
+}

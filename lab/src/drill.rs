@@ -1,0 +1,164 @@
+//! Drills: each breaks one thing, waits until traffic has moved, mends it, waits until traffic is
+//! back, and counts what a client lost meanwhile.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::budget::{Budget, Fault, TABLE};
+use crate::client::Client;
+use crate::place::{FIRST, SECOND};
+use crate::report::say;
+use crate::results::{Measured, Repetition, Results};
+use crate::runner::{Lab, Paths};
+use crate::sentinel::{self, Sentinel};
+use crate::{report, stop};
+
+mod fault;
+mod garbage;
+mod ready;
+
+pub(crate) use ready::wait_until_ready;
+
+/// How often a repetition is repeated in which the machine itself stood still.
+const MORE_ATTEMPTS: u32 = 3;
+/// So long every query must be answered well until traffic counts as moved.
+const STEADY: Duration = Duration::from_millis(500);
+/// Traffic that has not moved by then never will.
+const MOVE_LIMIT: Duration = Duration::from_secs(10);
+/// A node that is not back by then is not coming back.
+const RETURN_LIMIT: Duration = Duration::from_secs(45);
+
+/// The `drill` command. Returns whether all could be measured; the budget is the report's affair.
+pub(crate) fn run(paths: Paths, names: &[String], repetitions: u32) -> Result<bool> {
+    let chosen = choose(names)?;
+    let mut results = if names.is_empty() {
+        Results::default()
+    } else {
+        Results::read(&paths.state)?
+    };
+    for budget in &chosen {
+        results.drills.remove(budget.name);
+    }
+    results.write(&paths.state)?;
+    say("starting the lab");
+    let mut lab = Lab::up(paths)?;
+    wait_until_ready(&lab)?;
+    let mut is_measured = true;
+    for budget in chosen {
+        say(&format!("{}: {}", budget.name, budget.text));
+        let measured = measure(&mut lab, budget.fault, repetitions)?;
+        if let Some(reason) = &measured.not_measured {
+            is_measured = false;
+            say(&format!("  not measured: {reason}"));
+        }
+        results.drills.insert(budget.name.to_owned(), measured);
+        results.write(&lab.paths.state)?;
+    }
+    Ok(is_measured)
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Budget>> {
+    for name in names {
+        if TABLE.iter().all(|budget| budget.name != name) {
+            let known: Vec<&str> = TABLE.iter().map(|budget| budget.name).collect();
+            bail!("no drill {name}; there are {}", known.join(", "));
+        }
+    }
+    let chosen = |budget: &&Budget| names.is_empty() || names.iter().any(|n| n == budget.name);
+    Ok(TABLE.iter().filter(chosen).collect())
+}
+
+/// Repeats a drill. An error is only what ends the whole run, that is an interruption.
+fn measure(lab: &mut Lab, fault: Fault, repetitions: u32) -> Result<Measured> {
+    let mut measured = Measured::default();
+    let mut attempts_left = MORE_ATTEMPTS;
+    let wanted = if fault.is_repeated() { repetitions } else { 1 };
+    while measured.repetitions.len() < usize::try_from(wanted)? {
+        let repetition = match repeat(lab, fault) {
+            Ok(repetition) => repetition,
+            Err(error) => {
+                stop::check()?;
+                measured.not_measured = Some(format!("{error:#}"));
+                break;
+            }
+        };
+        say(&format!("  {}", report::summary(&repetition)));
+        let limit_ms = sentinel::LIMIT.as_secs_f64() * 1000.0;
+        if repetition.sentinel_ms <= limit_ms {
+            measured.repetitions.push(repetition);
+            attempts_left = MORE_ATTEMPTS;
+        } else if attempts_left > 0 {
+            attempts_left -= 1;
+            say("  the machine stood still meanwhile: once more");
+        } else {
+            measured.not_measured = Some(format!(
+                "the untouched path was silent for over {limit_ms:.0} ms each time"
+            ));
+            break;
+        }
+    }
+    Ok(measured)
+}
+
+fn repeat(lab: &mut Lab, fault: Fault) -> Result<Repetition> {
+    wait_until_ready(lab)?;
+    match fault {
+        Fault::Routes => Ok(Repetition {
+            violations: ready::routes(lab)?,
+            ..Repetition::default()
+        }),
+        Fault::Garbage => garbage::run(lab),
+        fault => {
+            let before = fault::prepare(lab, fault)?;
+            interrupt(lab, fault, before)
+        }
+    }
+}
+
+/// One repetition of a drill that takes the first node out of service, or brings it back.
+fn interrupt(lab: &mut Lab, fault: Fault, before: &str) -> Result<Repetition> {
+    let client = Client::start(&lab.paths)?;
+    client.wait_for(before, STEADY, MOVE_LIMIT)?;
+    let sentinel = Sentinel::start(&lab.paths)?;
+    let mut violations = Vec::new();
+    let struck = client.now();
+    fault::strike(lab, fault)?;
+    let mut since = struck;
+    if fault == Fault::AllUpstreams {
+        fault::watch_shared(lab, &mut violations)?;
+    } else if fault != Fault::Return {
+        note(
+            client.wait_for(SECOND.node, STEADY, MOVE_LIMIT),
+            &mut violations,
+        )?;
+    }
+    if fault != Fault::Return {
+        note(fault::outcome(lab, fault), &mut violations)?;
+        since = client.now();
+        fault::repair(lab, fault)?;
+    }
+    note(
+        client.wait_for(FIRST.node, STEADY, RETURN_LIMIT),
+        &mut violations,
+    )?;
+    let sentinel = sentinel.finish()?;
+    let (seen, back) = client.finish(struck, (FIRST.node, since))?;
+    ensure!(seen.cached.sent > 0 && seen.new.sent > 0, "no query left");
+    Ok(Repetition {
+        cached: seen.cached,
+        new: seen.new,
+        back_ms: back.map(|back| back.as_secs_f64() * 1000.0),
+        sentinel_ms: sentinel.as_secs_f64() * 1000.0,
+        violations,
+    })
+}
+
+/// What did not come about is a finding; only an interruption ends the drill.
+fn note(result: Result<()>, violations: &mut Vec<String>) -> Result<()> {
+    if let Err(error) = result {
+        stop::check()?;
+        violations.push(format!("{error:#}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! What is broken, and how it is mended.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use nix::sys::signal::Signal;
+
+use super::ready;
+use crate::budget::Fault;
+use crate::place::{FIRST, SECOND, Site, UPSTREAM_PREFIXES};
+use crate::routes::Family;
+use crate::runner::Lab;
+use crate::stop;
+
+/// A node that drains is gone by then: drain wait, linger and a margin.
+const EXIT_LIMIT: Duration = Duration::from_secs(10);
+/// Both nodes know by then that their upstreams are silent.
+const SHARED_LIMIT: Duration = Duration::from_secs(5);
+/// So long both are then watched.
+const SHARED_WATCH: Duration = Duration::from_secs(2);
+
+/// Brings the lab to where the drill begins, and returns the node that serves then.
+pub(super) fn prepare(lab: &mut Lab, fault: Fault) -> Result<&'static str> {
+    if fault != Fault::Return {
+        return Ok(FIRST.node);
+    }
+    lab.signal(FIRST.node, Signal::SIGTERM)?;
+    lab.wait_for_exit(FIRST.node, EXIT_LIMIT)?;
+    Ok(SECOND.node)
+}
+
+/// Breaks it.
+pub(super) fn strike(lab: &mut Lab, fault: Fault) -> Result<()> {
+    match fault {
+        Fault::Kill => lab.signal(FIRST.node, Signal::SIGKILL),
+        Fault::Freeze => lab.signal(FIRST.node, Signal::SIGSTOP),
+        Fault::Drain => lab.signal(FIRST.node, Signal::SIGTERM),
+        Fault::Return => lab.start(FIRST.node),
+        Fault::NodeLink => set_link(lab, FIRST.node, FIRST.node_interface, "down"),
+        Fault::RouterLink => set_link(lab, FIRST.router, FIRST.router_interface, "down"),
+        Fault::Upstreams => silence_upstreams(lab, &FIRST, "add"),
+        Fault::AllUpstreams => {
+            silence_upstreams(lab, &FIRST, "add")?;
+            silence_upstreams(lab, &SECOND, "add")
+        }
+        Fault::Routes | Fault::Garbage => bail!("nothing to break"),
+    }
+}
+
+/// Looks at what the fault itself should have led to.
+pub(super) fn outcome(lab: &mut Lab, fault: Fault) -> Result<()> {
+    match fault {
+        Fault::Kill => lab.wait_for_exit(FIRST.node, EXIT_LIMIT).map(drop),
+        Fault::Drain => {
+            let status = lab.wait_for_exit(FIRST.node, EXIT_LIMIT)?;
+            ensure!(status.success(), "the drained node ended with {status}");
+            Ok(())
+        }
+        _ => {
+            ensure!(lab.is_running(FIRST.node)?, "the node ended; see its log");
+            Ok(())
+        }
+    }
+}
+
+/// Mends it.
+pub(super) fn repair(lab: &mut Lab, fault: Fault) -> Result<()> {
+    match fault {
+        Fault::Kill | Fault::Drain => lab.start(FIRST.node),
+        Fault::Freeze => lab.signal(FIRST.node, Signal::SIGCONT),
+        Fault::NodeLink => {
+            set_link(lab, FIRST.node, FIRST.node_interface, "up")?;
+            // The kernel forgot the routes through that interface.
+            lab.run_exec(FIRST.node)
+        }
+        Fault::RouterLink => {
+            set_link(lab, FIRST.router, FIRST.router_interface, "up")?;
+            lab.run_exec(FIRST.router)
+        }
+        Fault::Upstreams => silence_upstreams(lab, &FIRST, "delete"),
+        Fault::AllUpstreams => {
+            silence_upstreams(lab, &FIRST, "delete")?;
+            silence_upstreams(lab, &SECOND, "delete")
+        }
+        Fault::Return | Fault::Routes | Fault::Garbage => Ok(()),
+    }
+}
+
+/// With the upstreams of both sites silent: waits until both nodes say so in their routes, and
+/// watches all the while that neither site is left without the route of its node.
+pub(super) fn watch_shared(lab: &Lab, violations: &mut Vec<String>) -> Result<()> {
+    let mut look = || -> Result<bool> {
+        let mut all_marked = true;
+        for site in [&FIRST, &SECOND] {
+            for family in Family::ALL {
+                match ready::path_from_node(lab, site, family)? {
+                    Some(path) => all_marked &= path.is_shutting_down,
+                    None => {
+                        all_marked = false;
+                        let text = format!("{} withdrew {family:?}", site.node);
+                        if !violations.contains(&text) {
+                            violations.push(text);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(all_marked)
+    };
+    let noticed = stop::wait_until("both nodes at backup", SHARED_LIMIT, &mut look);
+    if noticed.is_ok() {
+        stop::keep_for(SHARED_WATCH, || look().map(drop))?;
+    }
+    super::note(noticed.map(drop), violations)
+}
+
+fn set_link(lab: &Lab, node: &str, interface: &str, state: &str) -> Result<()> {
+    lab.run(node, &["ip", "link", "set", interface, state])?;
+    Ok(())
+}
+
+/// The router drops what the node sends to its upstreams, without a word; all else passes.
+fn silence_upstreams(lab: &Lab, site: &Site, verb: &str) -> Result<()> {
+    for prefix in UPSTREAM_PREFIXES {
+        let interface = site.router_interface;
+        let rule = ["blackhole", "iif", interface, "to", prefix];
+        lab.run(site.router, &[&["ip", "rule", verb], &rule[..]].concat())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Whether the lab is as it should be before something is broken.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::client::{self, CACHED_NAMES};
+use crate::place::{CORE, FIRST, SECOND, SERVICE, Site};
+use crate::routes::{self, Family, Path};
+use crate::runner::Lab;
+use crate::stop;
+
+/// From a bare start, and after a fault with the hold-down that may follow it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits until the core has the routes of both sites and prefers the first, and both nodes have
+/// every cached name.
+pub(crate) fn wait_until_ready(lab: &Lab) -> Result<()> {
+    let mut missing = String::new();
+    let waited = stop::wait_until("the lab is ready", LIMIT, || {
+        let mut wrong = routes(lab)?;
+        for site in [&FIRST, &SECOND] {
+            wrong.extend(fill_cache(lab, site).err().map(|e| format!("{e:#}")));
+        }
+        missing = wrong.join("; ");
+        Ok(wrong.is_empty())
+    });
+    waited
+        .map(drop)
+        .map_err(|error| error.context(missing.clone()))
+}
+
+/// What is not as it should be in the core's tables.
+pub(super) fn routes(lab: &Lab) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for family in Family::ALL {
+        let paths = routes::parse(&lab.run(CORE, &["vtysh", "-c", family.show()])?)?;
+        for site in [&FIRST, &SECOND] {
+            let peer = site.peer(family);
+            if !paths.iter().any(|path| path.peer == peer) {
+                wrong.push(format!("core has no {family:?} route by {}", site.router));
+            }
+        }
+        let is_best = |path: &Path| path.is_best && path.peer == FIRST.peer(family);
+        if !paths.iter().any(is_best) {
+            wrong.push(format!(
+                "core does not prefer {} for {family:?}",
+                FIRST.router
+            ));
+        }
+    }
+    Ok(wrong)
+}
+
+/// The route that a site's router has from its node. IPv6 routes come by the IPv4 session.
+pub(super) fn path_from_node(lab: &Lab, site: &Site, family: Family) -> Result<Option<Path>> {
+    let node = site.node_address.to_string();
+    let paths = routes::parse(&lab.run(site.router, &["vtysh", "-c", family.show()])?)?;
+    Ok(paths.into_iter().find(|path| path.peer == node))
+}
+
+/// Asks a node for every cached name, from within.
+fn fill_cache(lab: &Lab, site: &Site) -> Result<()> {
+    let namespace = lab.paths.namespace(site.node);
+    for server in SERVICE {
+        // From the service's own address the answer would look like an echo.
+        let from: IpAddr = match server {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        for index in 0..CACHED_NAMES {
+            let node = client::ask_once(&namespace, from, server, index)?;
+            anyhow::ensure!(node == site.node, "{} calls itself {node}", site.node);
+        }
+    }
+    Ok(())
+}

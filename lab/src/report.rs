@@ -1,0 +1,182 @@
+//! What the lab prints: progress, complaints, and the table.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the only place of this program that prints"
+)]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::budget::{Budget, TABLE};
+use crate::loss::{Loss, median, worst};
+use crate::results::{Measured, Repetition, Results};
+use crate::runner::Paths;
+
+/// One line of progress.
+pub(crate) fn say(line: &str) {
+    println!("{line}");
+}
+
+/// One line about something that went wrong.
+pub(crate) fn complain(line: &str) {
+    eprintln!("lab: {line}");
+}
+
+/// The `report` command: exit code 1 unless every drill was measured and holds its budget.
+pub(crate) fn print(paths: &Paths) -> Result<ExitCode> {
+    let results = Results::read(&paths.state)?;
+    let (text, holds) = table(&results);
+    println!("{text}");
+    Ok(if holds {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+/// One repetition in a few words.
+pub(crate) fn summary(repetition: &Repetition) -> String {
+    let stream = |name: &str, loss: Loss| {
+        format!(
+            "{name}: {} of {} lost, gap {:.0} ms",
+            loss.lost, loss.sent, loss.gap_ms
+        )
+    };
+    let mut text = stream("cached", repetition.cached);
+    text.push_str("; ");
+    text.push_str(&stream("new", repetition.new));
+    if let Some(back_ms) = repetition.back_ms {
+        text.push_str(&format!("; back after {:.1} s", back_ms / 1000.0));
+    }
+    text.push_str(&format!("; sentinel {:.0} ms", repetition.sentinel_ms));
+    for violation in &repetition.violations {
+        text.push_str("; ");
+        text.push_str(violation);
+    }
+    text
+}
+
+fn table(results: &Results) -> (String, bool) {
+    let mut lines = vec![
+        "Of all repetitions the median, and the worst in brackets; cached names / new names."
+            .to_owned(),
+        String::new(),
+        "| drill | fault | queries lost | longest gap, ms | back after, s | budget | verdict |"
+            .to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    let mut holds = true;
+    for budget in &TABLE {
+        let measured = results.drills.get(budget.name);
+        let wrong = budget.judge(measured);
+        holds &= wrong.is_empty();
+        lines.push(row(budget, measured, &wrong));
+    }
+    (lines.join("\n"), holds)
+}
+
+fn row(budget: &Budget, measured: Option<&Measured>, wrong: &[String]) -> String {
+    let repetitions = measured.map_or(&[][..], |m| &m.repetitions);
+    let both = |value: fn(Loss) -> f64| {
+        if repetitions.iter().all(|r| r.cached.sent == 0) {
+            return "–".to_owned();
+        }
+        let cached = spread(repetitions.iter().map(|r| value(r.cached)));
+        let new = spread(repetitions.iter().map(|r| value(r.new)));
+        format!("{cached} / {new}")
+    };
+    let back: Vec<f64> = repetitions.iter().filter_map(|r| r.back_ms).collect();
+    let back = if back.is_empty() {
+        "–".to_owned()
+    } else {
+        let seconds = |ms: f64| ms / 1000.0;
+        let (median_s, worst_s) = (seconds(median(back.clone())), seconds(worst(back)));
+        format!("{median_s:.1} ({worst_s:.1})")
+    };
+    let verdict = if wrong.is_empty() {
+        "ok".to_owned()
+    } else {
+        wrong.join("; ")
+    };
+    format!(
+        "| {} | {} | {} | {} | {back} | {} | {verdict} |",
+        budget.name,
+        budget.text,
+        both(|loss| f64::from(loss.lost)),
+        both(|loss| loss.gap_ms),
+        budget.limits(),
+    )
+}
+
+fn spread(values: impl Iterator<Item = f64>) -> String {
+    let values: Vec<f64> = values.collect();
+    format!(
+        "{:.0} ({:.0})",
+        median(values.iter().copied()),
+        worst(values)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repetition(lost: u32, gap_ms: f64) -> Repetition {
+        let loss = Loss {
+            sent: 400,
+            lost,
+            gap_ms,
+        };
+        Repetition {
+            cached: loss,
+            new: loss,
+            back_ms: Some(1500.0),
+            ..Repetition::default()
+        }
+    }
+
+    #[test]
+    fn a_row_shows_median_worst_budget_and_verdict() {
+        let mut results = Results::default();
+        let measured = Measured {
+            repetitions: vec![
+                repetition(24, 120.0),
+                repetition(22, 110.0),
+                repetition(26, 130.0),
+            ],
+            not_measured: None,
+        };
+        results.drills.insert("a".to_owned(), measured);
+        let (text, holds) = table(&results);
+        assert!(!holds, "the other drills were not measured");
+        assert!(
+            text.contains(
+                "| a | kill -9 of the serving node | 24 (26) / 24 (26) | 120 (130) / 120 (130) \
+                 | 1.5 (1.5) | gap ≤ 250 ms | ok |"
+            ),
+            "{text}"
+        );
+        assert!(text.contains(
+            "| b | SIGSTOP of the serving node | – | – | – | gap ≤ 3500 ms | not measured |"
+        ));
+    }
+
+    #[test]
+    fn the_report_holds_only_when_every_line_does() {
+        let mut results = Results::default();
+        for budget in &TABLE {
+            let measured = Measured {
+                repetitions: vec![repetition(0, 5.0)],
+                not_measured: None,
+            };
+            results.drills.insert(budget.name.to_owned(), measured);
+        }
+        assert!(table(&results).1);
+        let b = results.drills.get_mut("b").unwrap();
+        b.repetitions[0].cached.gap_ms = 3501.0;
+        assert!(!table(&results).1);
+    }
+}
