@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Return,
     /// Random bytes at every port of the serving node.
     Garbage,
+    /// What the serving node tells Prometheus is looked at; nothing is broken.
+    Metrics,
 }
 
 /// What a stream of queries may lose.
@@ -49,9 +51,12 @@ pub(crate) struct Budget {
     pub(crate) new: Limit,
 }
 
+/// How often a drill is repeated, at least, for its numbers to mean anything.
+pub(crate) const REPETITIONS: u32 = 3;
+
 /// The written budget. Two routers hold their best-path runs back by 50 ms each, so no move that
 /// BGP drives takes under about 115 ms here.
-pub(crate) const TABLE: [Budget; 10] = [
+pub(crate) const TABLE: [Budget; 11] = [
     line(
         "routes",
         Fault::Routes,
@@ -123,6 +128,13 @@ pub(crate) const TABLE: [Budget; 10] = [
         Limit::NoLoss,
         Limit::NoLoss,
     ),
+    line(
+        "metrics",
+        Fault::Metrics,
+        "`promtool check metrics` finds nothing",
+        Limit::Free,
+        Limit::Free,
+    ),
 ];
 
 const fn line(
@@ -142,9 +154,12 @@ const fn line(
 }
 
 impl Fault {
-    /// Drills whose outcome does not depend on timing need not be repeated.
-    pub(crate) fn is_repeated(self) -> bool {
-        !matches!(self, Self::Routes | Self::Garbage)
+    /// How often it has to be done: what does not depend on timing need not be repeated.
+    pub(crate) fn repetitions(self, wanted: u32) -> usize {
+        match self {
+            Self::Routes | Self::Garbage | Self::Metrics => 1,
+            _ => usize::try_from(wanted).unwrap_or(usize::MAX),
+        }
     }
 }
 
@@ -157,10 +172,13 @@ impl Budget {
         let mut wrong = Vec::new();
         if let Some(reason) = &measured.not_measured {
             wrong.push(format!("not measured: {reason}"));
-        } else if measured.repetitions.is_empty() {
-            wrong.push("not measured".to_owned());
         }
         let repetitions = &measured.repetitions;
+        let needed = self.fault.repetitions(REPETITIONS);
+        if measured.not_measured.is_none() && repetitions.len() < needed {
+            let done = repetitions.len();
+            wrong.push(format!("not measured: {done} of {needed} repetitions"));
+        }
         wrong.extend(judge_stream("cached", self.cached, repetitions, |r| {
             r.cached
         }));

@@ -1,9 +1,11 @@
 //! Drills: each breaks one thing, waits until traffic has moved, mends it, waits until traffic is
 //! back, and counts what a client lost meanwhile.
 
+use std::fs::File;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::budget::{Budget, Fault, TABLE};
 use crate::client::Client;
@@ -12,7 +14,7 @@ use crate::report::say;
 use crate::results::{Measured, Repetition, Results};
 use crate::runner::{Lab, Paths};
 use crate::sentinel::{self, Sentinel};
-use crate::{report, stop};
+use crate::{http, report, stop};
 
 mod fault;
 mod garbage;
@@ -43,7 +45,7 @@ pub(crate) fn run(paths: Paths, names: &[String], repetitions: u32) -> Result<bo
     results.write(&paths.state)?;
     say("starting the lab");
     let mut lab = Lab::up(paths)?;
-    wait_until_ready(&lab)?;
+    wait_until_ready(&mut lab)?;
     let mut is_measured = true;
     for budget in chosen {
         say(&format!("{}: {}", budget.name, budget.text));
@@ -73,8 +75,7 @@ fn choose(names: &[String]) -> Result<Vec<&'static Budget>> {
 fn measure(lab: &mut Lab, fault: Fault, repetitions: u32) -> Result<Measured> {
     let mut measured = Measured::default();
     let mut attempts_left = MORE_ATTEMPTS;
-    let wanted = if fault.is_repeated() { repetitions } else { 1 };
-    while measured.repetitions.len() < usize::try_from(wanted)? {
+    while measured.repetitions.len() < fault.repetitions(repetitions) {
         let repetition = match repeat(lab, fault) {
             Ok(repetition) => repetition,
             Err(error) => {
@@ -108,12 +109,31 @@ fn repeat(lab: &mut Lab, fault: Fault) -> Result<Repetition> {
             violations: ready::routes(lab)?,
             ..Repetition::default()
         }),
+        Fault::Metrics => Ok(Repetition {
+            violations: metrics(lab)?,
+            ..Repetition::default()
+        }),
         Fault::Garbage => garbage::run(lab),
         fault => {
             let before = fault::prepare(lab, fault)?;
             interrupt(lab, fault, before)
         }
     }
+}
+
+/// What Prometheus' own checker has to say about the serving node's metrics.
+fn metrics(lab: &Lab) -> Result<Vec<String>> {
+    let page = http::get(&lab.paths.namespace(FIRST.node), "/metrics")?;
+    let file = lab.paths.state.join("metrics.txt");
+    std::fs::write(&file, page)?;
+    let output = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(File::open(&file)?)
+        .output()
+        .context("cannot run promtool: install the package prometheus")?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    Ok(said.lines().map(str::to_owned).collect())
 }
 
 /// One repetition of a drill that takes the first node out of service, or brings it back.

@@ -62,7 +62,7 @@ enum Command {
         /// Drills by their short names, as the report shows them.
         names: Vec<String>,
         /// How often each is repeated.
-        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, default_value_t = budget::REPETITIONS, value_parser = clap::value_parser!(u32).range(1..))]
         repetitions: u32,
     },
     /// Print what the drills measured against the budget; exit code 1 unless all of it holds.
@@ -90,8 +90,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Up => {
             stop::watch()?;
-            let lab = Lab::up(paths)?;
-            drill::wait_until_ready(&lab)?;
+            let mut lab = Lab::up(paths)?;
+            drill::wait_until_ready(&mut lab)?;
             lab.leave_running();
         }
         Command::Down => Lab::down(&paths)?,

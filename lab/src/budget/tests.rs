@@ -36,7 +36,7 @@ fn a_single_loss_breaks_a_zero_loss_drill() {
     let mut one = measured(&[5.0, 5.0, 5.0], 0);
     one.repetitions[1].cached.lost = 1;
     assert_eq!(ZERO.judge(Some(&one)), ["over budget: cached: 1 lost"]);
-    let mut free = measured(&[5.0], 0);
+    let mut free = measured(&[5.0, 5.0, 5.0], 0);
     free.repetitions[0].new.lost = 50;
     assert!(ZERO.judge(Some(&free)).is_empty(), "new names are free");
 }
@@ -45,13 +45,17 @@ fn a_single_loss_breaks_a_zero_loss_drill() {
 fn what_was_not_measured_fails() {
     assert_eq!(GAP.judge(None), ["not measured"]);
     assert!(!GAP.judge(Some(&Measured::default())).is_empty());
+    assert_eq!(
+        GAP.judge(Some(&measured(&[5.0, 5.0], 0))),
+        ["not measured: 2 of 3 repetitions"]
+    );
     let mut some = measured(&[5.0], 0);
     some.not_measured = Some("the machine stood still".to_owned());
     assert_eq!(
         GAP.judge(Some(&some)),
         ["not measured: the machine stood still"]
     );
-    let mut silent = measured(&[0.0], 0);
+    let mut silent = measured(&[0.0, 0.0, 0.0], 0);
     silent.repetitions[0].cached.sent = 0;
     assert!(!ZERO.judge(Some(&silent)).is_empty(), "no query was sent");
     assert!(!GAP.judge(Some(&silent)).is_empty(), "no query was sent");
@@ -59,7 +63,7 @@ fn what_was_not_measured_fails() {
 
 #[test]
 fn a_violation_fails_whatever_the_numbers_say() {
-    let mut found = measured(&[5.0], 0);
+    let mut found = measured(&[5.0, 5.0, 5.0], 0);
     found.repetitions[0]
         .violations
         .push("site1 withdrew".to_owned());

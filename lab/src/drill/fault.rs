@@ -43,7 +43,7 @@ pub(super) fn strike(lab: &mut Lab, fault: Fault) -> Result<()> {
             silence_upstreams(lab, &FIRST, "add")?;
             silence_upstreams(lab, &SECOND, "add")
         }
-        Fault::Routes | Fault::Garbage => bail!("nothing to break"),
+        Fault::Routes | Fault::Garbage | Fault::Metrics => bail!("nothing to break"),
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) fn repair(lab: &mut Lab, fault: Fault) -> Result<()> {
             silence_upstreams(lab, &FIRST, "delete")?;
             silence_upstreams(lab, &SECOND, "delete")
         }
-        Fault::Return | Fault::Routes | Fault::Garbage => Ok(()),
+        Fault::Return | Fault::Routes | Fault::Garbage | Fault::Metrics => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::client::{self, CACHED_NAMES};
 use crate::place::{CORE, FIRST, SECOND, SERVICE, Site};
@@ -16,9 +16,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Waits until the core has the routes of both sites and prefers the first, and both nodes have
 /// every cached name.
-pub(crate) fn wait_until_ready(lab: &Lab) -> Result<()> {
+///
+/// # Errors
+/// At once when a node has ended; else with what is still missing when the limit has passed.
+pub(crate) fn wait_until_ready(lab: &mut Lab) -> Result<()> {
     let mut missing = String::new();
     let waited = stop::wait_until("the lab is ready", LIMIT, || {
+        for site in [&FIRST, &SECOND] {
+            let log = lab.paths.log(site.node);
+            let is_running = lab.is_running(site.node)?;
+            ensure!(is_running, "{} ended; see {}", site.node, log.display());
+        }
         let mut wrong = routes(lab)?;
         for site in [&FIRST, &SECOND] {
             wrong.extend(fill_cache(lab, site).err().map(|e| format!("{e:#}")));
@@ -26,9 +34,13 @@ pub(crate) fn wait_until_ready(lab: &Lab) -> Result<()> {
         missing = wrong.join("; ");
         Ok(wrong.is_empty())
     });
-    waited
-        .map(drop)
-        .map_err(|error| error.context(missing.clone()))
+    waited.map(drop).map_err(|error| {
+        if missing.is_empty() {
+            error
+        } else {
+            error.context(missing.clone())
+        }
+    })
 }
 
 /// What is not as it should be in the core's tables.
@@ -71,7 +83,7 @@ fn fill_cache(lab: &Lab, site: &Site) -> Result<()> {
         };
         for index in 0..CACHED_NAMES {
             let node = client::ask_once(&namespace, from, server, index)?;
-            anyhow::ensure!(node == site.node, "{} calls itself {node}", site.node);
+            ensure!(node == site.node, "{} calls itself {node}", site.node);
         }
     }
     Ok(())
