@@ -53,6 +53,8 @@ pub(crate) fn run(paths: Paths, names: &[String], repetitions: u32) -> Result<bo
         if let Some(reason) = &measured.not_measured {
             is_measured = false;
             say(&format!("  not measured: {reason}"));
+            // Whatever state that left, the next drill begins in a good one.
+            lab.rebuild()?;
         }
         results.drills.insert(budget.name.to_owned(), measured);
         results.write(&lab.paths.state)?;

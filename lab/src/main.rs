@@ -93,6 +93,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let mut lab = Lab::up(paths)?;
             drill::wait_until_ready(&mut lab)?;
             lab.leave_running();
+            report::say("the lab is up; end it with `cargo lab down`");
         }
         Command::Down => Lab::down(&paths)?,
         Command::Exec { node, command } => return Lab::exec(&paths, &node, &command),

@@ -26,7 +26,7 @@ pub(crate) struct Site {
     pub(crate) router_interface: &'static str,
     /// The node's interface.
     pub(crate) node_interface: &'static str,
-    /// The node's own addresses; the first is also the session's.
+    /// The node's own address, which its session with the router also has.
     pub(crate) node_address: Ipv4Addr,
     /// The router, as the core names its peers, by family.
     pub(crate) core_peer: [&'static str; 2],
@@ -63,5 +63,5 @@ pub(crate) const SECOND: Site = Site {
     core_peer: ["10.0.12.2", "fd00:12::2"],
 };
 
-/// The folders of addresses in which the upstreams are.
+/// The networks of the upstreams.
 pub(crate) const UPSTREAM_PREFIXES: [&str; 2] = ["10.0.31.0/24", "10.0.32.0/24"];

@@ -45,18 +45,20 @@ pub(crate) fn summary(repetition: &Repetition) -> String {
             loss.lost, loss.sent, loss.gap_ms
         )
     };
-    let mut text = stream("cached", repetition.cached);
-    text.push_str("; ");
-    text.push_str(&stream("new", repetition.new));
+    let mut parts = Vec::new();
+    if repetition.new.sent > 0 {
+        parts.push(stream("cached", repetition.cached));
+        parts.push(stream("new", repetition.new));
+        parts.push(format!("sentinel {:.0} ms", repetition.sentinel_ms));
+    }
     if let Some(back_ms) = repetition.back_ms {
-        text.push_str(&format!("; back after {:.1} s", back_ms / 1000.0));
+        parts.push(format!("back after {:.1} s", back_ms / 1000.0));
     }
-    text.push_str(&format!("; sentinel {:.0} ms", repetition.sentinel_ms));
-    for violation in &repetition.violations {
-        text.push_str("; ");
-        text.push_str(violation);
+    parts.extend(repetition.violations.iter().cloned());
+    if parts.is_empty() {
+        parts.push("nothing wrong".to_owned());
     }
-    text
+    parts.join("; ")
 }
 
 fn table(results: &Results) -> (String, bool) {

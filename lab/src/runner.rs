@@ -126,6 +126,26 @@ impl Lab {
         self.keep = true;
     }
 
+    /// Ends everything and starts it again.
+    pub(crate) fn rebuild(&mut self) -> Result<()> {
+        self.end()?;
+        self.build()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let result = sweep(&self.paths);
+        for child in self.programs.values_mut().flatten() {
+            // Dead by now; this only takes it off the process table.
+            let _ = child.try_wait();
+        }
+        for child in self.holders.values_mut() {
+            let _ = child.try_wait();
+        }
+        self.programs.clear();
+        self.holders.clear();
+        result
+    }
+
     fn build(&mut self) -> Result<()> {
         let names: Vec<String> = self.topology.nodes.keys().cloned().collect();
         for name in &names {
@@ -313,13 +333,8 @@ impl Drop for Lab {
         if self.keep {
             return;
         }
-        if let Err(error) = sweep(&self.paths) {
+        if let Err(error) = self.end() {
             crate::report::complain(&format!("the lab could not be taken down: {error:#}"));
-        }
-        let programs = self.programs.values_mut().flatten();
-        for child in self.holders.values_mut().chain(programs) {
-            // Already dead by now; this only takes it off the process table.
-            let _ = child.try_wait();
         }
     }
 }

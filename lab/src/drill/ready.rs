@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) fn wait_until_ready(lab: &mut Lab) -> Result<()> {
     let mut missing = String::new();
     let waited = stop::wait_until("the lab is ready", LIMIT, || {
+        missing.clear();
         for site in [&FIRST, &SECOND] {
             let log = lab.paths.log(site.node);
             let is_running = lab.is_running(site.node)?;
@@ -35,7 +36,7 @@ pub(crate) fn wait_until_ready(lab: &mut Lab) -> Result<()> {
         Ok(wrong.is_empty())
     });
     waited.map(drop).map_err(|error| {
-        if missing.is_empty() {
+        if missing.is_empty() || stop::check().is_err() {
             error
         } else {
             error.context(missing.clone())
