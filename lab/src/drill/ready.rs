@@ -14,8 +14,8 @@ use crate::stop;
 /// From a bare start, and after a fault with the hold-down that may follow it.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Waits until the core has the routes of both sites and prefers the first, and both nodes have
-/// every cached name.
+/// Waits until both nodes announce at level `preferred`, the core has the routes of both sites
+/// and prefers the first, and both nodes have every cached name.
 ///
 /// # Errors
 /// At once when a node has ended; else with what is still missing when the limit has passed.
@@ -30,6 +30,13 @@ pub(crate) fn wait_until_ready(lab: &mut Lab) -> Result<()> {
         }
         let mut wrong = routes(lab)?;
         for site in [&FIRST, &SECOND] {
+            for family in Family::ALL {
+                let path = path_from_node(lab, site, family)?;
+                // With both at backup, as after a fault that both had, the core looks well too.
+                if path.is_none_or(|path| path.is_shutting_down) {
+                    wrong.push(format!("{} is not preferred for {family:?}", site.node));
+                }
+            }
             wrong.extend(fill_cache(lab, site).err().map(|e| format!("{e:#}")));
         }
         missing = wrong.join("; ");
