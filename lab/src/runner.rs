@@ -252,7 +252,7 @@ impl Lab {
     fn start_frr(&mut self, name: &str) -> Result<()> {
         let file = daemons_file(self.topology.node(name)?)?;
         let text = fs::read_to_string(self.paths.folder.join(file))?;
-        let root = PathBuf::from(format!("/proc/{}/root/run/frr", self.holder(name)?));
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder(name)?)).join("run/frr");
         for daemon in frr::daemons(&text) {
             let program = Path::new(FRR_FOLDER).join(&daemon.name);
             let child = self.spawn(name, &program, &daemon.options)?;
