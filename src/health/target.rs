@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::hold_down::HoldDown;
 use super::probes::Probes;
 use super::verdict::{Findings, conclude, shared_level};
-use super::worker::{Worker, is_recent};
+use super::worker::{Worker, is_recent, stuck_limit};
 use super::{
     Awaited, FaultClass, FloorLevel, Grant, Level, OnSharedFault, ProbeOf, ProbeOutcome, Reason,
     Settings, Target, Verdict,
@@ -181,10 +181,7 @@ impl TargetState {
 
     /// Evidence that neither an upstream nor a flood could make.
     fn hard_evidence(&self, around: &Surroundings<'_>) -> Option<Reason> {
-        let limit = around
-            .settings
-            .interval
-            .saturating_mul(around.settings.fall);
+        let limit = stuck_limit(around.settings);
         if self.is_present == Some(false) && self.standing != Standing::Starting {
             return Some(Reason::AddressMissing);
         }

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::WorkerSample;
+use super::{Settings, WorkerSample};
+
+/// A worker shows a heartbeat every 50 ms, and timers of a busy loop are late: less silence than
+/// this proves nothing, however short the interval is.
+const STUCK_MIN: Duration = Duration::from_millis(200);
 
 /// One worker, judged by the samples of its counters.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +67,13 @@ impl Worker {
     }
 }
 
+/// How long a heartbeat must stand still to count as stuck: `fall` intervals, and never so little
+/// that a healthy worker would be meant.
+pub(super) fn stuck_limit(settings: &Settings) -> Duration {
+    let silence = settings.interval.saturating_mul(settings.fall);
+    silence.max(STUCK_MIN)
+}
+
 /// Whether `at` lies within the last `window`, both ends included.
 pub(super) fn is_recent(at: Option<Instant>, now: Instant, window: Duration) -> bool {
     at.is_some_and(|at| now.duration_since(at) <= window)
@@ -94,6 +105,26 @@ mod tests {
         assert!(worker.is_stuck(LIMIT));
         worker.record(start + Duration::from_millis(601), beat(8), INTERVAL);
         assert!(!worker.is_stuck(LIMIT) && worker.has_beaten());
+    }
+
+    /// Settings that the configuration allows: `interval = "20ms"`, `fall = 1`.
+    #[test]
+    fn a_worker_that_beats_every_50_ms_is_never_stuck_however_short_the_interval() {
+        let settings = Settings {
+            interval: Duration::from_millis(20),
+            fall: 1,
+            ..crate::health::machine::tests::settings()
+        };
+        let start = crate::health::machine::tests::start();
+        let mut worker = Worker::default();
+        for sample in 0..500 {
+            let at_ms = 20 * sample;
+            let at = start + Duration::from_millis(at_ms);
+            worker.record(at, beat(at_ms / 50), settings.interval);
+            assert!(!worker.is_stuck(stuck_limit(&settings)), "at {at_ms} ms");
+        }
+        let default = crate::health::machine::tests::settings();
+        assert_eq!(stuck_limit(&default), LIMIT);
     }
 
     #[test]
