@@ -11,6 +11,11 @@ use super::{
     Settings, Target, Verdict,
 };
 
+/// Between two probes over TCP, with the interval before it. On a quiet node a probe that was turned
+/// away is itself the only connection that was shed, and it is counted after its result is known:
+/// so the one before it has to explain this one.
+const TCP_GAP_MAX: Duration = Duration::from_millis(1200);
+
 /// What health keeps of one target.
 #[derive(Clone, Debug)]
 pub(super) struct TargetState {
@@ -119,7 +124,7 @@ impl TargetState {
             ProbeOf::Tcp => {
                 workers
                     .iter()
-                    .any(|w| answers(w) || w.sheds_tcp(now, window))
+                    .any(|w| answers(w) || w.sheds_tcp(now, window + TCP_GAP_MAX))
                     || self.drops.iter().any(drops)
             }
         }

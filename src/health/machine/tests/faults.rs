@@ -245,3 +245,28 @@ fn a_change_is_told_once_with_the_level_before_it() {
     }
     assert_eq!(bench.health.poll_event(), None);
 }
+
+/// Idle connections of one client hold every TCP slot of a node that nobody else asks: each probe
+/// is turned away, and counted as shed only after its result.
+#[test]
+fn tcp_slots_that_idle_connections_hold_are_overload_though_only_the_probe_is_shed() {
+    let mut bench = Bench::started();
+    for _ in 0..10 {
+        for target in Bench::TARGETS {
+            bench.probe(target, ProbeOf::Tcp, Unanswered);
+        }
+        bench.samples[0].tcp_shed += 1;
+        bench.sample();
+        for _ in 0..5 {
+            for target in Bench::TARGETS {
+                for worker in 0..WORKERS {
+                    bench.probe(target, ProbeOf::Worker(worker), Good);
+                }
+            }
+            bench.now += INTERVAL;
+            bench.sample();
+        }
+        assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
+    }
+    assert_eq!(bench.class(), Some(FaultClass::Overload));
+}
