@@ -160,15 +160,17 @@ impl Neighbors {
         }
     }
 
-    /// Carrier of an interface; true when a session runs over it.
-    pub(super) fn take_link(&self, index: u32, is_up: bool) -> bool {
-        let over_it = |session: &&Session| session.wanted().interface_index == Some(index);
-        self.sessions
-            .iter()
-            .filter(over_it)
-            .map(|session| session.take_link(is_up))
-            .count()
-            > 0
+    /// Carrier of an interface; true when that is news to a session that runs over it.
+    pub(super) fn take_link(&mut self, index: u32, is_up: bool) -> bool {
+        let over_it = |session: &&mut Session| session.wanted().interface_index == Some(index);
+        let sessions = self.sessions.iter_mut().filter(over_it);
+        // All of them are told.
+        sessions.fold(false, |is_news, session| session.take_link(is_up) | is_news)
+    }
+
+    /// Events of links were lost.
+    pub(super) fn forget_links(&mut self) {
+        self.sessions.iter_mut().for_each(Session::forget_link);
     }
 
     /// Closes all sessions for good with a Cease that carries this text (RFC 9003).

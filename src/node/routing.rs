@@ -160,10 +160,15 @@ impl Routing {
                     tracing::info!(interface = name, up, "link changed");
                 }
             }
-            link::Event::LinkGone { index, .. } => {
-                self.neighbors.take_link(*index, false);
+            link::Event::LinkGone { index, name } => {
+                if self.neighbors.take_link(*index, false) {
+                    tracing::info!(interface = name, "link gone");
+                }
             }
-            link::Event::Overrun => tracing::warn!("netlink events were lost; looking at all"),
+            link::Event::Overrun => {
+                tracing::warn!("netlink events were lost; looking at all");
+                self.neighbors.forget_links();
+            }
             link::Event::AddressAdded { .. }
             | link::Event::AddressRemoved { .. }
             | link::Event::DefaultRoute => {}

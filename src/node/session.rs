@@ -37,6 +37,17 @@ pub(super) struct Session {
     task: JoinHandle<()>,
     obsolete_since: Option<Instant>,
     is_closing: bool,
+    /// What it knows of its link; it begins in the belief that it is up.
+    link_up: bool,
+}
+
+/// Rings when the task ends, be it by a panic: else nobody would start the session anew.
+struct Bell(Rc<Notify>);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Session {
@@ -60,14 +71,14 @@ impl Session {
         };
         let running = driver::run_peer(wanted.parameters.clone(), channels, metrics);
         let task = tokio::task::spawn_local(async move {
+            let bell = Bell(changed);
             tokio::pin!(running);
             loop {
                 tokio::select! {
                     () = &mut running => break,
-                    Ok(()) = seen.changed() => changed.notify_one(),
+                    Ok(()) = seen.changed() => bell.0.notify_one(),
                 }
             }
-            changed.notify_one();
         });
         Self {
             wanted,
@@ -77,6 +88,7 @@ impl Session {
             task,
             obsolete_since: None,
             is_closing: false,
+            link_up: true,
         }
     }
 
@@ -118,29 +130,42 @@ impl Session {
             .map(|since| now.saturating_duration_since(since))
     }
 
-    /// Carrier of the interface that it runs over.
-    pub(super) fn take_link(&self, is_up: bool) {
-        self.order(if is_up {
+    /// Carrier of the interface that it runs over; true when that is news. The kernel repeats
+    /// itself for every other change of a link, and each "up" would cut the pause after a refusal.
+    pub(super) fn take_link(&mut self, is_up: bool) -> bool {
+        let is_news = self.link_up != is_up;
+        let command = if is_up {
             Command::LinkUp
         } else {
             Command::LinkDown
-        });
+        };
+        if is_news && self.order(command) {
+            self.link_up = is_up;
+        }
+        is_news
+    }
+
+    /// Events of links were lost: whatever comes next is news if it is bad.
+    pub(super) fn forget_link(&mut self) {
+        self.link_up = true;
     }
 
     /// Closes it with a Cease; its task ends once that is written.
     pub(super) fn close(&mut self, text: &str) {
         if !self.is_closing {
-            self.is_closing = true;
-            self.order(Command::Shutdown {
+            self.is_closing = self.order(Command::Shutdown {
                 text: text.to_owned(),
             });
         }
     }
 
-    fn order(&self, command: Command) {
-        if self.commands.try_send(command).is_err() {
+    /// Whether the order was taken.
+    fn order(&self, command: Command) -> bool {
+        let is_taken = self.commands.try_send(command).is_ok();
+        if !is_taken {
             tracing::warn!(peer = %self.address(), "session takes no orders");
         }
+        is_taken
     }
 
     /// Its state in the words that go outwards; `routes` is what every neighbour should have.
@@ -179,5 +204,92 @@ impl Session {
             announced: offered.map(|route| route.prefix.to_string()).collect(),
             last_error: status.last_end.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::net::Ipv4Addr;
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    fn wanted() -> Wanted {
+        let parameters = PeerParameters {
+            remote: "127.0.0.1:179".parse().unwrap(),
+            local: None,
+            local_asn: 65_053,
+            peer_asn: PeerAsn::External,
+            identifier: Ipv4Addr::LOCALHOST,
+            hold_time: None,
+            passive: true,
+            next_hop_v4: None,
+            next_hop_v6: None,
+        };
+        Wanted {
+            parameters,
+            interface_index: Some(3),
+            setting: 0,
+        }
+    }
+
+    fn session(task: JoinHandle<()>, places: usize) -> (Session, mpsc::Receiver<Command>) {
+        let (commands, orders) = mpsc::channel(places);
+        let status = watch::channel(PeerStatus::new(Instant::now())).1;
+        let session = Session {
+            wanted: wanted(),
+            commands,
+            inbound: mpsc::channel(1).0,
+            status,
+            task,
+            obsolete_since: None,
+            is_closing: false,
+            link_up: true,
+        };
+        (session, orders)
+    }
+
+    #[tokio::test]
+    async fn a_link_that_says_the_same_again_is_no_news_and_takes_no_place() {
+        let tasks = LocalSet::new();
+        let (mut session, mut orders) = session(tasks.spawn_local(pending()), COMMANDS_WAITING);
+        let told = [true, true, false, false, true, true].map(|is_up| session.take_link(is_up));
+        assert_eq!(told, [false, false, true, false, true, false]);
+        assert_eq!(orders.try_recv(), Ok(Command::LinkDown));
+        assert_eq!(orders.try_recv(), Ok(Command::LinkUp));
+        assert!(orders.try_recv().is_err());
+        // The "up" between two "downs" may get lost.
+        assert!(session.take_link(false));
+        session.forget_link();
+        assert!(session.take_link(false));
+    }
+
+    #[tokio::test]
+    async fn a_close_that_found_no_place_is_tried_again() {
+        let tasks = LocalSet::new();
+        let (mut session, mut orders) = session(tasks.spawn_local(pending()), 1);
+        session.take_link(false);
+        session.close("lost");
+        assert_eq!(orders.try_recv(), Ok(Command::LinkDown));
+        session.close("heard");
+        let text = "heard".to_owned();
+        assert_eq!(orders.try_recv(), Ok(Command::Shutdown { text }));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_rings_too() {
+        let changed = Rc::new(Notify::new());
+        let bell = Bell(Rc::clone(&changed));
+        let panicking = async move {
+            let _bell = bell;
+            panic!("as a session might");
+        };
+        let tasks = LocalSet::new();
+        let task = tasks.spawn_local(panicking);
+        tasks.await;
+        assert!(task.await.is_err());
+        changed.notified().await;
     }
 }
