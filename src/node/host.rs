@@ -133,6 +133,11 @@ impl Host {
         }
     }
 
+    /// Whether this is a service address that the node binds.
+    pub(super) fn binds(&self, address: IpAddr) -> bool {
+        self.services.iter().any(|own| own.address == address)
+    }
+
     /// Looks again which addresses are there; the ones for which that has changed.
     pub(super) async fn look(&mut self) -> Vec<(Target, bool)> {
         let Some(addresses) = &self.addresses else {

@@ -154,27 +154,34 @@ impl Routing {
     }
 
     async fn take_link_event(&mut self, event: link::Event) {
-        match &event {
+        let concerns_host = match &event {
             link::Event::Link { index, name, up } => {
                 if self.neighbors.take_link(*index, *up) {
                     tracing::info!(interface = name, up, "link changed");
                 }
+                false
             }
             link::Event::LinkGone { index, name } => {
                 if self.neighbors.take_link(*index, false) {
                     tracing::info!(interface = name, "link gone");
                 }
+                true
             }
             link::Event::Overrun => {
                 tracing::warn!("netlink events were lost; looking at all");
                 self.neighbors.forget_links();
+                true
             }
-            link::Event::AddressAdded { .. }
-            | link::Event::AddressRemoved { .. }
-            | link::Event::DefaultRoute => {}
-        }
-        for (target, is_present) in self.host.look().await {
-            self.take_presence(Instant::now(), target, is_present);
+            link::Event::AddressAdded { address, .. }
+            | link::Event::AddressRemoved { address, .. } => self.host.binds(*address),
+            link::Event::DefaultRoute => false,
+        };
+        // Looking waits for the kernel. Events of other programs' interfaces and addresses, of which
+        // there may be hundreds in a second, must not keep this thread from its probes and ticks.
+        if concerns_host {
+            for (target, is_present) in self.host.look().await {
+                self.take_presence(Instant::now(), target, is_present);
+            }
         }
         self.neighbors.refresh_soon(Instant::now());
     }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::{NetlinkBuffer, NetlinkMessage, NetlinkPayload};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
@@ -141,6 +141,12 @@ fn events(datagram: &[u8]) -> Vec<Event> {
 
 fn event(message: &RouteNetlinkMessage) -> Option<Event> {
     match message {
+        // About the membership in a bridge: a port that leaves one is deleted there, and lives on.
+        RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message)
+            if message.header.interface_family == AddressFamily::Bridge =>
+        {
+            None
+        }
         RouteNetlinkMessage::NewLink(message) => {
             let link = link(message);
             Some(Event::Link {
@@ -239,6 +245,18 @@ mod tests {
             events(&datagram(vec![RouteNetlinkMessage::NewRoute(route)])),
             []
         );
+    }
+
+    /// Linux sends RTM_DELLINK of AF_BRIDGE for a port that leaves its bridge.
+    #[test]
+    fn a_port_that_leaves_its_bridge_is_not_gone() {
+        let mut port = link_message(LinkFlags::Up | LinkFlags::LowerUp);
+        port.header.interface_family = AddressFamily::Bridge;
+        let bytes = datagram(vec![
+            RouteNetlinkMessage::NewLink(port.clone()),
+            RouteNetlinkMessage::DelLink(port),
+        ]);
+        assert_eq!(events(&bytes), []);
     }
 
     #[test]
