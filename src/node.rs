@@ -238,14 +238,7 @@ fn netlink(config: &Config) -> Result<(Option<Netlink>, Option<Monitor>), StartE
         .services
         .iter()
         .any(|service| service.interface.is_some());
-    let looks = config.bgp.as_ref().is_some_and(|bgp| {
-        bgp.router_id.is_none()
-            || bgp
-                .neighbors
-                .iter()
-                .any(|neighbor| neighbor.source.is_none())
-    });
-    if !binds && !looks {
+    if !binds && !config.bgp.as_ref().is_some_and(looks_at_host) {
         return Ok((None, None));
     }
     let (netlink, connection) = Netlink::connect().map_err(StartError::Netlink)?;
@@ -254,6 +247,15 @@ fn netlink(config: &Config) -> Result<(Option<Netlink>, Option<Monitor>), StartE
         Some(netlink),
         Some(Monitor::open().map_err(StartError::Netlink)?),
     ))
+}
+
+/// Whether anything of BGP is to be found out from addresses and routes of the host.
+fn looks_at_host(settings: &bgp::Settings) -> bool {
+    let mut neighbors = settings.neighbors.iter();
+    settings.router_id.is_none()
+        || neighbors.any(|neighbor| {
+            neighbor.source.is_none() || neighbor.address == bgp::NeighborAddress::DefaultGateway
+        })
 }
 
 /// A runtime for one thread.
@@ -336,4 +338,33 @@ pub enum StartError {
     /// A thread, a runtime or a signal handler.
     #[error("the system refuses")]
     System(#[from] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bgp::{NeighborAddress, NeighborSettings, PeerAsn};
+
+    /// A source alone does not tell who the gateway is.
+    #[test]
+    fn a_default_gateway_is_looked_for_though_its_source_is_configured() {
+        let mut settings = bgp::Settings {
+            asn: 65_053,
+            router_id: Some("192.0.2.1".parse().unwrap()),
+            hold_time: None,
+            listen: Vec::new(),
+            neighbors: vec![NeighborSettings {
+                address: NeighborAddress::DefaultGateway,
+                asn: PeerAsn::External,
+                port: 179,
+                source: Some("192.0.2.1".parse().unwrap()),
+                passive: false,
+            }],
+        };
+        assert!(looks_at_host(&settings));
+        settings.neighbors[0].address = NeighborAddress::Ip("192.0.2.9".parse().unwrap());
+        assert!(!looks_at_host(&settings));
+        settings.neighbors[0].source = None;
+        assert!(looks_at_host(&settings));
+    }
 }
