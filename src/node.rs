@@ -81,13 +81,20 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         configuration = ?config.sources,
         "starting"
     );
-    let wishes = process::Signals::new()?;
+    let mut wishes = process::Signals::new()?;
     let service_addresses: Vec<IpAddr> = config
         .services
         .iter()
         .flat_map(|service| service.addresses.clone())
         .collect();
-    let zones = bootstrap::resolve(&config.dns.zones, &service_addresses).await?;
+    // Silent resolvers take 5 s for each host name: too long for a supervisor that wants it to end.
+    let zones = tokio::select! {
+        zones = bootstrap::resolve(&config.dns.zones, &service_addresses) => zones?,
+        () = wishes.stop() => {
+            tracing::info!("stopped while starting");
+            return Ok(());
+        }
+    };
     tell_unresolved(&zones);
     let mut random = [0; 16];
     rand::fill(&mut random);

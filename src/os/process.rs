@@ -48,6 +48,11 @@ impl Signals {
             _ = self.hangup.recv() => Wish::Reload,
         }
     }
+
+    /// Waits until somebody wants the process to end; other wishes are passed over.
+    pub async fn stop(&mut self) {
+        while self.next().await == Wish::Reload {}
+    }
 }
 
 /// Tells the supervisor that the node serves.
