@@ -45,6 +45,7 @@ mod status;
 mod workers;
 
 pub use host::HostError;
+pub use routing::Blind;
 use routing::{Inputs, Routing, targets};
 pub use workers::OpenError;
 
@@ -122,11 +123,11 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     )?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     let (routing, inputs) = routing;
-    routing.run(inputs).await;
+    let ended = routing.run(inputs).await;
     stop.send_replace(true);
     join(threads);
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended?)
 }
 
 /// What several threads share.
@@ -310,7 +311,7 @@ fn tell_unresolved(zones: &[ResolvedZone]) {
     }
 }
 
-/// Why a node does not start.
+/// Why a node does not start, or has ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Logs or metrics.
@@ -342,6 +343,9 @@ pub enum StartError {
     /// `bgp.listen`.
     #[error(transparent)]
     BgpListen(#[from] bgp::listener::BindError),
+    /// It runs no more.
+    #[error(transparent)]
+    Blind(#[from] Blind),
     /// A thread, a runtime or a signal handler.
     #[error("the system refuses")]
     System(#[from] io::Error),

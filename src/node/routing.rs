@@ -48,6 +48,11 @@ pub(super) struct Inputs {
     pub(super) wishes: process::Signals,
 }
 
+/// The self-probe has ended, which it does by a panic alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the self-probe has ended, so nothing could be announced any more")]
+pub struct Blind;
+
 enum Turn {
     GoOn,
     Done,
@@ -55,12 +60,17 @@ enum Turn {
 
 impl Routing {
     /// Runs until everything is withdrawn, closed and unbound after a stop.
-    pub(super) async fn run(mut self, mut inputs: Inputs) {
+    ///
+    /// # Errors
+    /// [`Blind`] when it was no stop that anybody asked for.
+    pub(super) async fn run(mut self, mut inputs: Inputs) -> Result<(), Blind> {
         self.neighbors.refresh().await;
         self.take_zones(Instant::now());
         let mut ticks = interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let upstreams = Arc::clone(&self.upstreams);
+        // Without a service there is nothing to probe.
+        let (is_probing, mut is_blind) = (!self.service_names.is_empty(), false);
         while let Turn::GoOn = self.settle().await {
             let due = [self.health.poll_timeout(), self.announcer.poll_timeout()];
             let due = due
@@ -71,10 +81,13 @@ impl Routing {
             tokio::select! {
                 biased;
                 event = next_link_event(&mut inputs.monitor) => self.take_link_event(event).await,
-                Some(report) = inputs.probes.recv() => {
-                    self.metrics.record_probe(&report);
-                    self.health.handle_probe(Instant::now(), report);
-                }
+                report = inputs.probes.recv(), if is_probing && !is_blind => match report {
+                    Some(report) => self.take_probe(report),
+                    None => {
+                        is_blind = true;
+                        self.take_blindness();
+                    }
+                },
                 () = upstreams.flips().notified() => self.take_zones(Instant::now()),
                 wish = inputs.wishes.next() => self.take_wish(wish),
                 _ = ticks.tick() => self.tick(),
@@ -84,6 +97,7 @@ impl Routing {
             }
         }
         self.host.remove_routes(&self.reporter.services).await;
+        if is_blind { Err(Blind) } else { Ok(()) }
     }
 
     /// Does all that follows from what was taken in.
@@ -145,6 +159,18 @@ impl Routing {
     fn take_presence(&mut self, now: Instant, target: Target, is_present: bool) {
         self.health.handle_address(now, target, is_present);
         self.announcer.handle_address(now, target, is_present);
+    }
+
+    fn take_probe(&mut self, report: ProbeReport) {
+        self.metrics.record_probe(&report);
+        self.health.handle_probe(Instant::now(), report);
+    }
+
+    /// Without its prober the node could announce nothing ever again, and nobody would know why:
+    /// it leaves in good order, and its supervisor starts it anew.
+    fn take_blindness(&mut self) {
+        tracing::error!("the self-probe has ended: withdrawing and stopping");
+        self.announcer.handle_stop(Instant::now());
     }
 
     fn take_zones(&mut self, now: Instant) {
