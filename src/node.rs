@@ -49,8 +49,9 @@ pub use routing::Blind;
 use routing::{Inputs, Routing, targets};
 pub use workers::OpenError;
 
-/// Probe results that the routing thread has not taken yet. More are dropped, as if not probed.
-const PROBES_WAITING: usize = 256;
+/// Rounds of probe results that the routing thread has not taken yet. More are dropped, as if not
+/// probed: a whole round fits, or the last targets of many would never be heard of.
+const ROUNDS_WAITING: usize = 4;
 /// Drain requests that the routing thread has not taken yet. More are refused.
 const ORDERS_WAITING: usize = 4;
 /// A status older than this means that the routing thread is stuck.
@@ -220,7 +221,10 @@ impl Parts {
     }
 
     fn start_prober(&self, config: &Config, workers: usize) -> mpsc::Receiver<health::ProbeReport> {
-        let (sender, probes) = mpsc::channel(PROBES_WAITING);
+        let targets: Vec<_> = targets(&config.services).collect();
+        // Of each target one result per worker, one of the address and one over TCP.
+        let round = (workers + 2) * targets.len().max(1);
+        let (sender, probes) = mpsc::channel(ROUNDS_WAITING * round);
         let (asked, answered) = (self.probe.clone(), self.probe.clone());
         let codec = ProbeCodec {
             query: Box::new(move |id| identity::probe_query(&asked, id)),
@@ -229,7 +233,7 @@ impl Parts {
         let settings = ProberSettings {
             interval: config.health.interval,
             workers,
-            targets: targets(&config.services).collect(),
+            targets,
         };
         let report = move |_, report| {
             // Full only when the routing thread is stuck: then the lease runs out, as it should.
