@@ -242,6 +242,7 @@ impl Routing {
         let now = Instant::now();
         let user_id = order.user_id;
         let outcome = match order.change {
+            _ if self.is_stopping => Err("the node is stopping".to_owned()),
             Change::Drain { reason } => {
                 tracing::info!(reason, user_id, "drain asked for");
                 self.health.handle_drain(now, &reason);
