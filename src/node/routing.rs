@@ -264,6 +264,8 @@ impl Routing {
         let now = Instant::now();
         self.health.handle_timeout(now);
         self.announcer.handle_timeout(now);
+        // A tick may be 10 s away, more than the supervisor allows.
+        self.signals.feed_watchdog(now);
         if self.neighbors.poll_timeout().is_some_and(|due| due <= now) {
             self.neighbors.refresh().await;
         }
