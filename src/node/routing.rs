@@ -114,8 +114,10 @@ impl Routing {
         while let Some(action) = self.announcer.poll_action() {
             match action {
                 Action::Routes(routes) => {
-                    let routes = routes.into_iter().map(bgp_route).collect();
-                    self.neighbors.announce(routes);
+                    let is_allowed = self.health.lease().is_fresh(now);
+                    tell_routes(&routes, is_allowed || self.is_stopping);
+                    self.neighbors
+                        .announce(routes.into_iter().map(bgp_route).collect());
                 }
                 Action::Bind(target, address) => {
                     let is_bound = self.host.bind(target, address).await;
@@ -294,6 +296,16 @@ impl Routing {
             }
             Event::Drain(phase) => tracing::info!(?phase, "drain went on"),
         }
+    }
+}
+
+/// The verdicts stay as they are when the lease runs out: nothing else tells about that.
+fn tell_routes(routes: &[crate::announce::PlannedRoute], is_allowed: bool) {
+    let routes: Vec<_> = routes.iter().map(|r| (r.prefix, r.level)).collect();
+    if is_allowed {
+        tracing::info!(?routes, "routes changed");
+    } else {
+        tracing::error!("health has had no fresh inputs for a second: all routes withdrawn");
     }
 }
 
