@@ -76,6 +76,11 @@ impl<F: Forward> Worker<F> {
         &self.shared.workers()[self.index]
     }
 
+    /// Whether a client may hold a TCP connection. The self-probe comes from a loopback address.
+    pub(super) fn may_connect(&self, client: IpAddr) -> bool {
+        self.shared.access().allows(client) || client.to_canonical().is_loopback()
+    }
+
     /// Does all that can be done without waiting; an answer is appended to `out`.
     pub fn answer_now(
         &self,

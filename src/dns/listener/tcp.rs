@@ -57,6 +57,11 @@ pub(super) async fn accept<F: Forward + 'static>(
             continue;
         };
         let client = client.ip();
+        if !worker.may_connect(client) {
+            // Whoever may not ask must not hold a place of those who may.
+            worker.counters().refused_clients.bump();
+            continue;
+        }
         let Some(permit) = connections.admit(client) else {
             worker.counters().tcp_rejected.bump();
             continue;

@@ -393,3 +393,16 @@ proptest! {
         ask_at(&worker, &message, CLIENT, now);
     }
 }
+
+#[test]
+fn a_stranger_holds_no_tcp_connection_and_the_self_probe_always_may() {
+    let mut settings = settings();
+    settings.allow = vec!["198.51.100.0/24".parse().unwrap()];
+    let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16])));
+    let worker = Worker::new(0, shared, failing().forwarder).unwrap();
+    assert!(!worker.may_connect(STRANGER));
+    assert!(worker.may_connect("198.51.100.7".parse().unwrap()));
+    assert!(worker.may_connect("::ffff:198.51.100.7".parse().unwrap()));
+    assert!(worker.may_connect(CLIENT));
+    assert!(worker.may_connect("::1".parse().unwrap()));
+}
