@@ -17,8 +17,9 @@ use netlink_packet_route::route::{
 };
 use tokio::time::timeout;
 
-/// The kernel answers in microseconds; a dump that lost its end to an overrun never ends.
-const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// The kernel answers in microseconds; a dump that lost its end to an overrun never ends. The routing
+/// thread waits for the answer, so this stays well below the second that a lease is good for.
+const REQUEST_LIMIT: Duration = Duration::from_millis(250);
 
 /// Asks the kernel; cheap to clone.
 #[derive(Clone, Debug)]
