@@ -185,6 +185,8 @@ impl Connection {
     }
 
     /// TCP takes nothing more for now.
+    // Deviates from RFC 9687 §3.2 (8 minutes or twice the hold time): one hold time is enough,
+    // because a withdraw that cannot be written must not keep the route alive for minutes.
     pub fn handle_blocked(&mut self, now: Instant) {
         if self.state == State::Established && self.timers.send_hold.is_none() {
             let hold_time = self.negotiated.and_then(|agreed| agreed.hold_time);
