@@ -15,13 +15,16 @@ use crate::bgp::driver::RouteTable;
 use crate::bgp::listener;
 use crate::bgp::peer::PeerParameters;
 use crate::bgp::{self, NeighborAddress, NeighborSettings, Route};
-use crate::os::gateway::{self, Gateway, GatewayError, Local};
+use crate::os::gateway::{self, Gateway, GatewayError, Local, NoNextHop};
 use crate::os::netlink::Netlink;
 
 /// Events of addresses and routes come in bursts: they are looked at together.
 const REFRESH_DELAY: Duration = Duration::from_millis(20);
 /// What cannot be found is looked for again, event or not.
 const REFRESH_RETRY: Duration = Duration::from_secs(2);
+/// A first session waits so long for the check of the IPv6 address (RFC 4862 §5.4), so that it need
+/// not be replaced, and IPv4 withdrawn with it, a second later.
+const TENTATIVE_LIMIT: Duration = Duration::from_secs(5);
 /// A session that is no longer wanted waits so long for its successor to be Established.
 const SUCCESSION_LIMIT: Duration = Duration::from_secs(30);
 
@@ -38,6 +41,7 @@ pub(super) struct Neighbors {
     changed: Rc<Notify>,
     refresh_at: Option<Instant>,
     warnings: Vec<String>,
+    tentative_since: Option<Instant>,
     is_shut_down: bool,
 }
 
@@ -71,6 +75,7 @@ impl Neighbors {
             changed: Rc::default(),
             refresh_at: None,
             warnings: Vec::new(),
+            tentative_since: None,
             is_shut_down: false,
         })
     }
@@ -242,6 +247,7 @@ impl Neighbors {
             parameters,
             interface_index: local.map(|local| local.interface_index),
             setting,
+            is_tentative: local.is_some_and(|l| l.next_hop_v6 == Err(NoNextHop::Tentative)),
         };
         match (neighbor.address, &self.netlink) {
             (NeighborAddress::Ip(address), netlink) => {
@@ -276,12 +282,21 @@ impl Neighbors {
         }
     }
 
+    /// How long some interface has been without a checked IPv6 address.
+    fn tentative_for(&mut self, now: Instant, wanted: &[Wanted]) -> Duration {
+        if !wanted.iter().any(|new| new.is_tentative) {
+            self.tentative_since = None;
+            return Duration::ZERO;
+        }
+        now.saturating_duration_since(*self.tentative_since.get_or_insert(now))
+    }
+
     fn reconcile(&mut self, wanted: &[Wanted]) {
         let now = Instant::now();
         for session in &mut self.sessions {
             let old = session.wanted();
             let (address, setting) = (session.address(), old.setting);
-            if wanted.contains(old) {
+            if wanted.iter().any(|new| old.still_fits(new)) {
                 session.keep();
             } else if wanted
                 .iter()
@@ -293,8 +308,14 @@ impl Neighbors {
                 session.make_obsolete(now);
             }
         }
+        let tentative_for = self.tentative_for(now, wanted);
         for new in wanted {
             let remote = new.parameters.remote;
+            if new.is_tentative && tentative_for < TENTATIVE_LIMIT {
+                // An event of the address follows; if it is lost, the clock.
+                self.refresh_at = Some(now + REFRESH_RETRY);
+                continue;
+            }
             if self
                 .sessions
                 .iter()

@@ -280,6 +280,10 @@ impl Routing {
                 from,
                 verdict,
             } => {
+                if matches!(verdict.reason, health::Reason::Starting(_)) && *from == verdict.level {
+                    // What a start waits for next is for `/status`.
+                    return;
+                }
                 let service = self
                     .service_names
                     .get(target.service)

@@ -26,6 +26,27 @@ pub(super) struct Wanted {
     pub(super) interface_index: Option<u32>,
     /// Position of its `[[bgp.neighbor]]`.
     pub(super) setting: usize,
+    /// The interface's IPv6 address is still being checked for duplicates: there will be more to
+    /// offer in a second or two.
+    pub(super) is_tentative: bool,
+}
+
+impl Wanted {
+    /// Whether a session on these terms need not be replaced by one on those of `new`.
+    pub(super) fn still_fits(&self, new: &Self) -> bool {
+        let with_its_hop = PeerParameters {
+            next_hop_v6: self.parameters.next_hop_v6,
+            ..new.parameters.clone()
+        };
+        let wanted = if new.is_tentative {
+            &with_its_hop
+        } else {
+            &new.parameters
+        };
+        self.parameters == *wanted
+            && self.interface_index == new.interface_index
+            && self.setting == new.setting
+    }
 }
 
 /// A running session.
@@ -153,6 +174,7 @@ impl Session {
     /// Closes it with a Cease; its task ends once that is written.
     pub(super) fn close(&mut self, text: &str) {
         if !self.is_closing {
+            tracing::info!(peer = %self.address(), reason = text, "closing session");
             self.is_closing = self.order(Command::Shutdown {
                 text: text.to_owned(),
             });
@@ -232,7 +254,30 @@ mod tests {
             parameters,
             interface_index: Some(3),
             setting: 0,
+            is_tentative: false,
         }
+    }
+
+    fn with_hop(next_hop: Option<&str>, is_tentative: bool) -> Wanted {
+        let mut wanted = Wanted {
+            is_tentative,
+            ..wanted()
+        };
+        wanted.parameters.next_hop_v6 = next_hop.map(|hop| hop.parse().unwrap());
+        wanted
+    }
+
+    /// RFC 4862 §5.4: after a link came back, the address is the same one and not usable yet.
+    #[test]
+    fn an_address_that_is_being_checked_replaces_no_session() {
+        let old = with_hop(Some("fd00::2"), false);
+        assert!(old.still_fits(&with_hop(Some("fd00::2"), false)));
+        assert!(old.still_fits(&with_hop(None, true)));
+        assert!(!old.still_fits(&with_hop(None, false)));
+        assert!(!old.still_fits(&with_hop(Some("fd00::3"), false)));
+        let mut elsewhere = with_hop(None, true);
+        elsewhere.interface_index = Some(4);
+        assert!(!old.still_fits(&elsewhere));
     }
 
     fn session(task: JoinHandle<()>, places: usize) -> (Session, mpsc::Receiver<Command>) {
