@@ -61,7 +61,7 @@
 //! | crate | why |
 //! |---|---|
 //! | `anyhow` | errors of the command line, which are only printed |
-//! | `arc-swap` | settings and status are read without a lock |
+//! | `arc-swap` | the status is read without a lock |
 //! | `axum` | HTTP for metrics, health and status |
 //! | `bytesize` | `256MiB` in the configuration |
 //! | `clap` | command line |

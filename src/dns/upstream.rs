@@ -272,7 +272,11 @@ impl Upstreams {
         let took = now.saturating_duration_since(sent);
         match asked {
             Asked::Question => state.question_rtt.sample(took),
-            Asked::Probe => state.probe_rtt.sample(took),
+            // One answer that was late, as the first after a link's return, must not make the loss
+            // of an upstream be noticed a second later: patience grows by less than twice a sample.
+            Asked::Probe => state
+                .probe_rtt
+                .sample(took.min(self.probe_patience(index).1)),
         }
         let effect = state.answered(self.micros(now));
         self.tell(state, effect);
