@@ -6,6 +6,17 @@
 //!                                                          └ sentinel  was the machine itself still?
 //! budget ←─ results ←──────────────────────────────────────┘
 //! ```
+//!
+//! | crate | why |
+//! |---|---|
+//! | `anyhow` | errors of a program that only prints them |
+//! | `clap` | command line |
+//! | `nix` | namespaces, mounts and signals without unsafe code |
+//! | `rand` | query ids, the garbage of its drill |
+//! | `serde` | topology and results as types |
+//! | `serde-saphyr` | the topology's YAML |
+//! | `serde_json` | results, and what vtysh and `/status` say |
+//! | `signal-hook` | Ctrl-C ends the lab in good order |
 
 use std::path::PathBuf;
 use std::process::ExitCode;
