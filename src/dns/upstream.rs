@@ -272,14 +272,20 @@ impl Upstreams {
         let took = now.saturating_duration_since(sent);
         match asked {
             Asked::Question => state.question_rtt.sample(took),
-            // One answer that was late, as the first after a link's return, must not make the loss
-            // of an upstream be noticed a second later: patience grows by less than twice a sample.
-            Asked::Probe => state
-                .probe_rtt
-                .sample(took.min(self.probe_patience(index).1)),
+            Asked::Probe => self.sample_probe(index, sent, took),
         }
         let effect = state.answered(self.micros(now));
         self.tell(state, effect);
+    }
+
+    /// After an outage of the link the probes of the outage are answered late and all at once. They
+    /// must not make the next outage be noticed a second later: of such a burst one counts, and
+    /// never for more than the present patience, which then grows by less than twice.
+    fn sample_probe(&self, index: UpstreamIndex, sent: Instant, took: Duration) {
+        let (state, (_, patience)) = (self.state(index), self.probe_patience(index));
+        if took <= patience || !state.answered_since(self.micros(sent)) {
+            state.probe_rtt.sample(took.min(patience));
+        }
     }
 
     /// Something sent at `sent` is late: suspicion, if nothing was answered since.

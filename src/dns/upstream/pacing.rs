@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 pub const STEADY_GAP: Duration = Duration::from_secs(1);
 /// Between probes of a suspected upstream.
 pub const QUICK_GAP: Duration = Duration::from_millis(75);
+/// So many probes follow each other quickly when one upstream of a zone has become suspected: as
+/// many as it takes to know whether the others are dead too.
+pub const QUICK_PROBES: u8 = 4;
 /// Between the first probes of an upstream that is down; doubles up to [`DOWN_GAP_MAX`].
 pub const DOWN_GAP_MIN: Duration = Duration::from_millis(250);
 /// The longest silence towards an upstream that is down: recovery is seen within this time.
@@ -26,6 +29,8 @@ pub enum Condition {
 #[derive(Debug)]
 pub struct Pacing {
     condition: Condition,
+    /// Quick probes still to send, whatever the condition.
+    quick_left: u8,
     /// The gap while down.
     down_gap: Duration,
     last_sent: Option<Instant>,
@@ -38,6 +43,7 @@ impl Pacing {
     pub fn new(now: Instant) -> Self {
         Self {
             condition: Condition::Good,
+            quick_left: 0,
             down_gap: DOWN_GAP_MIN,
             last_sent: None,
             next: now,
@@ -55,9 +61,11 @@ impl Pacing {
     pub fn sent(&mut self, condition: Condition, now: Instant, jitter: u8) {
         self.enter(condition);
         self.last_sent = Some(now);
+        let is_quick = self.quick_left > 1;
+        self.quick_left = self.quick_left.saturating_sub(1);
         let gap = match condition {
-            Condition::Good => STEADY_GAP,
-            Condition::Suspected => QUICK_GAP,
+            Condition::Good if !is_quick => STEADY_GAP,
+            Condition::Good | Condition::Suspected => QUICK_GAP,
             Condition::Down => {
                 let gap = self.down_gap;
                 self.down_gap = (gap * 2).min(DOWN_GAP_MAX);
@@ -72,6 +80,7 @@ impl Pacing {
     pub fn woken(&mut self, condition: Condition, now: Instant) {
         let was_down = self.condition == Condition::Down;
         self.enter(condition);
+        self.quick_left = QUICK_PROBES;
         let gap = match condition {
             Condition::Good | Condition::Suspected => QUICK_GAP,
             Condition::Down if was_down => return,
@@ -128,6 +137,24 @@ mod tests {
         pacing.sent(Condition::Good, start, 0);
         pacing.woken(Condition::Suspected, later);
         assert_eq!(pacing.next(), later);
+    }
+
+    /// The suspicion of one upstream has the others of its zone looked at as closely.
+    #[test]
+    fn a_wake_of_a_good_upstream_brings_four_quick_probes() {
+        let mut now = Instant::now();
+        let mut pacing = Pacing::new(now);
+        pacing.woken(Condition::Good, now);
+        let mut gaps = Vec::new();
+        for _ in 0..5 {
+            pacing.sent(Condition::Good, now, 0);
+            gaps.push(pacing.next() - now);
+            now = pacing.next();
+        }
+        assert_eq!(
+            gaps,
+            [QUICK_GAP, QUICK_GAP, QUICK_GAP, STEADY_GAP, STEADY_GAP]
+        );
     }
 
     /// 250 ms, 500 ms, 1 s, 2 s, then 4 s for ever: a recovery is seen within 5 s.

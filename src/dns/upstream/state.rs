@@ -147,7 +147,7 @@ impl State {
         self.probe_rtt.smoothed()
     }
 
-    fn answered_since(&self, sent_us: u64) -> bool {
+    pub(super) fn answered_since(&self, sent_us: u64) -> bool {
         self.last_answer_us.load(Ordering::Acquire) >= sent_us
     }
 }
