@@ -111,6 +111,16 @@ async fn udp_client(node: &Node) -> tokio::net::UdpSocket {
     socket
 }
 
+/// Returns when the worker has had every chance to read what was sent before: a later question by
+/// UDP has gone all the way, several times over.
+async fn all_is_read(node: &Node) {
+    let socket = udp_client(node).await;
+    for id in 0..8 {
+        socket.send(&query(FAST, id)).await.unwrap();
+        receive(&socket).await;
+    }
+}
+
 async fn receive(socket: &tokio::net::UdpSocket) -> Vec<u8> {
     let mut buffer = vec![0; 2048];
     let octets = socket.recv(&mut buffer).await.unwrap();
@@ -180,7 +190,11 @@ async fn tcp_answers_pipelined_questions_in_any_order() {
         let questions = [framed(&query(SLOW, 1)), framed(&query(FAST, 2))].concat();
         // In two pieces that do not end where a message does.
         stream.write_all(&questions[..5]).await.unwrap();
-        sleep(Duration::from_millis(10)).await;
+        let counters = &node.shared.workers()[1];
+        while counters.tcp_open.value() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        all_is_read(&node).await;
         stream.write_all(&questions[5..]).await.unwrap();
         assert_eq!(read_message(&mut stream).await[..2], [0, 2]);
         node.forwarder.release.notify_one();
@@ -198,7 +212,10 @@ async fn what_was_asked_before_the_client_closed_its_side_is_answered() {
         let mut stream = TcpStream::connect(node.tcp).await.unwrap();
         stream.write_all(&framed(&query(SLOW, 3))).await.unwrap();
         stream.shutdown().await.unwrap();
-        sleep(Duration::from_millis(20)).await;
+        while node.forwarder.asked.borrow().is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        all_is_read(&node).await;
         node.forwarder.release.notify_one();
         assert_eq!(read_message(&mut stream).await[..2], [0, 3]);
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
@@ -284,7 +301,7 @@ async fn more_questions_than_may_wait_on_one_connection_are_all_answered() {
         while counters.in_flight.value() < 32 {
             sleep(Duration::from_millis(5)).await;
         }
-        sleep(Duration::from_millis(30)).await;
+        all_is_read(&node).await;
         assert_eq!(counters.in_flight.value(), 32);
         let mut answered = Vec::new();
         for _ in ids.clone() {
