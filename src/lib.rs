@@ -26,6 +26,7 @@
 //! | upkeep | probes of upstreams |
 //! | routing | health, announcing, BGP, netlink |
 //! | admin | HTTP, control socket, rendering of metrics |
+//! | log | writes what the others have logged; when nobody reads it, lines are dropped and counted |
 //!
 //! # Map
 //!
