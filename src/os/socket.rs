@@ -1,4 +1,4 @@
-//! Sockets with the options that DNS on an anycast address needs; the only file with `unsafe`.
+//! Sockets with the options that DNS on an anycast address needs; only here and below is `unsafe`.
 //!
 //! Source: ip(7), ipv6(7), socket(7), tcp(7), getrlimit(2), setpriority(2).
 //! Path-MTU discovery is off on UDP: real "too big" messages may reach another site, and forged
@@ -15,6 +15,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+pub mod batch;
 
 /// Room for about a thousand queries while a worker is busy with something else.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
