@@ -64,6 +64,7 @@
 //! | `anyhow` | errors of the command line, which are only printed |
 //! | `arc-swap` | the status is read without a lock |
 //! | `axum` | HTTP for metrics, health and status |
+//! | `bytemuck` | zeroed atomics and octets in words, without unsafe code |
 //! | `bytesize` | `256MiB` in the configuration |
 //! | `clap` | command line |
 //! | `figment` | layers of configuration that remember where a value came from |
@@ -75,7 +76,6 @@
 //! | `libc` | constants and the few system calls that no safe crate offers |
 //! | `netlink-packet-route` | the messages of `rtnetlink` |
 //! | `prometheus` | metrics and their text format |
-//! | `quick_cache` | a sharded cache with weights and an eviction that resists scans |
 //! | `rand` | ids, ports, jitter |
 //! | `rtnetlink` | addresses, routes and link events without running `ip` |
 //! | `sd-notify` | readiness and watchdog of systemd |

@@ -26,7 +26,7 @@ pub struct Answer<'a> {
     /// Whether an upstream set AD; told only to clients that ask.
     pub authentic: bool,
     /// The records.
-    pub sections: Option<&'a Sections>,
+    pub sections: Option<Sections<'a>>,
     /// How their TTLs are sent.
     pub ttl: Ttl,
     /// Told to clients that use EDNS.
@@ -60,7 +60,7 @@ pub fn write(
 ) -> bool {
     let question = request.question();
     let fixed = HEADER + question.len() + opt_octets(request, answer);
-    let records = answer.sections.map_or(0, Sections::octets);
+    let records = answer.sections.map_or(0, |sections| sections.octets());
     let truncated = fixed + records > limit;
     let sections = answer.sections.filter(|_| !truncated);
 
@@ -73,7 +73,7 @@ pub fn write(
         checking_disabled: request.checking_disabled,
         rcode: answer.rcode,
     };
-    let [answers, authorities, additionals] = sections.map_or([0; 3], Sections::counts);
+    let [answers, authorities, additionals] = sections.map_or([0; 3], |sections| sections.counts());
     let additionals = additionals.saturating_add(u16::from(request.edns.is_some()));
     put_header(
         out,
@@ -85,7 +85,7 @@ pub fn write(
     if let Some(sections) = sections {
         sections.write(out, answer.ttl);
     }
-    let used = fixed + sections.map_or(0, Sections::octets);
+    let used = fixed + sections.map_or(0, |sections| sections.octets());
     put_opt(out, request, answer, node_name, limit.saturating_sub(used));
     truncated
 }

@@ -1,94 +1,90 @@
 //! Answers by question, bounded in octets and shared by all workers.
 //!
 //! Source: RFC 2308 (negative answers), RFC 8767 (expired answers), RFC 9520 §3.2 (failures).
-//! The shards and the choice of what to drop are quick_cache's (CLOCK-PRO). Names are chosen by
-//! strangers, therefore keys are hashed with the keyed hash of the standard library.
+//!
+//! ```text
+//! hash of the question → shard → two buckets of slots → words of the entry, copied for the reader
+//! ```
+//! Readers take no lock, allocate nothing and wait for nobody; what they copied is whole or copied
+//! again ([`slot`] says why that is so). Writers hold the lock of one shard for one insert with the
+//! evictions that it needs ([`shard`]). All memory is taken at the start, untouched, in four pieces
+//! ([`words`], [`index`], [`ghosts`], the shards themselves), and comes into use as the cache fills:
+//! what [`Cache::octets`] reports is what has been written to.
 
 use std::collections::hash_map::RandomState;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use quick_cache::sync::{DefaultLifecycle, EntryAction, EntryResult};
-use quick_cache::{OptionsBuilder, Weighter};
 
 use super::code::ExtendedError;
 use super::key::Key;
 use super::{CacheSettings, StaleSettings};
 
+mod atomics;
 pub mod clean;
 pub mod entry;
+mod ghosts;
+mod hash;
+mod index;
+mod plan;
+mod ring;
+mod shard;
+mod slot;
+mod tables;
+mod words;
+
+pub use entry::{Entry, Scratch};
+pub use shard::Evictions;
 
 use clean::Cleaned;
-use entry::Entry;
-
-/// Octets of an entry besides key and records: the entry with its reference counts, its slot in slab
-/// and index of the shard (with the room that both keep when they grow, and a share of the ghosts),
-/// and what the allocator adds to four blocks.
-const BOOKKEEPING: usize = size_of::<Entry>() + 16 + 160 + 64;
-/// For sizing tables before anything is known of the traffic.
-const TYPICAL_ENTRY: u64 = 512;
-/// A shard holds the largest possible answers, and many of them.
-const SHARD_MIN: u64 = 1 << 20;
-const SHARDS_MAX: u64 = 64;
-
-type Table = quick_cache::sync::Cache<
-    Box<[u8]>,
-    Arc<Entry>,
-    Octets,
-    RandomState,
-    DefaultLifecycle<Box<[u8]>, Arc<Entry>>,
->;
+use entry::{Content, Question, Use, ms_since};
+use hash::Hash;
+use plan::Plan;
+use shard::Shard;
+use tables::Tables;
 
 /// The cache of one node.
 pub struct Cache {
-    table: Table,
+    hasher: RandomState,
+    started: Instant,
     limits: CacheSettings,
-    max_stale: Duration,
+    /// `None` when the configured size is too small to keep anything.
+    store: Option<Store>,
+}
+
+struct Store {
+    tables: Tables,
+    shards: Box<[Shard]>,
 }
 
 /// What the cache knows about a question.
-#[derive(Clone, Debug)]
-pub enum Lookup {
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup<'a> {
     /// An answer, or a failure of the last second.
-    Fresh(Arc<Entry>),
+    Fresh(Entry<'a>),
     /// An expired answer that may be sent when the upstreams do not answer.
-    Stale(Arc<Entry>),
+    Stale(Entry<'a>),
     /// Nothing.
     Miss,
 }
 
 impl Cache {
-    /// An empty cache.
+    /// An empty cache; `started` is not after the first use.
     #[must_use]
-    pub fn new(limits: &CacheSettings, stale: &StaleSettings) -> Self {
-        let shards = (limits.size_bytes / SHARD_MIN).clamp(1, SHARDS_MAX);
-        // The table rounds up to a power of two and gives each shard an equal share.
-        let shards = 1_u64 << shards.ilog2();
-        let items = (limits.size_bytes / TYPICAL_ENTRY).max(shards * 32);
-        let options = OptionsBuilder::new()
-            .shards(usize::try_from(shards).unwrap_or(1))
-            .estimated_items_capacity(usize::try_from(items).unwrap_or(usize::MAX))
-            .weight_capacity(limits.size_bytes - limits.size_bytes % shards)
-            .build();
-        #[expect(
-            clippy::expect_used,
-            reason = "build fails only without capacities, and both are set above"
-        )]
-        let options = options.expect("both capacities are set");
-        let table = Table::with_options(
-            options,
-            Octets,
-            RandomState::new(),
-            DefaultLifecycle::default(),
-        );
+    pub fn new(limits: &CacheSettings, stale: &StaleSettings, started: Instant) -> Self {
+        let max_stale = if stale.enabled {
+            stale.max_age
+        } else {
+            Duration::ZERO
+        };
+        let stale_ms = u64::try_from(max_stale.as_millis()).unwrap_or(u64::MAX);
+        let store = Plan::new(limits.size_bytes).map(|plan| Store {
+            shards: (0..plan.shards()).map(|_| Shard::new(&plan)).collect(),
+            tables: Tables::new(plan, stale_ms),
+        });
         Self {
-            table,
+            hasher: RandomState::new(),
+            started,
             limits: limits.clone(),
-            max_stale: if stale.enabled {
-                stale.max_age
-            } else {
-                Duration::ZERO
-            },
+            store,
         }
     }
 
@@ -100,52 +96,93 @@ impl Cache {
 
     /// What is known about `key` at `now`.
     #[must_use]
-    pub fn lookup(&self, key: &Key, now: Instant) -> Lookup {
-        match self.table.get(key.as_bytes()) {
-            Some(entry) if entry.is_fresh(now) => Lookup::Fresh(entry),
-            Some(entry) if entry.is_useful(now) => Lookup::Stale(entry),
-            Some(_) | None => Lookup::Miss,
+    pub fn lookup<'a>(&self, key: &Key, now: Instant, scratch: &'a mut Scratch) -> Lookup<'a> {
+        let Some(store) = &self.store else {
+            return Lookup::Miss;
+        };
+        let question = Question::new(key, Hash::of(&self.hasher, key));
+        let number = question.hash.shard(store.shards.len());
+        let layout = &store.shards[number].layout.0;
+        let Some((head, cell, slot)) = store.tables.read(number, layout, &question, scratch) else {
+            return Lookup::Miss;
+        };
+        let used_as = head.use_at(ms_since(self.started, now), store.tables.stale_ms);
+        if used_as == Use::None {
+            return Lookup::Miss;
+        }
+        slot::visit(cell, slot);
+        let entry = Entry::new(head, self.started, scratch);
+        match used_as {
+            Use::Fresh => Lookup::Fresh(entry),
+            Use::Stale | Use::None => Lookup::Stale(entry),
         }
     }
 
-    /// Keeps a conclusive answer; one without a lifetime is not kept.
-    pub fn insert(&self, key: &Key, cleaned: Cleaned, now: Instant) {
+    /// Keeps a conclusive answer; one without a lifetime is not kept, nor one that is too large.
+    pub fn insert(&self, key: &Key, cleaned: &Cleaned<'_>, now: Instant) {
+        let Some(store) = &self.store else { return };
         let Some(lifetime) = cleaned.lifetime.filter(|_| cleaned.rcode.is_conclusive()) else {
             return;
         };
-        let entry = Entry::new(cleaned, lifetime, self.max_stale, now);
-        self.table.insert(key.as_bytes().into(), Arc::new(entry));
+        if lifetime.is_zero() && store.tables.stale_ms == 0 {
+            return;
+        }
+        let question = Question::new(key, Hash::of(&self.hasher, key));
+        let now_ms = ms_since(self.started, now);
+        if let Some(content) = Content::answer(&question, cleaned, lifetime, now_ms) {
+            let mut writing = store.write(&question, now_ms);
+            writing.insert(&question, &content);
+        }
     }
 
     /// Remembers that `key` could not be resolved: for a second, or as a note at the answer that is
     /// still of use and stays.
     pub fn note_failure(&self, key: &Key, reason: ExtendedError, now: Instant) {
-        let key: Box<[u8]> = key.as_bytes().into();
-        let failure = || Arc::new(Entry::failure(reason, now));
-        let known = self.table.entry(&key, Some(Duration::ZERO), |_, entry| {
-            if entry.is_useful(now) && !entry.is_failure() {
-                entry.note_failure(now);
-            } else {
-                *entry = failure();
-            }
-            EntryAction::Retain(())
-        });
-        if let EntryResult::Vacant(place) = known {
-            // A refusal means that an answer has just come: that one stays.
-            let _ = place.insert(failure());
+        let Some(store) = &self.store else { return };
+        let question = Question::new(key, Hash::of(&self.hasher, key));
+        let now_ms = ms_since(self.started, now);
+        let mut writing = store.write(&question, now_ms);
+        if !writing.note_failure(&question) {
+            let content = Content::failure(&question, reason, now_ms);
+            writing.insert(&question, &content);
         }
     }
 
-    /// Octets in use, keys and bookkeeping included.
+    /// Octets of memory in use, with everything that the cache needs for itself.
     #[must_use]
     pub fn octets(&self) -> u64 {
-        self.table.weight()
+        self.store.as_ref().map_or(0, |store| {
+            let fixed = u64::try_from(store.tables.plan.fixed_octets).unwrap_or(u64::MAX);
+            fixed + store.shards.iter().map(Shard::octets).sum::<u64>()
+        })
     }
 
     /// How many questions have an entry.
     #[must_use]
-    pub fn entries(&self) -> usize {
-        self.table.len()
+    pub fn entries(&self) -> u64 {
+        let shards = self.store.iter().flat_map(|store| &store.shards);
+        shards.map(Shard::entries).sum()
+    }
+
+    /// What had to make room.
+    #[must_use]
+    pub fn evictions(&self) -> Evictions {
+        let shards = self.store.iter().flat_map(|store| &store.shards);
+        shards.fold(Evictions::default(), |sum, shard| {
+            let of_shard = shard.evictions();
+            Evictions {
+                small: sum.small + of_shard.small,
+                main: sum.main + of_shard.main,
+                index: sum.index + of_shard.index,
+            }
+        })
+    }
+}
+
+impl Store {
+    fn write(&self, question: &Question<'_>, now_ms: u64) -> shard::Writing<'_> {
+        let number = question.hash.shard(self.shards.len());
+        self.shards[number].write(&self.tables, number, now_ms)
     }
 }
 
@@ -156,16 +193,6 @@ impl std::fmt::Debug for Cache {
             .field("entries", &self.entries())
             .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-/// Weighs an entry in octets.
-#[derive(Clone, Copy, Debug)]
-struct Octets;
-
-impl Weighter<Box<[u8]>, Arc<Entry>> for Octets {
-    fn weight(&self, key: &Box<[u8]>, entry: &Arc<Entry>) -> u64 {
-        u64::try_from(key.len() + entry.heap_octets() + BOOKKEEPING).unwrap_or(u64::MAX)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use super::key::Key;
-use super::sections::Sections;
+use super::sections::{BuiltSections, Sections};
 use super::walk::{Cursor, HEADER, Malformed, class, rtype};
 
 const ID_SERVER: &[u8] = b"\x02id\x06server\x00";
@@ -82,10 +82,10 @@ pub fn probe_worker(name: &ProbeName, id: u16, message: &[u8]) -> Option<usize> 
 #[derive(Clone, Debug)]
 pub struct Identity {
     name: Box<[u8]>,
-    name_answer: Sections,
+    name_answer: BuiltSections,
     probe: ProbeName,
-    worker_answers: Box<[Sections]>,
-    nothing: Sections,
+    worker_answers: Box<[BuiltSections]>,
+    nothing: BuiltSections,
 }
 
 impl Identity {
@@ -101,7 +101,7 @@ impl Identity {
             worker_answers: (0..workers)
                 .map(|worker| text_answer(worker.to_string().as_bytes()))
                 .collect(),
-            nothing: Sections::default(),
+            nothing: BuiltSections::default(),
         }
     }
 
@@ -113,35 +113,36 @@ impl Identity {
 
     /// The answer of `worker` to the self-probe, if `key` is that and `client` is this host.
     #[must_use]
-    pub fn probe_answer(&self, key: &Key, client: IpAddr, worker: usize) -> Option<&Sections> {
+    pub fn probe_answer(&self, key: &Key, client: IpAddr, worker: usize) -> Option<Sections<'_>> {
         if key.qclass() != class::CH || key.qtype() != rtype::TXT {
             return None;
         }
         if *key.name() != *self.probe.0 || !client.to_canonical().is_loopback() {
             return None;
         }
-        self.worker_answers.get(worker)
+        self.worker_answers.get(worker).map(BuiltSections::lend)
     }
 
     /// The answer to a question of class CH; `None` means that it is refused.
     #[must_use]
-    pub fn chaos_answer(&self, key: &Key) -> Option<&Sections> {
+    pub fn chaos_answer(&self, key: &Key) -> Option<Sections<'_>> {
         if ![ID_SERVER, HOSTNAME_BIND].contains(&key.name()) {
             return None;
         }
-        Some(match key.qtype() {
+        let answer = match key.qtype() {
             rtype::TXT | rtype::ANY => &self.name_answer,
             _ => &self.nothing,
-        })
+        };
+        Some(answer.lend())
     }
 }
 
 /// One TXT record of class CH, which nobody should keep.
-fn text_answer(text: &[u8]) -> Sections {
+fn text_answer(text: &[u8]) -> BuiltSections {
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     let mut rdata = vec![length];
     rdata.extend_from_slice(text);
-    Sections::answers([(rtype::TXT, class::CH, 0, &rdata[..])])
+    BuiltSections::answers([(rtype::TXT, class::CH, 0, &rdata[..])])
 }
 
 #[cfg(test)]

@@ -8,21 +8,21 @@
 use std::collections::HashMap;
 
 use super::LocalRecord;
-use super::sections::Sections;
+use super::sections::{BuiltSections, Sections};
 use super::walk::{class, rtype};
 
 /// All local records, by name and type.
 #[derive(Clone, Debug, Default)]
 pub struct LocalRecords {
     names: HashMap<Box<[u8]>, LocalName>,
-    nothing: Sections,
+    nothing: BuiltSections,
 }
 
 /// Ready answers for one name.
 #[derive(Clone, Debug, Default)]
 struct LocalName {
-    any: Sections,
-    by_type: Vec<(u16, Sections)>,
+    any: BuiltSections,
+    by_type: Vec<(u16, BuiltSections)>,
 }
 
 impl LocalRecords {
@@ -39,32 +39,32 @@ impl LocalRecords {
             .collect();
         Self {
             names,
-            nothing: Sections::default(),
+            nothing: BuiltSections::default(),
         }
     }
 
     /// The answer to a question of class IN, if `name` (lower case, wire form) is a local one.
     #[must_use]
-    pub fn find(&self, name: &[u8], qtype: u16) -> Option<&Sections> {
+    pub fn find(&self, name: &[u8], qtype: u16) -> Option<Sections<'_>> {
         if self.names.is_empty() {
             return None;
         }
         let local = self.names.get(name)?;
         if qtype == rtype::ANY {
-            return Some(&local.any);
+            return Some(local.any.lend());
         }
         let of_type = |wanted| {
             let mut types = local.by_type.iter();
             types.find_map(|(rtype, sections)| (*rtype == wanted).then_some(sections))
         };
         let found = of_type(qtype).or_else(|| of_type(rtype::CNAME));
-        Some(found.unwrap_or(&self.nothing))
+        Some(found.unwrap_or(&self.nothing).lend())
     }
 }
 
 impl LocalName {
     fn new(records: &[&LocalRecord]) -> Self {
-        let mut by_type: Vec<(u16, Sections)> = Vec::new();
+        let mut by_type: Vec<(u16, BuiltSections)> = Vec::new();
         for record in records {
             if by_type.iter().all(|(rtype, _)| *rtype != record.rtype) {
                 let same = records.iter().filter(|other| other.rtype == record.rtype);
@@ -78,8 +78,9 @@ impl LocalName {
     }
 }
 
-fn sections<'a>(records: impl Iterator<Item = &'a LocalRecord>) -> Sections {
-    Sections::answers(records.map(|record| (record.rtype, class::IN, record.ttl_s, &*record.rdata)))
+fn sections<'a>(records: impl Iterator<Item = &'a LocalRecord>) -> BuiltSections {
+    let parts = |record: &'a LocalRecord| (record.rtype, class::IN, record.ttl_s, &*record.rdata);
+    BuiltSections::answers(records.map(parts))
 }
 
 #[cfg(test)]

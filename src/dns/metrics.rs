@@ -62,6 +62,8 @@ enum Samples {
     Latencies,
     /// A number about the cache.
     Cache(fn(&Shared) -> u64),
+    /// Entries that had to leave the cache, by reason.
+    Evictions,
 }
 
 type CountOf = Box<dyn Fn(&WorkerCounters) -> u64>;
@@ -110,7 +112,7 @@ const FAMILIES: &[Family] = &[
     ),
     Family {
         name: "sidestep_dns_cache_bytes",
-        help: "Memory that the cache uses, keys and bookkeeping included.",
+        help: "Memory that the cache has written to, keys and bookkeeping included.",
         label: None,
         samples: Samples::Cache(|shared| shared.cache().octets()),
     },
@@ -124,9 +126,13 @@ const FAMILIES: &[Family] = &[
         name: "sidestep_dns_cache_entries",
         help: "Questions that the cache has an entry for.",
         label: None,
-        samples: Samples::Cache(|shared| {
-            u64::try_from(shared.cache().entries()).unwrap_or(u64::MAX)
-        }),
+        samples: Samples::Cache(|shared| shared.cache().entries()),
+    },
+    Family {
+        name: "sidestep_dns_cache_evictions_total",
+        help: "Entries that could still be used and had to make room: new ones that nobody asked for again, older ones, those of a full part of the index.",
+        label: Some("reason"),
+        samples: Samples::Evictions,
     },
     counter(
         "sidestep_dns_stale_answers_total",
@@ -262,6 +268,18 @@ impl Family {
                 let samples = [("hit", hit), ("miss", miss)].map(sample);
                 (MetricType::HISTOGRAM, samples.into())
             }
+            Samples::Evictions => {
+                let evictions = shared.cache().evictions();
+                let samples = [
+                    ("new", evictions.small),
+                    ("main", evictions.main),
+                    ("index", evictions.index),
+                ];
+                let sample = |(reason, value): (&str, u64)| {
+                    number(MetricType::COUNTER, self.labels(reason), value)
+                };
+                (MetricType::COUNTER, samples.map(sample).into())
+            }
             Samples::Cache(value) => {
                 let value = value(shared);
                 (
@@ -363,6 +381,7 @@ mod tests {
             "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"+Inf\"} 2",
             "sidestep_dns_response_duration_seconds_sum{path=\"miss\"} 6",
             "sidestep_dns_cache_entries 0",
+            "sidestep_dns_cache_evictions_total{reason=\"new\"} 0",
             "sidestep_dns_cache_size_bytes 1048576",
         ] {
             assert!(
@@ -378,7 +397,7 @@ mod tests {
         for family in FAMILIES {
             let counts = match family.samples {
                 Samples::Sum(kind, _) => kind == MetricType::COUNTER,
-                Samples::EachWorker(_) | Samples::Labelled(_) => true,
+                Samples::EachWorker(_) | Samples::Labelled(_) | Samples::Evictions => true,
                 Samples::Latencies | Samples::Cache(_) => false,
             };
             assert_eq!(family.name.ends_with("_total"), counts, "{}", family.name);

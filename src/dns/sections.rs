@@ -7,12 +7,21 @@
 /// A pointer to the name in the question. RFC 1035 §4.1.4.
 const QUESTION_NAME: [u8; 2] = [0xC0, 0x0C];
 
-/// Answer, authority and additional section in one piece.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sections {
+/// Answer, authority and additional section in one piece, wherever they are kept.
+///
+/// Where the TTLs stand is not kept: one step over an owner and one over the RDATA finds the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sections<'a> {
     counts: [u16; 3],
+    records: &'a [u8],
+    ages: bool,
+}
+
+/// Answer records that this node is the source of, ready to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuiltSections {
+    count: u16,
     records: Box<[u8]>,
-    ttls: Box<[u16]>,
 }
 
 /// The TTLs that records are sent with.
@@ -24,18 +33,51 @@ pub enum Ttl {
     Fixed(u32),
 }
 
-impl Sections {
-    /// `counts` are those of answer, authority and additional; `ttls` are where the TTLs stand in
-    /// `records`.
-    pub(super) fn new(counts: [u16; 3], records: Box<[u8]>, ttls: Box<[u16]>) -> Self {
+impl<'a> Sections<'a> {
+    /// `counts` are those of answer, authority and additional; `records` are whole and sound.
+    pub(super) fn new(counts: [u16; 3], records: &'a [u8]) -> Self {
         Self {
             counts,
             records,
-            ttls,
+            ages: true,
         }
     }
 
-    /// Answer records that belong to the name in the question: type, class, TTL in seconds, RDATA.
+    /// Records in answer, authority and additional section.
+    #[must_use]
+    pub fn counts(&self) -> [u16; 3] {
+        self.counts
+    }
+
+    /// The records as they are kept.
+    #[must_use]
+    pub fn records(&self) -> &'a [u8] {
+        self.records
+    }
+
+    /// Octets that the records take in a message.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Appends the records to `out`.
+    pub(super) fn write(&self, out: &mut Vec<u8>, ttl: Ttl) {
+        let base = out.len();
+        out.extend_from_slice(self.records);
+        if !self.ages || ttl == Ttl::Aged(0) {
+            return;
+        }
+        let written = out.get_mut(base..).unwrap_or_default();
+        for_each_ttl(written, self.counts, |seconds| match ttl {
+            Ttl::Aged(age_s) => seconds.saturating_sub(age_s),
+            Ttl::Fixed(seconds) => seconds,
+        });
+    }
+}
+
+impl BuiltSections {
+    /// Records that belong to the name in the question: type, class, TTL in seconds, RDATA.
     ///
     /// Their TTLs are always sent as given. What does not fit into a message makes the whole too
     /// long for one, so that it is sent truncated.
@@ -54,46 +96,62 @@ impl Sections {
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(rdata);
         }
-        Self::new([count, 0, 0], bytes.into(), Box::default())
-    }
-
-    /// Records in answer, authority and additional section.
-    #[must_use]
-    pub fn counts(&self) -> [u16; 3] {
-        self.counts
-    }
-
-    /// Octets that the records take in a message.
-    #[must_use]
-    pub fn octets(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Octets that this value owns on the heap.
-    #[must_use]
-    pub fn heap_octets(&self) -> usize {
-        self.records.len() + size_of_val(&*self.ttls)
-    }
-
-    /// Appends the records to `out`.
-    pub(super) fn write(&self, out: &mut Vec<u8>, ttl: Ttl) {
-        let base = out.len();
-        out.extend_from_slice(&self.records);
-        for offset in &self.ttls {
-            let start = base + usize::from(*offset);
-            let Some(field) = out
-                .get_mut(start..)
-                .and_then(|rest| rest.first_chunk_mut::<4>())
-            else {
-                continue;
-            };
-            let seconds = match ttl {
-                Ttl::Aged(age_s) => u32::from_be_bytes(*field).saturating_sub(age_s),
-                Ttl::Fixed(seconds) => seconds,
-            };
-            *field = seconds.to_be_bytes();
+        Self {
+            count,
+            records: bytes.into(),
         }
     }
+
+    /// The records as an answer wants them.
+    #[must_use]
+    pub fn lend(&self) -> Sections<'_> {
+        Sections {
+            counts: [self.count, 0, 0],
+            records: &self.records,
+            ages: false,
+        }
+    }
+}
+
+/// Replaces every TTL in `records`, in seconds; stops at what is no record.
+pub(super) fn for_each_ttl(
+    records: &mut [u8],
+    counts: [u16; 3],
+    mut replace: impl FnMut(u32) -> u32,
+) {
+    let mut rest = records;
+    for _ in 0..counts.map(u32::from).iter().sum() {
+        let Some((ttl, behind)) = next_ttl(rest) else {
+            return;
+        };
+        *ttl = replace(u32::from_be_bytes(*ttl)).to_be_bytes();
+        rest = behind;
+    }
+}
+
+/// The TTL of the first record, and the records behind it. RFC 1035 §4.1.3.
+fn next_ttl(records: &mut [u8]) -> Option<(&mut [u8; 4], &mut [u8])> {
+    let mut rest = records;
+    loop {
+        let (&mut length, behind) = rest.split_first_mut()?;
+        rest = match length {
+            0 => {
+                rest = behind;
+                break;
+            }
+            1..=63 => behind.get_mut(usize::from(length)..)?,
+            0xC0.. => {
+                rest = behind.get_mut(1..)?;
+                break;
+            }
+            _ => return None,
+        };
+    }
+    let (_type_and_class, rest) = rest.split_first_chunk_mut::<4>()?;
+    let (ttl, rest) = rest.split_first_chunk_mut::<4>()?;
+    let (&mut length, rest) = rest.split_first_chunk_mut::<2>()?;
+    let behind = rest.get_mut(usize::from(u16::from_be_bytes(length))..)?;
+    Some((ttl, behind))
 }
 
 #[cfg(test)]
@@ -101,9 +159,12 @@ mod tests {
     use super::*;
 
     const RECORD: &[u8] = b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x3C\x00\x04\x0A\x00\x00\x01";
+    /// A record of the root, and one whose owner is a label before a pointer.
+    const OTHERS: &[u8] = b"\x00\x00\x10\x00\x01\x00\x00\x00\x3C\x00\x02\x01x\
+        \x01a\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x3C\x00\x04\x0A\x00\x00\x01";
 
     fn written(ttl: Ttl) -> Vec<u8> {
-        let sections = Sections::new([1, 0, 0], RECORD.into(), Box::new([6]));
+        let sections = Sections::new([1, 0, 0], RECORD);
         let mut out = vec![0xEE; 3];
         sections.write(&mut out, ttl);
         out.split_off(3)
@@ -132,11 +193,36 @@ mod tests {
     }
 
     #[test]
-    fn built_answers_point_to_the_question_and_do_not_age() {
-        let sections = Sections::answers([(1, 1, 60, &[10, 0, 0, 1][..])]);
+    fn every_form_of_owner_leads_to_its_ttl() {
+        let records = [OTHERS, RECORD].concat();
         let mut out = Vec::new();
-        sections.write(&mut out, Ttl::Aged(10));
-        assert_eq!(out, RECORD);
-        assert_eq!(sections.counts(), [1, 0, 0]);
+        Sections::new([1, 1, 1], &records).write(&mut out, Ttl::Fixed(7));
+        let changed: Vec<_> = (0..out.len())
+            .filter(|&at| out[at] != records[at])
+            .collect();
+        assert_eq!(changed, [8, 24, 40]);
+        assert!(changed.iter().all(|&at| out[at] == 7));
+    }
+
+    #[test]
+    fn what_is_no_record_ends_the_patching() {
+        let records = [RECORD, b"\x80", RECORD].concat();
+        for counts in [[2, 0, 0], [0, 0, u16::MAX]] {
+            let mut out = Vec::new();
+            Sections::new(counts, &records).write(&mut out, Ttl::Fixed(7));
+            assert_eq!(out[9], 7);
+            assert_eq!(out[16..], records[16..]);
+        }
+    }
+
+    #[test]
+    fn built_answers_point_to_the_question_and_do_not_age() {
+        let sections = BuiltSections::answers([(1, 1, 60, &[10, 0, 0, 1][..])]);
+        for ttl in [Ttl::Aged(10), Ttl::Fixed(10)] {
+            let mut out = Vec::new();
+            sections.lend().write(&mut out, ttl);
+            assert_eq!(out, RECORD);
+        }
+        assert_eq!(sections.lend().counts(), [1, 0, 0]);
     }
 }

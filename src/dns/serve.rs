@@ -9,17 +9,17 @@
     reason = "a query that has waited needs the time after waiting"
 )]
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::{self, Answer};
-use super::cache::Lookup;
-use super::cache::entry::Entry;
+use super::cache::{Entry, Lookup, Scratch};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
-use super::forward::{Forward, Outcome};
+use super::forward::{Failure, Forward, Outcome};
 use super::request::{Request, Transport, Unreadable};
 use super::shared::{Shared, judge};
 use super::walk::{class, rtype};
@@ -33,6 +33,7 @@ pub struct Worker<F> {
     shared: Arc<Shared>,
     index: usize,
     forwarder: Rc<F>,
+    scratch: RefCell<Scratch>,
 }
 
 /// What has become of a message.
@@ -54,7 +55,8 @@ pub struct Ticket {
     request: Request,
     transport: Transport,
     started: Instant,
-    stale: Option<Arc<Entry>>,
+    /// Whether the cache had an expired answer.
+    stale: bool,
     _place: Place,
 }
 
@@ -66,6 +68,7 @@ impl<F: Forward> Worker<F> {
             shared,
             index,
             forwarder,
+            scratch: RefCell::default(),
         })
     }
 
@@ -122,16 +125,16 @@ impl<F: Forward> Worker<F> {
     /// Asks upstreams and appends the answer to `out`, an expired one after the client timer.
     pub async fn answer_later(&self, ticket: &Ticket, out: &mut Vec<u8>) {
         let asked = self.forwarder.ask(ticket.request.key());
-        let outcome = match &ticket.stale {
-            None => Some(asked.await),
-            Some(_) => {
-                let deadline = ticket.started + self.shared.stale().client_timeout;
-                // The exchange goes on without us, and its outcome reaches the cache.
-                tokio::time::timeout_at(deadline.into(), asked).await.ok()
-            }
+        let outcome = if ticket.stale {
+            let deadline = ticket.started + self.shared.stale().client_timeout;
+            // The exchange goes on without us, and its outcome reaches the cache.
+            tokio::time::timeout_at(deadline.into(), asked).await.ok()
+        } else {
+            Some(asked.await)
         };
-        self.conclude(ticket, outcome.as_deref(), out);
-        let waited = tokio::time::Instant::now().into_std() - ticket.started;
+        let now = tokio::time::Instant::now().into_std().max(ticket.started);
+        self.conclude(ticket, outcome.as_deref(), now, out);
+        let waited = now - ticket.started;
         self.counters().miss_latency.record(waited, 1);
     }
 
@@ -170,7 +173,8 @@ impl<F: Forward> Worker<F> {
         out: &mut Vec<u8>,
     ) -> Step {
         let key = request.key();
-        let stale = match self.shared.cache().lookup(key, now) {
+        let mut scratch = self.scratch.borrow_mut();
+        let stale = match self.shared.cache().lookup(key, now, &mut scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
                 self.reply(out, &request, transport, &entry.fresh_answer(now));
@@ -198,11 +202,13 @@ impl<F: Forward> Worker<F> {
                 out,
                 &request,
                 transport,
-                stale.as_deref(),
+                stale.as_ref(),
                 ExtendedError::NETWORK_ERROR,
             );
             return Step::Reply;
         };
+        let stale = stale.is_some();
+        drop(scratch);
         Step::Miss(Box::new(Ticket {
             request,
             transport,
@@ -213,27 +219,46 @@ impl<F: Forward> Worker<F> {
     }
 
     /// Answers with what the upstreams brought; `None`: the client timer has run out before.
-    fn conclude(&self, ticket: &Ticket, outcome: Option<&Outcome>, out: &mut Vec<u8>) {
+    fn conclude(
+        &self,
+        ticket: &Ticket,
+        outcome: Option<&Outcome>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) {
         let Ticket {
             request, transport, ..
         } = ticket;
         let limits = self.shared.cache().limits();
-        let judged = outcome.map(|outcome| judge(request.key(), outcome, limits));
-        let reason = match judged {
-            Some(Ok(cleaned)) => {
+        let mut message = match outcome {
+            Some(Outcome::Answered(reply)) => Ok(reply.message.clone()),
+            Some(Outcome::Failed(failure)) => Err(*failure),
+            None => Err(Failure::TimedOut),
+        };
+        let response = message.as_deref_mut().map_err(|failure| *failure);
+        let reason = match judge(request.key(), response, limits) {
+            Ok(cleaned) => {
                 let answer = Answer {
                     authentic: cleaned.authentic,
-                    sections: Some(&cleaned.sections),
+                    sections: Some(cleaned.sections),
                     ..Answer::bare(cleaned.rcode, None)
                 };
                 self.reply(out, request, *transport, &answer);
                 return;
             }
-            Some(Err(failed)) => failed.reason,
-            None => ExtendedError::NO_REACHABLE_AUTHORITY,
+            Err(failed) => failed.reason,
         };
-        let stale = ticket.stale.as_deref();
-        self.reply_failure(out, request, *transport, stale, reason);
+        let mut scratch = self.scratch.borrow_mut();
+        let known = match self.shared.cache().lookup(request.key(), now, &mut scratch) {
+            // Somebody else was answered meanwhile.
+            Lookup::Fresh(entry) if !entry.is_failure() => {
+                self.reply(out, request, *transport, &entry.fresh_answer(now));
+                return;
+            }
+            Lookup::Stale(entry) => Some(entry),
+            Lookup::Fresh(_) | Lookup::Miss => None,
+        };
+        self.reply_failure(out, request, *transport, known.as_ref(), reason);
     }
 
     /// An expired answer if there is one, else SERVFAIL with the reason.
@@ -242,7 +267,7 @@ impl<F: Forward> Worker<F> {
         out: &mut Vec<u8>,
         request: &Request,
         transport: Transport,
-        stale: Option<&Entry>,
+        stale: Option<&Entry<'_>>,
         reason: ExtendedError,
     ) {
         match stale {
@@ -259,7 +284,7 @@ impl<F: Forward> Worker<F> {
         out: &mut Vec<u8>,
         request: &Request,
         transport: Transport,
-        entry: &Entry,
+        entry: &Entry<'_>,
     ) {
         self.counters().stale_answers.bump();
         let reply_ttl = self.shared.stale().reply_ttl.as_secs();
@@ -284,7 +309,7 @@ impl<F: Forward> Worker<F> {
 }
 
 /// An answer that this node is the source of.
-fn authoritative(sections: &super::sections::Sections) -> Answer<'_> {
+fn authoritative(sections: super::sections::Sections<'_>) -> Answer<'_> {
     Answer {
         authoritative: true,
         sections: Some(sections),

@@ -27,12 +27,12 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Builds everything for `settings.workers` workers.
+    /// Builds everything for `settings.workers` workers; `started` is the time now.
     #[must_use]
-    pub fn new(settings: &Settings, probe: ProbeName) -> Self {
+    pub fn new(settings: &Settings, probe: ProbeName, started: Instant) -> Self {
         let workers = settings.workers.get();
         Self {
-            cache: Cache::new(&settings.cache, &settings.stale),
+            cache: Cache::new(&settings.cache, &settings.stale, started),
             access: AccessList::new(&settings.allow),
             identity: Identity::new(&settings.node_name, probe, workers),
             local: LocalRecords::new(&settings.local),
@@ -83,12 +83,24 @@ impl Shared {
 /// The forwarder's owner has this called exactly once for each exchange, whether or not a client
 /// still waits for it; serving a query only reads the cache.
 pub fn store(shared: &Shared, key: &Key, outcome: &Outcome, now: Instant) {
-    match judge(key, outcome, shared.cache.limits()) {
+    let limits = shared.cache.limits();
+    match outcome {
+        Outcome::Answered(reply) => {
+            let mut message = reply.message.clone();
+            keep(shared, key, &judge(key, Ok(&mut message), limits), now);
+        }
+        Outcome::Failed(failure) => keep(shared, key, &judge(key, Err(*failure), limits), now),
+    }
+}
+
+/// Keeps what was judged.
+pub fn keep(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, now: Instant) {
+    match judged {
         Ok(cleaned) => shared.cache.insert(key, cleaned, now),
         Err(Failed {
             reason,
             upstreams_asked: true,
-        }) => shared.cache.note_failure(key, reason, now),
+        }) => shared.cache.note_failure(key, *reason, now),
         // Nobody was asked: there is nothing that remembering it would spare.
         Err(Failed {
             upstreams_asked: false,
@@ -99,42 +111,43 @@ pub fn store(shared: &Shared, key: &Key, outcome: &Outcome, now: Instant) {
 
 /// An outcome that is no answer for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failed {
+pub struct Failed {
     /// Told to the client.
-    pub(super) reason: ExtendedError,
+    pub reason: ExtendedError,
     upstreams_asked: bool,
 }
 
-/// Whether `outcome` answers `key`. An upstream's own reason for an error is passed on.
-pub(super) fn judge(
+/// Whether the response of an upstream answers `key`; its TTLs are moved into their limits.
+///
+/// # Errors
+/// [`Failed`] with the reason for the client; an upstream's own reason for an error is passed on.
+pub fn judge<'a>(
     key: &Key,
-    outcome: &Outcome,
+    response: Result<&'a mut [u8], Failure>,
     limits: &CacheSettings,
-) -> Result<Cleaned, Failed> {
+) -> Result<Cleaned<'a>, Failed> {
     let asked = |reason| Failed {
         reason,
         upstreams_asked: true,
     };
-    match outcome {
-        Outcome::Answered(reply) => match clean(key, &reply.message, limits) {
-            Ok(cleaned) if cleaned.rcode.is_conclusive() => Ok(cleaned),
-            Ok(cleaned) => {
-                let reason = cleaned.extended_error;
-                Err(asked(
-                    reason.unwrap_or(ExtendedError::NO_REACHABLE_AUTHORITY),
-                ))
-            }
-            Err(_) => Err(asked(ExtendedError::NETWORK_ERROR)),
-        },
-        Outcome::Failed(Failure::TimedOut) => Err(asked(ExtendedError::NO_REACHABLE_AUTHORITY)),
-        Outcome::Failed(Failure::NoneUsable) => Err(Failed {
-            reason: ExtendedError::NO_REACHABLE_AUTHORITY,
-            upstreams_asked: false,
-        }),
-        Outcome::Failed(Failure::Saturated) => Err(Failed {
-            reason: ExtendedError::NETWORK_ERROR,
-            upstreams_asked: false,
-        }),
+    let unasked = |reason| Failed {
+        reason,
+        upstreams_asked: false,
+    };
+    let message = response.map_err(|failure| match failure {
+        Failure::TimedOut => asked(ExtendedError::NO_REACHABLE_AUTHORITY),
+        Failure::NoneUsable => unasked(ExtendedError::NO_REACHABLE_AUTHORITY),
+        Failure::Saturated => unasked(ExtendedError::NETWORK_ERROR),
+    })?;
+    match clean(key, message, limits) {
+        Ok(cleaned) if cleaned.rcode.is_conclusive() => Ok(cleaned),
+        Ok(cleaned) => {
+            let reason = cleaned.extended_error;
+            Err(asked(
+                reason.unwrap_or(ExtendedError::NO_REACHABLE_AUTHORITY),
+            ))
+        }
+        Err(_) => Err(asked(ExtendedError::NETWORK_ERROR)),
     }
 }
 

@@ -150,7 +150,6 @@ impl<'a> Cursor<'a> {
         let owner_octets = self.at - start;
         let rtype = self.u16()?;
         let class = self.u16()?;
-        let ttl_at = self.at;
         let ttl_s = self.u32()?;
         let length = usize::from(self.u16()?);
         let mut inner = *self;
@@ -162,7 +161,6 @@ impl<'a> Cursor<'a> {
             owner_octets,
             rtype,
             class,
-            ttl_at,
             ttl_s,
             rdata,
         })
@@ -205,8 +203,6 @@ pub(super) struct Record<'a> {
     pub(super) rtype: u16,
     /// Class code; the UDP size of an OPT.
     pub(super) class: u16,
-    /// Where its TTL starts.
-    pub(super) ttl_at: usize,
     /// Seconds; flags of an OPT.
     pub(super) ttl_s: u32,
     /// As it stands.

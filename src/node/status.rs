@@ -77,7 +77,7 @@ impl Reporter {
             neighbors: neighbors.status(now),
             zones: self.zones(now),
             cache: Cache {
-                entries: self.shared.cache().entries().try_into().unwrap_or(u64::MAX),
+                entries: self.shared.cache().entries(),
                 bytes: self.shared.cache().octets(),
                 limit_bytes: self.shared.cache().limits().size_bytes,
             },

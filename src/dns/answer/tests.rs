@@ -3,6 +3,7 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 
 use super::*;
 use crate::dns::request::{Transport, Unreadable};
+use crate::dns::sections::BuiltSections;
 
 const NAME: &[u8] = b"node-1";
 
@@ -26,17 +27,17 @@ fn opt(size: u16, flags: u8, options: &[u8]) -> Vec<u8> {
     opt
 }
 
-fn positive(sections: &Sections) -> Answer<'_> {
+fn positive(sections: &BuiltSections) -> Answer<'_> {
     Answer {
         authentic: true,
-        sections: Some(sections),
+        sections: Some(sections.lend()),
         ..Answer::bare(Rcode::NOERROR, None)
     }
 }
 
 /// Sections of `octets` octets: one TXT record with the 12 octets of its head.
-fn sections_of(octets: usize) -> Sections {
-    Sections::answers([(rtype::TXT, 1, 60, &vec![0; octets - 12][..])])
+fn sections_of(octets: usize) -> BuiltSections {
+    BuiltSections::answers([(rtype::TXT, 1, 60, &vec![0; octets - 12][..])])
 }
 
 fn written(request: &Request, answer: &Answer<'_>) -> Message {
@@ -53,7 +54,7 @@ fn written(request: &Request, answer: &Answer<'_>) -> Message {
 
 #[test]
 fn an_answer_has_the_clients_id_question_case_and_flags() {
-    let sections = Sections::answers([(1, 1, 60, &[10, 0, 0, 1][..])]);
+    let sections = BuiltSections::answers([(1, 1, 60, &[10, 0, 0, 1][..])]);
     let mut out = b"before".to_vec();
     let request = request(0x0110, b"");
     assert!(!write(&mut out, &request, 512, NAME, &positive(&sections)));
@@ -163,7 +164,7 @@ fn sixty_five_kilobytes_are_the_limit_of_tcp() {
     for (octets, truncated) in [(65_534, false), (65_535, false), (65_536, true)] {
         let first = vec![0; 40_000];
         let second = vec![0; octets - fixed - 24 - first.len()];
-        let sections = Sections::answers([(16, 1, 1, &first[..]), (16, 1, 1, &second[..])]);
+        let sections = BuiltSections::answers([(16, 1, 1, &first[..]), (16, 1, 1, &second[..])]);
         let mut out = Vec::new();
         let limit = request.size_limit(Transport::Tcp);
         let cut = write(&mut out, &request, limit, NAME, &positive(&sections));

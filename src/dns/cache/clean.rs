@@ -3,7 +3,8 @@
 //! Source: RFC 2308 §2, §3, §5 (negative answers), RFC 2181 §5.2 and §8 (TTLs), RFC 8767 §4 (large
 //! TTLs are bounded, not zero), RFC 6891 §6.1.1 (OPT is not kept), RFC 8914 (EDE).
 //! Records behind an OPT, TSIG or SIG(0) are dropped with it: they are additional ones, and cutting
-//! keeps every compression pointer true.
+//! keeps every compression pointer true. The message itself becomes what is kept: its TTLs are moved
+//! into their bounds where they stand, so that nothing is allocated.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use super::super::CacheSettings;
 use super::super::code::{ExtendedError, Rcode};
 use super::super::key::Key;
-use super::super::sections::Sections;
+use super::super::sections::{Sections, for_each_ttl};
 use super::super::walk::{Cursor, HEADER, Malformed, Record, options, rtype};
 
 const ANSWER: usize = 0;
@@ -20,15 +21,15 @@ const ADDITIONAL: usize = 2;
 /// Option code of Extended DNS Errors. RFC 8914 §2.
 const EDE: u16 = 15;
 
-/// What is left of a response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cleaned {
+/// What is left of a response; the records stay in its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cleaned<'a> {
     /// With the bits of the OPT record.
     pub rcode: Rcode,
     /// The AD bit.
     pub authentic: bool,
     /// The records, with bounded TTLs.
-    pub sections: Sections,
+    pub sections: Sections<'a>,
     /// How long the records may be used; `None`: for this question alone.
     pub lifetime: Option<Duration>,
     /// What the upstream gave as the reason of its error.
@@ -57,9 +58,15 @@ impl From<Malformed> for Unusable {
 
 /// Checks `message` as the response to `key` and makes it fit to be kept.
 ///
+/// Doing so again changes nothing more.
+///
 /// # Errors
 /// [`Unusable`] when it must not reach a client.
-pub fn clean(key: &Key, message: &[u8], limits: &CacheSettings) -> Result<Cleaned, Unusable> {
+pub fn clean<'a>(
+    key: &Key,
+    message: &'a mut [u8],
+    limits: &CacheSettings,
+) -> Result<Cleaned<'a>, Unusable> {
     let mut cursor = Cursor::new(message, 2);
     let [high, low] = cursor.u16()?.to_be_bytes();
     let questions = cursor.u16()?;
@@ -80,11 +87,17 @@ pub fn clean(key: &Key, message: &[u8], limits: &CacheSettings) -> Result<Cleane
     let rcode = Rcode::from_parts(low, walked.extended_rcode);
     let bounds = Bounds::of(rcode, &walked, limits);
     let start = HEADER + key.name().len() + 4;
-    let (sections, shortest_s) = bounded_sections(message, start, &walked, &bounds)?;
+    let records = message.get_mut(start..walked.end).ok_or(Malformed)?;
+    let mut shortest_s = None;
+    for_each_ttl(records, walked.counts, |received_s| {
+        let ttl_s = received_s.clamp(bounds.min_s, bounds.max_s);
+        shortest_s = Some(shortest_s.map_or(ttl_s, |shortest: u32| shortest.min(ttl_s)));
+        ttl_s
+    });
     Ok(Cleaned {
         rcode,
         authentic: low & 0x20 != 0,
-        sections,
+        sections: Sections::new(walked.counts, records),
         lifetime: shortest_s
             .filter(|_| bounds.cacheable)
             .map(|seconds| Duration::from_secs(seconds.into())),
@@ -97,7 +110,6 @@ struct Walked {
     counts: [u16; 3],
     /// Behind the last record that is kept.
     end: usize,
-    ttls: Vec<(usize, u32)>,
     answered: bool,
     /// The lesser of an SOA's TTL and its MINIMUM. RFC 2308 §3.
     negative_ttl_s: Option<u32>,
@@ -109,7 +121,6 @@ fn walk_records(key: &Key, mut cursor: Cursor<'_>, counted: [u16; 3]) -> Result<
     let mut walked = Walked {
         counts: [0; 3],
         end: cursor.position(),
-        ttls: Vec::new(),
         answered: false,
         negative_ttl_s: None,
         extended_rcode: 0,
@@ -137,7 +148,6 @@ fn walk_records(key: &Key, mut cursor: Cursor<'_>, counted: [u16; 3]) -> Result<
             }
             *kept += 1;
             walked.end = cursor.position();
-            walked.ttls.push((record.ttl_at, record.ttl_s));
             if section == ANSWER {
                 walked.answered |= [record.rtype, rtype::ANY].contains(&key.qtype());
             }
@@ -202,33 +212,6 @@ impl Bounds {
 
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// The kept records with their TTLs moved into `bounds`, and the shortest of these in seconds.
-fn bounded_sections(
-    message: &[u8],
-    start: usize,
-    walked: &Walked,
-    bounds: &Bounds,
-) -> Result<(Sections, Option<u32>), Malformed> {
-    let mut records: Box<[u8]> = message.get(start..walked.end).ok_or(Malformed)?.into();
-    let mut offsets = Vec::with_capacity(walked.ttls.len());
-    let mut shortest_s = None;
-    for &(at, received_s) in &walked.ttls {
-        let ttl_s = received_s.clamp(bounds.min_s, bounds.max_s);
-        let offset = at.checked_sub(start).ok_or(Malformed)?;
-        records
-            .get_mut(offset..)
-            .and_then(|rest| rest.first_chunk_mut())
-            .map(|field| *field = ttl_s.to_be_bytes())
-            .ok_or(Malformed)?;
-        offsets.push(u16::try_from(offset).map_err(|_| Malformed)?);
-        shortest_s = Some(shortest_s.map_or(ttl_s, |shortest: u32| shortest.min(ttl_s)));
-    }
-    Ok((
-        Sections::new(walked.counts, records, offsets.into()),
-        shortest_s,
-    ))
 }
 
 #[cfg(test)]

@@ -1,14 +1,25 @@
-//! One answer in the cache, with the times between which it may be used.
+//! One answer in the cache: how it is laid out, and what it says at what time.
 //!
 //! Source: RFC 1035 §3.2.1 (ageing), RFC 8767 §4 and §5 (expired answers), RFC 9520 §3.2 (failures).
+//!
+//! ```text
+//! word 0   hash 32 | type 16 | octets of the name 8 | RCODE 4 | DO, CD 2 | AD 1 | unused 1
+//! word 1   stored, in ms since the cache began 40 | lifetime in s 24
+//! word 2   last failed refresh, in ms since the cache began, plus one 40
+//!          | octets of records, or the reason of a failure 16 | unused 8
+//! word 3   records in answer, authority, additional 3 × 13 | class 16 | unused 9
+//! then     name, records
+//! ```
+//! Words 1 and 2 may change while the entry lives; each stands for itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::answer::Answer;
 use super::super::code::{ExtendedError, Rcode};
+use super::super::key::Key;
 use super::super::sections::{Sections, Ttl};
 use super::clean::Cleaned;
+use super::hash::{Hash, KeptHash};
 
 /// How long a failure is remembered. RFC 9520 §3.2: at least 1 s; no longer, because an upstream
 /// that is back should be used at once.
@@ -17,130 +28,325 @@ pub const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
 // Deviates from RFC 8767 §5 (30 s): fresh answers are wanted within 5 s of an upstream's recovery.
 pub const FAILURE_RECHECK: Duration = Duration::from_secs(5);
 
-/// An answer with the time that it was stored at.
-#[derive(Debug)]
-pub struct Entry {
-    rcode: Rcode,
-    authentic: bool,
-    extended_error: Option<ExtendedError>,
-    sections: Sections,
-    stored: Instant,
-    expires: Instant,
-    useless: Instant,
-    /// Milliseconds from `stored` to the last failed refresh, plus one; 0: none failed.
-    failed_after_ms: AtomicU64,
+/// Words before the name.
+pub(super) const HEAD: usize = 4;
+/// Which word of the head tells the times.
+pub(super) const TIMES: usize = 1;
+/// Which word of the head tells the last failed refresh.
+pub(super) const REFRESH: usize = 2;
+
+const MS_BITS: u32 = 40;
+const MS_MAX: u64 = (1 << MS_BITS) - 1;
+const LIFETIME_MAX_S: u64 = (1 << 24) - 1;
+const COUNT_BITS: u32 = 13;
+const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
+/// Word 0 without RCODE and AD: what the question decides.
+const QUESTION_MASK: u64 = 0x30FF_FFFF_FFFF_FFFF;
+const CLASS_SHIFT: u32 = 3 * COUNT_BITS;
+
+/// Milliseconds from `started` to `now`; 34 years at most.
+pub(super) fn ms_since(started: Instant, now: Instant) -> u64 {
+    let since = now.saturating_duration_since(started).as_millis();
+    u64::try_from(since).unwrap_or(u64::MAX).min(MS_MAX - 1)
 }
 
-impl Entry {
-    /// An answer that is fresh for `lifetime` from `now` and of use for `stale` after that.
-    #[must_use]
-    pub fn new(cleaned: Cleaned, lifetime: Duration, stale: Duration, now: Instant) -> Self {
-        let expires = later(now, lifetime);
-        Self {
-            rcode: cleaned.rcode,
-            authentic: cleaned.authentic,
-            extended_error: None,
-            sections: cleaned.sections,
-            stored: now,
-            expires,
-            useless: later(expires, stale),
-            failed_after_ms: AtomicU64::new(0),
+/// The words before the name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Head(pub(super) [u64; HEAD]);
+
+impl Head {
+    pub(super) fn hash(&self) -> KeptHash {
+        // The lower half.
+        KeptHash(self.0[0] as u32)
+    }
+
+    /// Whether it belongs to `question`, the name left aside.
+    pub(super) fn asks(&self, question: &Question<'_>) -> bool {
+        self.0[0] & QUESTION_MASK == question.word
+            && self.0[3] >> CLASS_SHIFT & 0xFFFF == u64::from(question.key.qclass())
+    }
+
+    pub(super) fn name_octets(&self) -> usize {
+        usize::from((self.0[0] >> 48) as u8)
+    }
+
+    pub(super) fn record_octets(&self) -> usize {
+        if self.is_failure() {
+            0
+        } else {
+            usize::from(self.tail())
         }
     }
 
-    /// A failure to resolve; never of use once it has expired.
-    #[must_use]
-    pub fn failure(reason: ExtendedError, now: Instant) -> Self {
-        let expires = later(now, FAILURE_LIFETIME);
-        Self {
-            rcode: Rcode::SERVFAIL,
-            authentic: false,
-            extended_error: Some(reason),
-            sections: Sections::default(),
-            stored: now,
-            expires,
-            useless: expires,
-            failed_after_ms: AtomicU64::new(0),
+    /// Octets of records, or the reason of a failure.
+    fn tail(&self) -> u16 {
+        (self.0[REFRESH] >> MS_BITS) as u16
+    }
+
+    /// Words of the whole entry.
+    pub(super) fn words(&self) -> usize {
+        HEAD + (self.name_octets() + self.record_octets()).div_ceil(8)
+    }
+
+    fn rcode(&self) -> Rcode {
+        Rcode::from_parts((self.0[0] >> 56) as u8, 0)
+    }
+
+    fn is_authentic(&self) -> bool {
+        self.0[0] >> 62 & 1 != 0
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        self.rcode() == Rcode::SERVFAIL
+    }
+
+    fn counts(&self) -> [u16; 3] {
+        [0, 1, 2].map(|section| (self.0[3] >> (section * COUNT_BITS) & COUNT_MAX) as u16)
+    }
+
+    fn stored_ms(&self) -> u64 {
+        self.0[TIMES] & MS_MAX
+    }
+
+    /// Milliseconds since the last failed refresh, if one failed.
+    fn failed_since_ms(&self, now_ms: u64) -> Option<u64> {
+        let failed_ms = (self.0[REFRESH] & MS_MAX).checked_sub(1)?;
+        Some(now_ms.saturating_sub(failed_ms))
+    }
+
+    /// How it may be used at `now_ms`; an answer is of use for `stale_ms` after it has expired.
+    pub(super) fn use_at(&self, now_ms: u64, stale_ms: u64) -> Use {
+        let age_ms = now_ms.saturating_sub(self.stored_ms());
+        let lifetime_ms = (self.0[TIMES] >> MS_BITS) * 1000;
+        if age_ms < lifetime_ms {
+            Use::Fresh
+        } else if !self.is_failure() && age_ms < lifetime_ms.saturating_add(stale_ms) {
+            Use::Stale
+        } else {
+            Use::None
         }
     }
 
-    /// Whether the TTLs have not run out.
-    #[must_use]
-    pub fn is_fresh(&self, now: Instant) -> bool {
-        now < self.expires
+    /// Word 2 after a refresh that failed at `now_ms`.
+    pub(super) fn refresh_failed(&self, now_ms: u64) -> u64 {
+        self.0[REFRESH] & !MS_MAX | (now_ms + 1)
     }
 
-    /// Whether it may be sent, be it expired.
+    /// Whether both say the same, times left aside.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.0[0] == other.0[0] && self.tail() == other.tail() && self.0[3] == other.0[3]
+    }
+}
+
+/// What an entry is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// To be sent.
+    Fresh,
+    /// To be sent when there is nothing better.
+    Stale,
+    /// Nothing.
+    None,
+}
+
+/// What is looked for.
+pub(super) struct Question<'a> {
+    pub(super) key: &'a Key,
+    pub(super) hash: Hash,
+    /// Word 0 of its entry, without RCODE and AD.
+    word: u64,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn new(key: &'a Key, hash: Hash) -> Self {
+        let flags = u64::from(key.dnssec_ok()) | u64::from(key.checking_disabled()) << 1;
+        // A key's name has at most 255 octets.
+        let name_octets = key.name().len() as u64;
+        let word = u64::from(hash.kept().0)
+            | u64::from(key.qtype()) << 32
+            | name_octets << 48
+            | flags << 60;
+        Self { key, hash, word }
+    }
+}
+
+/// What is to be kept: the words of an entry before they are in place.
+pub(super) struct Content<'a> {
+    pub(super) head: Head,
+    name: &'a [u8],
+    records: &'a [u8],
+}
+
+impl<'a> Content<'a> {
+    /// `None` when the layout has no room for it, which no message of 65,535 octets needs.
+    pub(super) fn answer(
+        question: &Question<'a>,
+        cleaned: &Cleaned<'a>,
+        lifetime: Duration,
+        now_ms: u64,
+    ) -> Option<Self> {
+        let records = cleaned.sections.records();
+        let octets = u16::try_from(records.len()).ok()?;
+        let counts = cleaned.sections.counts();
+        if counts.iter().any(|count| u64::from(*count) > COUNT_MAX) {
+            return None;
+        }
+        let counts = counts.iter().rev();
+        let counts = counts.fold(0, |sum, count| sum << COUNT_BITS | u64::from(*count));
+        let result = u64::from(cleaned.rcode.low()) << 56 | u64::from(cleaned.authentic) << 62;
+        Some(Self::new(question, result, counts, octets, lifetime, now_ms).with(records))
+    }
+
+    /// A failure to resolve.
+    pub(super) fn failure(question: &Question<'a>, reason: ExtendedError, now_ms: u64) -> Self {
+        let result = u64::from(Rcode::SERVFAIL.low()) << 56;
+        Self::new(question, result, 0, reason.0, FAILURE_LIFETIME, now_ms)
+    }
+
+    fn new(
+        question: &Question<'a>,
+        result: u64,
+        counts: u64,
+        tail: u16,
+        lifetime: Duration,
+        now_ms: u64,
+    ) -> Self {
+        let lifetime_s = lifetime.as_secs().min(LIFETIME_MAX_S);
+        Self {
+            head: Head([
+                question.word | result,
+                now_ms | lifetime_s << MS_BITS,
+                u64::from(tail) << MS_BITS,
+                counts | u64::from(question.key.qclass()) << CLASS_SHIFT,
+            ]),
+            name: question.key.name(),
+            records: &[],
+        }
+    }
+
+    fn with(self, records: &'a [u8]) -> Self {
+        Self { records, ..self }
+    }
+
+    /// The word at `index` of the entry.
+    pub(super) fn word(&self, index: usize) -> u64 {
+        let Some(index) = index.checked_sub(HEAD) else {
+            return self.head.0[index];
+        };
+        let start = index * 8;
+        if let Some(octets) = chunk(self.name, start) {
+            return octets;
+        }
+        let behind = start.checked_sub(self.name.len());
+        if let Some(octets) = behind.and_then(|start| chunk(self.records, start)) {
+            return octets;
+        }
+        let mut both = self.name.iter().skip(start).chain(
+            self.records
+                .iter()
+                .skip(start.saturating_sub(self.name.len())),
+        );
+        u64::from_ne_bytes([(); 8].map(|()| both.next().copied().unwrap_or_default()))
+    }
+}
+
+fn chunk(octets: &[u8], start: usize) -> Option<u64> {
+    let octets = octets.get(start..)?.first_chunk()?;
+    Some(u64::from_ne_bytes(*octets))
+}
+
+/// Room for the copy of one entry; made once and used for every look-up.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    words: Vec<u64>,
+}
+
+impl Scratch {
+    /// Empty; grows to the largest entry that it has held, 65 KiB at most.
     #[must_use]
-    pub fn is_useful(&self, now: Instant) -> bool {
-        now < self.useless
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Room for `count` words with anything in them.
+    pub(super) fn room(&mut self, count: usize) -> &mut [u64] {
+        if self.words.len() < count {
+            self.words.resize(count, 0);
+        }
+        &mut self.words[..count]
+    }
+
+    /// What has been copied behind the head.
+    pub(super) fn octets(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words)
+    }
+}
+
+/// The copy of an answer, in the scratch of who has asked for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    head: Head,
+    records: &'a [u8],
+    started: Instant,
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn new(head: Head, started: Instant, scratch: &'a Scratch) -> Self {
+        let name_octets = head.name_octets();
+        let records = name_octets..name_octets + head.record_octets();
+        Self {
+            head,
+            records: scratch.octets().get(records).unwrap_or_default(),
+            started,
+        }
     }
 
     /// Whether it says that resolving failed.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        self.rcode == Rcode::SERVFAIL
-    }
-
-    /// Remembers that a refresh failed.
-    pub fn note_failure(&self, now: Instant) {
-        let after = now.saturating_duration_since(self.stored).as_millis();
-        let after_ms = u64::try_from(after).unwrap_or(u64::MAX).saturating_add(1);
-        self.failed_after_ms.store(after_ms, Ordering::Relaxed);
+        self.head.is_failure()
     }
 
     /// Whether a refresh failed so recently that the upstreams should be left alone.
     #[must_use]
     pub fn failed_recently(&self, now: Instant) -> bool {
-        let after_ms = self.failed_after_ms.load(Ordering::Relaxed);
-        let Some(after_ms) = after_ms.checked_sub(1) else {
-            return false;
-        };
-        let age = now.saturating_duration_since(self.stored);
-        age < Duration::from_millis(after_ms).saturating_add(FAILURE_RECHECK)
+        let since_ms = self.head.failed_since_ms(ms_since(self.started, now));
+        since_ms.is_some_and(|since_ms| Duration::from_millis(since_ms) < FAILURE_RECHECK)
     }
 
     /// What a client is told while the entry is fresh.
     #[must_use]
-    pub fn fresh_answer(&self, now: Instant) -> Answer<'_> {
-        let age = now.saturating_duration_since(self.stored).as_secs();
-        Answer {
-            rcode: self.rcode,
-            authoritative: false,
-            authentic: self.authentic,
-            sections: Some(&self.sections),
-            ttl: Ttl::Aged(u32::try_from(age).unwrap_or(u32::MAX)),
-            extended_error: self.extended_error,
-        }
+    pub fn fresh_answer(&self, now: Instant) -> Answer<'a> {
+        let age_ms = ms_since(self.started, now).saturating_sub(self.head.stored_ms());
+        let age_s = u32::try_from(age_ms / 1000).unwrap_or(u32::MAX);
+        self.answer(Ttl::Aged(age_s))
     }
 
     /// What a client is told once the entry has expired. RFC 8914 §4.4 and §4.20.
     #[must_use]
-    pub fn stale_answer(&self, reply_ttl_s: u32) -> Answer<'_> {
-        let reason = if self.rcode == Rcode::NXDOMAIN {
+    pub fn stale_answer(&self, reply_ttl_s: u32) -> Answer<'a> {
+        let reason = if self.head.rcode() == Rcode::NXDOMAIN {
             ExtendedError::STALE_NXDOMAIN
         } else {
             ExtendedError::STALE_ANSWER
         };
         Answer {
-            ttl: Ttl::Fixed(reply_ttl_s),
             extended_error: Some(reason),
             // What was validated then may have expired signatures now.
             authentic: false,
-            ..self.fresh_answer(self.stored)
+            ..self.answer(Ttl::Fixed(reply_ttl_s))
         }
     }
 
-    /// Octets that the entry owns on the heap.
-    pub(super) fn heap_octets(&self) -> usize {
-        self.sections.heap_octets()
+    fn answer(&self, ttl: Ttl) -> Answer<'a> {
+        let failed = self.is_failure();
+        Answer {
+            rcode: self.head.rcode(),
+            authoritative: false,
+            authentic: self.head.is_authentic(),
+            sections: Some(Sections::new(self.head.counts(), self.records)),
+            ttl,
+            extended_error: failed.then(|| ExtendedError(self.head.tail())),
+        }
     }
-}
-
-/// A time too far away to be represented is as good as a year away.
-fn later(from: Instant, by: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 86_400);
-    from.checked_add(by)
-        .or_else(|| from.checked_add(YEAR))
-        .unwrap_or(from)
 }

@@ -89,7 +89,7 @@ fn the_name_is_told_and_the_version_is_not() {
     let identity = identity();
     for name in [ID_SERVER, HOSTNAME_BIND] {
         let told = identity.chaos_answer(&key(name, 16)).unwrap();
-        assert_eq!(told, &text_answer(b"node-1"));
+        assert_eq!(told, text_answer(b"node-1").lend());
         assert_eq!(identity.chaos_answer(&key(name, 255)), Some(told));
         let other = identity.chaos_answer(&key(name, 1)).unwrap();
         assert_eq!(other.counts(), [0; 3]);

@@ -16,7 +16,7 @@ use crate::dns::forward::Outcome;
 use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::key::Key;
 use crate::dns::request::Transport;
-use crate::dns::shared::tests::{response, settings};
+use crate::dns::shared::tests::{response, settings, start};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SLOW: &[u8] = b"\x04slow\x00";
@@ -61,7 +61,7 @@ async fn with_worker<C: Future<Output = ()>>(client: impl FnOnce(Rc<Node>) -> C)
     let node = Rc::new(Node {
         udp: udp.local_addr().unwrap(),
         tcp: tcp.local_addr().unwrap(),
-        shared: Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]))),
+        shared: Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]), start())),
         forwarder: Rc::default(),
         stop,
     });
@@ -354,11 +354,11 @@ async fn answers_to_closed_ports_do_not_end_the_loop() {
 #[tokio::test]
 async fn a_full_answer_by_tcp_is_cut_by_udp() {
     let long = LongAnswer;
-    let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16])));
+    let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]), start()));
     let worker = Worker::new(0, shared, Rc::new(long)).unwrap();
     for (transport, truncated, records) in [(Transport::Udp, true, 0), (Transport::Tcp, false, 100)]
     {
-        let now = crate::dns::shared::tests::start();
+        let now = start();
         let client = Ipv4Addr::LOCALHOST.into();
         let mut out = Vec::new();
         let step = worker.answer_now(&query(FAST, 1), client, transport, now, &mut out);
@@ -387,7 +387,7 @@ impl Forward for LongAnswer {
 
 #[tokio::test]
 async fn a_worker_without_counters_does_not_start() {
-    let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16])));
+    let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]), start()));
     let (_stop, stopped) = watch::channel(false);
     let sockets = WorkerSockets {
         connections: CONNECTIONS_MAX,

@@ -37,7 +37,11 @@ impl Forward for Script {
 }
 
 fn worker(outcome: Outcome, delay: Duration) -> Worker<Script> {
-    let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16])));
+    let shared = Arc::new(Shared::new(
+        &settings(),
+        ProbeName::new([7; 16]),
+        tokio_now(),
+    ));
     let script = Script {
         outcome: RefCell::new(outcome),
         delay,
@@ -398,7 +402,7 @@ proptest! {
 fn a_stranger_holds_no_tcp_connection_and_the_self_probe_always_may() {
     let mut settings = settings();
     settings.allow = vec!["198.51.100.0/24".parse().unwrap()];
-    let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16])));
+    let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16]), start()));
     let worker = Worker::new(0, shared, failing().forwarder).unwrap();
     assert!(!worker.may_connect(STRANGER));
     assert!(worker.may_connect("198.51.100.7".parse().unwrap()));

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::dns::LocalRecord;
-use crate::dns::cache::Lookup;
+use crate::dns::cache::{Lookup, Scratch};
 use crate::dns::forward::Reply;
 
 /// Two workers, 127.0.0.0/8 and ::1 allowed, `local.` has an address.
@@ -37,7 +37,7 @@ pub(in crate::dns) fn settings() -> Settings {
 }
 
 pub(in crate::dns) fn shared() -> Shared {
-    Shared::new(&settings(), ProbeName::new([7; 16]))
+    Shared::new(&settings(), ProbeName::new([7; 16]), start())
 }
 
 /// The response to a question for an address: `records` of 10.0.0.1 with a TTL of 60 s.
@@ -77,8 +77,9 @@ fn failures_are_kept_when_an_upstream_was_asked() {
     ] {
         let (shared, now) = (shared(), start());
         store(&shared, &key, &outcome, now);
-        let found =
-            matches!(shared.cache.lookup(&key, now), Lookup::Fresh(entry) if entry.is_failure());
+        let mut scratch = Scratch::new();
+        let known = shared.cache.lookup(&key, now, &mut scratch);
+        let found = matches!(known, Lookup::Fresh(entry) if entry.is_failure());
         assert_eq!(found, kept, "{outcome:?}");
     }
 }
@@ -89,5 +90,7 @@ fn an_answer_is_kept_and_survives_a_failure() {
     let (shared, now) = (shared(), start());
     store(&shared, &key, &response(&key, 0, 1), now);
     store(&shared, &key, &Outcome::Failed(Failure::TimedOut), now);
-    assert!(matches!(shared.cache.lookup(&key, now), Lookup::Fresh(entry) if !entry.is_failure()));
+    let mut scratch = Scratch::new();
+    let known = shared.cache.lookup(&key, now, &mut scratch);
+    assert!(matches!(known, Lookup::Fresh(entry) if !entry.is_failure()));
 }
