@@ -5,10 +5,26 @@
 //!     └→ load (questions from the other core, every answer checked) ─→ report ─→ JSON, SVG, table
 //! ```
 
-use std::process::ExitCode;
+use clap::{Parser, Subcommand};
 
+mod lookups;
 mod names;
 
-fn main() -> ExitCode {
-    ExitCode::SUCCESS
+#[derive(Debug, Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The cache alone.
+    Lookups(lookups::Lookups),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Lookups(lookups) => lookups.run(),
+    }
 }
