@@ -170,7 +170,11 @@ fn round(cache: &Cache, asked: &[Vec<u32>; 2], now: Instant) -> anyhow::Result<R
                 alone(cache, asked, now)
             })
         });
-        threads.map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a reader failed")))
+        threads.map(|thread| {
+            thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a reader failed"))
+        })
     });
     let mut sum_ns = 0.0;
     for thread in together {
@@ -284,7 +288,10 @@ fn check(cache: &Cache, names: u32, now: Instant) -> anyhow::Result<()> {
         let Lookup::Fresh(entry) = found else {
             anyhow::bail!("name {number} is gone");
         };
-        let records = entry.fresh_answer(now).sections.map(|found| found.records());
+        let records = entry
+            .fresh_answer(now)
+            .sections
+            .map(|found| found.records());
         respond(Kind::Cached, number, &mut expected);
         anyhow::ensure!(records == expected.get(names::QUERY_OCTETS..), "{number}");
     }

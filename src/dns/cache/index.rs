@@ -101,16 +101,26 @@ impl<'a> Own<'a> {
         self.index.choices(self.shard, hash, self.layout.buckets())
     }
 
-    /// The slots that may lead to an entry.
-    pub(super) fn candidates(&self, hash: KeptHash) -> impl Iterator<Item = &'a AtomicU64> {
-        self.buckets(hash).into_iter().flatten()
+    /// The first slot in use that may belong to `hash` and is `wanted`.
+    pub(super) fn find(
+        &self,
+        hash: KeptHash,
+        wanted: impl Fn(Slot) -> bool,
+    ) -> Option<(&'a AtomicU64, Slot)> {
+        for bucket in self.buckets(hash) {
+            for cell in bucket {
+                let slot = slot::load(cell);
+                if !slot.is_free() && wanted(slot) {
+                    return Some((cell, slot));
+                }
+            }
+        }
+        None
     }
 
     /// The slot that leads to `place`, if any does.
     pub(super) fn leading_to(&self, hash: KeptHash, place: u64) -> Option<(&'a AtomicU64, Slot)> {
-        self.candidates(hash)
-            .map(|cell| (cell, slot::load(cell)))
-            .find(|(_, slot)| !slot.is_free() && slot.place() == place)
+        self.find(hash, |slot| slot.place() == place)
     }
 
     /// Adds a slot; `hash_at` tells the hash of the entry at a place.
@@ -135,11 +145,9 @@ impl<'a> Own<'a> {
             slot::set(cell, new);
             return Added::Free;
         }
-        let unvisited = self
-            .candidates(hash)
-            .find(|cell| !slot::load(cell).is_visited());
+        let unvisited = self.find(hash, |slot| !slot.is_visited());
         let [any, ..] = first;
-        slot::set(unvisited.unwrap_or(any), new);
+        slot::set(unvisited.map_or(any, |(cell, _)| cell), new);
         Added::Replaced
     }
 

@@ -17,7 +17,8 @@
 //!   that leaves and returns meanwhile leads to the very same words.
 //!
 //! The visited bit is the reader's: set once by compare-and-exchange, and no part of the version.
-//! That is a read-modify-write, so it continues the release sequence of the slot's store.
+//! That is a read-modify-write, so it continues the release sequence of the slot's store. The writer
+//! changes slots by read-modify-write too: a mark comes before the change or sees it, never after it.
 
 use super::atomics::{AtomicU64, Ordering, fence};
 
@@ -79,12 +80,12 @@ pub(super) fn load(cell: &AtomicU64) -> Slot {
 
 /// Lets `cell` say `slot`; for the writer.
 pub(super) fn set(cell: &AtomicU64, slot: Slot) {
-    cell.store(slot.0, Ordering::Release);
+    cell.swap(slot.0, Ordering::Release);
 }
 
 /// Lets `cell` lead nowhere; for the writer.
 pub(super) fn clear(cell: &AtomicU64) {
-    cell.store(0, Ordering::Release);
+    cell.swap(0, Ordering::Release);
 }
 
 /// Has to stand between the last change of slots and the first word that is used again.
@@ -110,3 +111,6 @@ pub(super) fn visit(cell: &AtomicU64, seen: Slot) {
         );
     }
 }
+
+#[cfg(all(test, cache_model))]
+mod played;

@@ -106,14 +106,13 @@ impl<'a> Writing<'a> {
     }
 
     fn find(&self, question: &Question<'_>) -> Option<(&'a AtomicU64, Slot)> {
-        self.own
-            .candidates(question.hash.kept())
-            .map(|cell| (cell, slot::load(cell)))
-            .filter(|(_, slot)| slot.has_tag(question.hash.tag()))
-            .find(|(_, slot)| {
+        let tag = question.hash.tag();
+        self.own.find(question.hash.kept(), |slot| {
+            slot.has_tag(tag) && {
                 let position = self.tables.plan.position(slot.place());
                 self.tables.asks(self.shard, position, question)
-            })
+            }
+        })
     }
 
     fn is_the_same(&self, slot: Slot, content: &Content<'_>) -> bool {
