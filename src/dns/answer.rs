@@ -53,7 +53,7 @@ impl Answer<'_> {
 /// `limit` is at least 512 ([`Request::size_limit`]), which the question and a bare OPT always fit.
 pub fn write(
     out: &mut Vec<u8>,
-    request: &Request,
+    request: &Request<'_>,
     limit: usize,
     node_name: &[u8],
     answer: &Answer<'_>,
@@ -125,15 +125,18 @@ fn put_header(out: &mut Vec<u8>, id: u16, flags: Flags, counts: [u16; 4]) {
         | u8::from(flags.authentic) << 5
         | u8::from(flags.checking_disabled) << 4
         | flags.rcode.low();
-    out.extend_from_slice(&id.to_be_bytes());
-    out.extend_from_slice(&[high, low]);
-    for count in counts {
-        out.extend_from_slice(&count.to_be_bytes());
+    let [questions, answers, authorities, additionals] = counts;
+    let flags = u16::from_be_bytes([high, low]);
+    let words = [id, flags, questions, answers, authorities, additionals];
+    let mut header = [0; HEADER];
+    for (octets, word) in header.chunks_exact_mut(2).zip(words) {
+        octets.copy_from_slice(&word.to_be_bytes());
     }
+    out.extend_from_slice(&header);
 }
 
 /// Octets of the OPT record without NSID.
-fn opt_octets(request: &Request, answer: &Answer<'_>) -> usize {
+fn opt_octets(request: &Request<'_>, answer: &Answer<'_>) -> usize {
     match (request.edns, answer.extended_error) {
         (None, _) => 0,
         (Some(_), None) => OPT_FIXED,
@@ -144,7 +147,7 @@ fn opt_octets(request: &Request, answer: &Answer<'_>) -> usize {
 /// RFC 6891 §6.1.2; NSID is left out when `room` is too small for it.
 fn put_opt(
     out: &mut Vec<u8>,
-    request: &Request,
+    request: &Request<'_>,
     answer: &Answer<'_>,
     node_name: &[u8],
     room: usize,

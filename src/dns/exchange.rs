@@ -1,383 +1,307 @@
-//! Asking upstreams on behalf of one worker: identical questions joined, several upstreams raced.
+//! Asking upstreams on behalf of one worker: the sockets and timers around [`Flights`].
 //!
-//! One question ([`Race`]) asks the best upstream; the next one is asked when the last has taken
-//! longer than usual, at once when it failed or answered with an error. All that were asked are
-//! listened to until one gives an acceptable answer (NOERROR, NXDOMAIN, YXDOMAIN). An error is
-//! handed on only when nothing better can come. Each upstream is asked at most twice, since one
-//! datagram may be lost. Nothing waits on upstreams that are known to be dead.
+//! No task, timer or allocation for a question: the worker's one task asks, flushes and polls. What
+//! has been asked leaves in batches, what has come is taken in batches, and a good answer goes to the
+//! cache and the clients from the buffer that it was received in.
 //!
-//! Source: RFC 1035 §7.2 (sending the queries), RFC 6891 §7 (FORMERR: again without EDNS).
+//! # What somebody has to guess who forges answers
+//!
+//! Source: RFC 5452 §9.1 (what an answer must match), §9.2 (unpredictable ids and ports), §5 (many
+//! questions at a time).
+//! The kernel drops what does not come from the upstream's address and port. The rest has to carry
+//! the id (16 bits) to the port (one of 64,512, log2 = 15.98 bits) of the question, both drawn by a
+//! cryptographic generator, and its name, type and class: about **32 bits** for one question.
+//! - *One socket for a batch* takes nothing from that: each socket's port is drawn for itself, and so
+//!   is each id. Who sees one port of a worker (an upstream that he runs) knows nothing of the ports
+//!   towards others, for each socket is connected to one upstream.
+//! - *Many questions at a time* help a forger only if they are the same (RFC 5452 §5), and identical
+//!   ones are joined: one name, type and class is asked of one upstream at most twice at a time, times
+//!   four for the DO and CD flags. With n forged answers during a question he succeeds with about
+//!   n·k/2³² for these k ≤ 8.
+//! - *A port that leaks* (a side channel that finds open ports, RFC 5452 §9.2's concern) leaves 16
+//!   bits. It serves a quarter of the batches, takes no more questions after 1 to 5 s of chance or 4096
+//!   questions, and listens for at most 2 s more. To scan 64,512 ports at the thousand probes a second
+//!   that a kernel's ICMP limit answers takes a minute; in 5 s a socket is found with a chance of 8 %.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a shell: reads the clock and starts the tasks of the questions under way"
+    reason = "a shell: the timer of the worker's task is here"
 )]
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::rc::Rc;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Sleep;
 
-use super::forward::{Failure, Forward, Outcome, Reply};
-use super::inflight::{Inflight, Join};
+use super::forward::{Done, Failure, Forward, Progress};
+use super::inflight::{Attempt, Command, Flights};
 use super::key::Key;
-use super::upstream::{Asked, FailureKind, UpstreamIndex, Upstreams, ZoneIndex};
+use super::upstream::{Asked, Upstreams};
+use crate::os::socket::batch::Inbox;
 
+mod bell;
+mod pending;
 pub mod query;
 pub mod response;
+pub(super) mod socket;
+mod sockets;
 mod tcp;
-pub(super) mod udp;
 
-use query::Edns;
-use udp::{Arrival, Sockets};
+pub use super::inflight::Limits;
 
-/// How often a race looks whether all that it waits for has been found dead.
-const HOPE_CHECK: Duration = Duration::from_millis(50);
-/// How often one question may be sent to one upstream.
-const TRIES: u32 = 2;
+use bell::{Bell, Button};
+use sockets::Sockets;
 
-/// Bounds of one worker's forwarding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Different questions under way. Default 4096.
-    pub questions: usize,
-    /// Waiters for all of them together. Default 16384.
-    pub waiters: usize,
-    /// TCP connections to upstreams at a time. Default 64.
-    pub tcp: usize,
-    /// From a question to its outcome. Default 2 s: less than any client's own timer (5 s in
-    /// glibc, 3 s in `nslookup`'s first try), so that it hears from us and not from its timer.
-    pub deadline: Duration,
-}
+/// Answers that are taken with one system call.
+const BATCH: usize = 64;
+/// Batches of one socket before others get their turn.
+const BATCHES: usize = 4;
+/// More than any answer to a question that asked for [`query::UDP_SIZE`] octets. Not a power of two,
+/// for the starts of all messages would then compete for the same lines of the processor's cache.
+const ANSWER_MAX: usize = 4096 + 64;
+/// The timer's number at the [`Bell`].
+const TIMER: usize = usize::MAX;
+/// How often one poll looks at what its own questions have come to.
+const ROUNDS: usize = 4;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            questions: 4096,
-            waiters: 16_384,
-            tcp: 64,
-            deadline: Duration::from_secs(2),
-        }
-    }
-}
-
-/// Asks upstreams for one worker. Lives on its thread, inside a `LocalSet` or a local runtime.
-#[derive(Clone)]
-pub struct Forwarder {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
+/// Asks upstreams for one worker, whose queries wait as `W`. Lives within a runtime with I/O and time.
+pub struct Forwarder<W> {
     upstreams: Arc<Upstreams>,
-    /// By [`UpstreamIndex::position`].
-    sockets: Vec<Sockets>,
-    inflight: RefCell<Inflight<oneshot::Sender<Rc<Outcome>>>>,
-    tcp: Semaphore,
     limits: Limits,
-    on_done: OnDone,
+    flights: Flights<W>,
+    sockets: Sockets,
+    inbox: Inbox,
+    tcp: FuturesUnordered<AskingOverTcp>,
+    /// Attempts that TCP has no place for.
+    without_tcp: Vec<Attempt>,
+    bell: Arc<Bell>,
+    rung: Vec<usize>,
+    timer: Timer,
+    /// The task that polls.
+    task: Option<Waker>,
 }
 
-type OnDone = Box<dyn Fn(&Key, &Outcome)>;
+type AskingOverTcp = Pin<Box<dyn Future<Output = (Attempt, Option<(Vec<u8>, u16)>)>>>;
 
-impl Forwarder {
-    /// `on_done` is called once for each question that was sent to upstreams, before those who
-    /// wait for it are woken. It must not call the forwarder.
-    pub fn new(
-        upstreams: Arc<Upstreams>,
-        on_done: impl Fn(&Key, &Outcome) + 'static,
-        limits: Limits,
-    ) -> Self {
-        let sockets = upstreams
-            .indexes()
-            .map(|index| Sockets::new(Arc::clone(&upstreams), index))
-            .collect();
-        let inner = Inner {
-            sockets,
-            inflight: RefCell::new(Inflight::new(limits.questions, limits.waiters)),
-            tcp: Semaphore::new(limits.tcp),
-            limits,
-            on_done: Box::new(on_done),
-            upstreams,
-        };
-        Self {
-            inner: Rc::new(inner),
-        }
-    }
-
-    /// Different questions of this worker under way.
+impl<W> Forwarder<W> {
+    /// Opens nothing yet.
     #[must_use]
-    pub fn under_way(&self) -> usize {
-        self.inner.inflight.borrow().len()
-    }
-
-    fn zone(&self, key: &Key) -> ZoneIndex {
-        self.inner
-            .upstreams
-            .zone_for_question(key.name(), key.qtype())
-    }
-}
-
-impl Forward for Forwarder {
-    async fn ask(&self, key: &Key) -> Rc<Outcome> {
-        let zone = self.zone(key);
-        if !self.inner.upstreams.zone_usable(zone) {
-            return Rc::new(Outcome::Failed(Failure::NoneUsable));
-        }
-        let (waiter, outcome) = oneshot::channel();
-        let join = self.inner.inflight.borrow_mut().join(key, waiter);
-        match join {
-            Join::Full => {
-                self.inner.upstreams.count_saturated();
-                return Rc::new(Outcome::Failed(Failure::Saturated));
-            }
-            Join::Started => {
-                let flight = Flight {
-                    inner: Rc::clone(&self.inner),
-                    key: *key,
-                };
-                tokio::task::spawn_local(flight.fly(zone));
-            }
-            Join::Joined => {}
-        }
-        outcome
-            .await
-            .unwrap_or_else(|_| Rc::new(Outcome::Failed(Failure::TimedOut)))
-    }
-
-    fn is_usable(&self, key: &Key) -> bool {
-        self.inner.upstreams.zone_usable(self.zone(key))
-    }
-}
-
-/// A place in the in-flight table, given back whatever happens to the task.
-struct Flight {
-    inner: Rc<Inner>,
-    key: Key,
-}
-
-impl Flight {
-    async fn fly(self, zone: ZoneIndex) {
-        let outcome = Rc::new(Race::new(&self.inner, &self.key, zone).run().await);
-        (self.inner.on_done)(&self.key, &outcome);
-        let waiters = self.inner.inflight.borrow_mut().finish(&self.key);
-        for waiter in waiters {
-            // Whoever gave up waiting has dropped the other end.
-            let _ = waiter.send(Rc::clone(&outcome));
-        }
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        drop(self.inner.inflight.borrow_mut().finish(&self.key));
-    }
-}
-
-/// What one attempt at one upstream came to.
-enum Conclusion {
-    Acceptable(Reply),
-    /// An error for an answer, worth handing on if nothing better comes.
-    Poor(Reply, u16),
-    Failed,
-}
-
-/// One question on its way through the upstreams of its zone.
-struct Race<'a> {
-    inner: &'a Inner,
-    key: &'a Key,
-    /// Whom to ask next, and how often they were asked before.
-    queue: VecDeque<(UpstreamIndex, u32)>,
-    /// Asked, and neither failed nor answered.
-    awaited: Vec<UpstreamIndex>,
-    /// The last one asked, when, and from when on it is late.
-    latest: Option<(UpstreamIndex, Instant, Instant)>,
-    poor: Option<(Reply, u16)>,
-}
-
-impl<'a> Race<'a> {
-    fn new(inner: &'a Inner, key: &'a Key, zone: ZoneIndex) -> Self {
-        let order = inner.upstreams.order(zone);
+    pub fn new(upstreams: Arc<Upstreams>, limits: Limits) -> Self {
+        let bell = Arc::new(Bell::default());
+        let now = tokio::time::Instant::now().into_std();
         Self {
-            inner,
-            key,
-            queue: order.into_iter().map(|index| (index, 0)).collect(),
-            awaited: Vec::new(),
-            latest: None,
-            poor: None,
+            flights: Flights::new(Arc::clone(&upstreams), limits, now),
+            sockets: Sockets::new(Arc::clone(&upstreams), Arc::clone(&bell)),
+            inbox: Inbox::new(BATCH, ANSWER_MAX),
+            tcp: FuturesUnordered::new(),
+            without_tcp: Vec::new(),
+            rung: Vec::new(),
+            timer: Timer {
+                sleep: None,
+                armed: None,
+                button: bell.button(TIMER),
+            },
+            task: None,
+            upstreams,
+            limits,
+            bell,
         }
     }
 
-    async fn run(mut self) -> Outcome {
-        let (inner, key) = (self.inner, self.key);
-        let deadline = Instant::now() + inner.limits.deadline;
-        let mut attempts = FuturesUnordered::new();
-        attempts.extend(self.next().map(|index| inner.attempt(index, key)));
-        while self.has_hope() {
-            let now = Instant::now();
-            if now >= deadline {
-                return self.give_up(Failure::TimedOut);
-            }
-            let late_at = self.latest.map_or(deadline, |(_, _, late_at)| late_at);
-            let wake = late_at.min(deadline).min(now + HOPE_CHECK);
-            let turn_elsewhere = tokio::select! {
-                biased;
-                Some((index, conclusion)) = attempts.next() => match conclusion {
-                    Conclusion::Acceptable(reply) => return Outcome::Answered(reply),
-                    Conclusion::Poor(reply, rcode) => {
-                        self.keep(reply, rcode);
-                        self.conclude(index)
-                    }
-                    Conclusion::Failed => self.conclude(index),
-                },
-                () = sleep_until(wake) => self.check_late(Instant::now()),
+    /// Takes what has come on one socket, up to a few batches.
+    fn hear(&mut self, number: usize, now: Instant, done: &mut Done<'_, W>) {
+        for _ in 0..BATCHES {
+            let Some(count) = self.sockets.receive(number, &mut self.inbox, now) else {
+                return;
             };
-            if turn_elsewhere {
-                attempts.extend(self.next().map(|index| inner.attempt(index, key)));
+            for index in 0..count {
+                let message = self.inbox.message_mut(index);
+                let matched = self.sockets.take_match(number, message, &self.flights);
+                let Some((question, response)) = matched else {
+                    continue;
+                };
+                let (attempt, sent) = (question.attempt, question.sent);
+                self.upstreams
+                    .answered(attempt.upstream, Asked::Question, sent, now);
+                if question.is_awaited {
+                    self.flights
+                        .handle_reply(attempt, message, response, now, done);
+                }
             }
         }
-        self.give_up(Failure::NoneUsable)
+        self.sockets.ring(number);
     }
 
-    /// The next upstream worth asking, noted as asked.
-    fn next(&mut self) -> Option<UpstreamIndex> {
-        let upstreams = &self.inner.upstreams;
-        let place = self
-            .queue
-            .iter()
-            .position(|&(index, _)| upstreams.is_up(index))?;
-        let (index, tries) = self.queue.remove(place)?;
-        if tries + 1 < TRIES {
-            self.queue.push_back((index, tries + 1));
+    /// Does what follows from what has happened; whether that is not the end of it.
+    fn settle(&mut self, cx: &mut Context<'_>, now: Instant, done: &mut Done<'_, W>) -> bool {
+        for _ in 0..ROUNDS {
+            while let Some(attempt) = self.sockets.poll_lost() {
+                self.flights.handle_failure(attempt, now, done);
+            }
+            for attempt in self.without_tcp.drain(..) {
+                self.flights.handle_tcp(attempt, None, now, done);
+            }
+            while let Poll::Ready(Some((attempt, mut answer))) = self.tcp.poll_next_unpin(cx) {
+                let answer = answer
+                    .as_mut()
+                    .map(|(message, rcode)| (message.as_mut_slice(), *rcode));
+                self.flights.handle_tcp(attempt, answer, now, done);
+            }
+            if !self.carry_out(now) {
+                return false;
+            }
         }
-        let now = Instant::now();
-        let patience = upstreams.patience(index) * (tries + 1);
-        self.latest = Some((index, now, now + patience));
-        self.awaited.push(index);
-        Some(index)
-    }
-
-    /// Whether the last one asked has become late: then it is time to ask another.
-    fn check_late(&mut self, now: Instant) -> bool {
-        let Some((index, sent, _)) = self.latest.take_if(|(_, _, late_at)| *late_at <= now) else {
-            return false;
-        };
-        let upstreams = &self.inner.upstreams;
-        upstreams.overdue(index, Asked::Question, sent.into_std());
         true
     }
 
-    /// This upstream has said its word; whether another is to be asked at once.
-    fn conclude(&mut self, done: UpstreamIndex) -> bool {
-        self.queue.retain(|&(index, _)| index != done);
-        self.awaited.retain(|&index| index != done);
-        let was_latest = self
-            .latest
-            .take_if(|(index, _, _)| *index == done)
-            .is_some();
-        was_latest || self.awaited.is_empty()
-    }
-
-    /// A SERVFAIL may carry the reason (RFC 8914) and is no claim about us, as REFUSED would be.
-    fn keep(&mut self, reply: Reply, rcode: u16) {
-        const SERVFAIL: u16 = 2;
-        if self.poor.as_ref().is_none_or(|&(_, kept)| kept != SERVFAIL) {
-            self.poor = Some((reply, rcode));
-        }
-    }
-
-    fn has_hope(&self) -> bool {
-        let queued = self.queue.iter().map(|&(index, _)| index);
-        queued
-            .chain(self.awaited.iter().copied())
-            .any(|index| self.inner.upstreams.is_up(index))
-    }
-
-    fn give_up(self, failure: Failure) -> Outcome {
-        match self.poor {
-            Some((reply, _)) => Outcome::Answered(reply),
-            None => Outcome::Failed(failure),
-        }
-    }
-}
-
-impl Inner {
-    /// Asks one upstream: over UDP, over TCP when cut short, without EDNS when it chokes on it.
-    async fn attempt(&self, index: UpstreamIndex, key: &Key) -> (UpstreamIndex, Conclusion) {
-        let _in_flight = self.upstreams.asking(index);
-        let mut edns = Edns::With;
-        loop {
-            let arrival = match self.sockets.get(index.position()) {
-                Some(sockets) => sockets.ask(key, edns).await,
-                None => Arrival::Nothing,
-            };
-            match &arrival {
-                Arrival::Complete(_, rcode) | Arrival::Headless(rcode)
-                    if edns == Edns::With && dislikes_edns(*rcode) =>
-                {
-                    edns = Edns::Without;
+    /// Does what [`Flights`] command; whether somebody has to look at what came of it.
+    fn carry_out(&mut self, now: Instant) -> bool {
+        let mut has_begun = false;
+        while let Some(command) = self.flights.poll_command() {
+            match command {
+                Command::Send(attempt) => {
+                    if let Some((key, fingerprint)) = self.flights.question(attempt.flight) {
+                        self.sockets.send(attempt, key, fingerprint, now);
+                    }
                 }
-                _ => return (index, self.conclude(index, key, arrival).await),
-            }
-        }
-    }
-
-    async fn conclude(&self, index: UpstreamIndex, key: &Key, arrival: Arrival) -> Conclusion {
-        match arrival {
-            Arrival::Complete(message, rcode) => self.weigh(index, message, rcode),
-            Arrival::Truncated => match self.ask_over_tcp(index, key).await {
-                Some((message, rcode)) => self.weigh(index, message, rcode),
-                None => {
-                    self.upstreams.failed(index, FailureKind::Tcp);
-                    Conclusion::Failed
+                Command::AskOverTcp(attempt) => {
+                    has_begun = true;
+                    self.ask_over_tcp(attempt);
                 }
-            },
-            Arrival::Headless(_) => {
-                self.upstreams.failed(index, FailureKind::Rcode);
-                Conclusion::Failed
             }
-            Arrival::Malformed => {
-                self.upstreams.failed(index, FailureKind::Malformed);
-                Conclusion::Failed
-            }
-            // Counted where the reason is known.
-            Arrival::Nothing => Conclusion::Failed,
         }
+        self.sockets.flush(now);
+        has_begun || self.sockets.has_lost()
     }
 
-    async fn ask_over_tcp(&self, index: UpstreamIndex, key: &Key) -> Option<(Vec<u8>, u16)> {
+    fn ask_over_tcp(&mut self, attempt: Attempt) {
         // No queue: another upstream is asked rather than waiting for a place.
-        let _place = self.tcp.try_acquire().ok()?;
-        match tcp::ask(self.upstreams.address(index), key).await {
-            Ok(answer) => Some(answer),
-            Err(error) => {
-                let upstream = self.upstreams.address(index);
-                tracing::debug!(%upstream, %error, "no answer over tcp");
-                None
-            }
+        if self.tcp.len() >= self.limits.tcp {
+            self.without_tcp.push(attempt);
+        } else if let Some((key, _)) = self.flights.question(attempt.flight) {
+            let (upstream, key) = (self.upstreams.address(attempt.upstream), *key);
+            self.tcp.push(Box::pin(async move {
+                let answer = tcp::ask(upstream, &key).await;
+                if let Err(error) = &answer {
+                    tracing::debug!(%upstream, %error, "no answer over tcp");
+                }
+                (attempt, answer.ok())
+            }));
         }
     }
 
-    fn weigh(&self, index: UpstreamIndex, message: Vec<u8>, rcode: u16) -> Conclusion {
-        let reply = Reply { message };
-        // NOERROR, NXDOMAIN, YXDOMAIN (RFC 6672 §2.2): about the name, and final.
-        if matches!(rcode, 0 | 3 | 6) {
-            Conclusion::Acceptable(reply)
-        } else {
-            self.upstreams.failed(index, FailureKind::Rcode);
-            Conclusion::Poor(reply, rcode)
+    fn arm_timer(&mut self) {
+        let next = [self.flights.poll_timeout(), self.sockets.poll_timeout()];
+        if let Some(next) = next.into_iter().flatten().min() {
+            self.timer.arm(next);
         }
     }
 }
 
-/// FORMERR, NOTIMP and BADVERS: what servers say that do not know EDNS, or not this much of it.
-fn dislikes_edns(rcode: u16) -> bool {
-    matches!(rcode, 1 | 4 | 16)
+impl<W> Forward<W> for Forwarder<W> {
+    fn is_usable(&self, key: &Key) -> bool {
+        self.flights.is_usable(key)
+    }
+
+    fn ask(
+        &mut self,
+        key: &Key,
+        waiter: W,
+        give_up_at: Option<Instant>,
+        now: Instant,
+    ) -> Result<(), (Failure, W)> {
+        self.flights.ask(key, waiter, give_up_at, now)
+    }
+
+    fn flush(&mut self, now: Instant) {
+        let has_more = self.carry_out(now);
+        self.arm_timer();
+        if let Some(task) = self.task.as_ref().filter(|_| has_more) {
+            task.wake_by_ref();
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, now: Instant, done: &mut Done<'_, W>) -> Progress {
+        if !self
+            .task
+            .as_ref()
+            .is_some_and(|task| task.will_wake(cx.waker()))
+        {
+            self.bell.attend(cx.waker());
+            self.task = Some(cx.waker().clone());
+        }
+        let mut rung = std::mem::take(&mut self.rung);
+        self.bell.take(&mut rung);
+        for number in rung.drain(..) {
+            if number == TIMER {
+                self.timer.has_rung();
+            } else {
+                self.hear(number, now, done);
+            }
+        }
+        self.rung = rung;
+        if self.timer.is_due(now) {
+            self.flights.handle_timeout(now, done);
+            self.sockets.handle_timeout(now);
+        }
+        let has_more = self.settle(cx, now, done);
+        self.arm_timer();
+        if has_more {
+            Progress::More
+        } else {
+            Progress::Waiting
+        }
+    }
+
+    fn under_way(&self) -> usize {
+        self.flights.under_way()
+    }
+
+    fn waiting(&self) -> usize {
+        self.flights.waiting()
+    }
+}
+
+/// One timer of the runtime for all questions. It stays where it is until it has fired or somebody
+/// needs it sooner: moving it for every question would cost more than an early wake-up now and then.
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    armed: Option<Instant>,
+    button: Button,
+}
+
+impl Timer {
+    /// Lets the task be woken at `at` or sooner.
+    fn arm(&mut self, at: Instant) {
+        if self.armed.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        self.armed = Some(at);
+        let at = tokio::time::Instant::from_std(at);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        sleep.as_mut().reset(at);
+        let mut cx = Context::from_waker(self.button.waker());
+        if sleep.as_mut().poll(&mut cx).is_ready() {
+            self.button.press();
+        }
+    }
+
+    fn has_rung(&mut self) {
+        self.armed = None;
+        self.button.release();
+    }
+
+    /// Whether something may be due: it is never armed for later than that.
+    fn is_due(&self, now: Instant) -> bool {
+        self.armed.is_none_or(|armed| armed <= now)
+    }
 }
 
 #[cfg(test)]

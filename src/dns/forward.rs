@@ -1,37 +1,61 @@
 //! What serving a query wants from forwarding: the seam between the two halves of the query path.
 //!
-//! Source: RFC 8914 §4 (the EDE codes that the failures stand for).
+//! Source: RFC 8914 §4 (the EDE codes that the failures stand for), RFC 8767 §5 (who waits less long).
 
-use std::rc::Rc;
+use std::task::Context;
+use std::time::Instant;
+use std::vec::Drain;
 
 use super::key::Key;
 
-/// Asks upstreams on behalf of the queries of one worker.
-pub trait Forward {
-    /// Asks the upstreams of the zone that `key` belongs to; joins a question already under way.
-    ///
-    /// Ends within the forwarder's own deadline. Dropping the future does not end the exchange:
-    /// its outcome still reaches the cache.
-    fn ask(&self, key: &Key) -> impl Future<Output = Rc<Outcome>>;
-
+/// Asks upstreams on behalf of the queries of one worker, each of which is a `W` while it waits.
+pub trait Forward<W> {
     /// Whether the zone that `key` belongs to has an upstream that is believed to answer.
     fn is_usable(&self, key: &Key) -> bool;
+
+    /// Lets `waiter` wait for the outcome of a question, which begins or is under way. Sends nothing
+    /// before [`Forward::flush`]. At `give_up_at` the waiter hears that there is nothing yet; the
+    /// question goes on, for its outcome still reaches the cache.
+    ///
+    /// # Errors
+    /// Nothing is waited for: why, and the waiter.
+    fn ask(
+        &mut self,
+        key: &Key,
+        waiter: W,
+        give_up_at: Option<Instant>,
+        now: Instant,
+    ) -> Result<(), (Failure, W)>;
+
+    /// Sends what has gathered.
+    fn flush(&mut self, now: Instant);
+
+    /// Receives, does what is due, and sends what follows from it. Lets `cx` be woken when there is
+    /// more to do. `done` must not call the forwarder.
+    fn poll(&mut self, cx: &mut Context<'_>, now: Instant, done: &mut Done<'_, W>) -> Progress;
+
+    /// Different questions under way.
+    fn under_way(&self) -> usize;
+
+    /// How many wait for them.
+    fn waiting(&self) -> usize;
 }
+
+/// Called once for each question that has ended, with all who still wait for it; besides with
+/// [`Outcome::NotYet`] for those who give up before.
+pub type Done<'a, W> = dyn FnMut(&Key, Outcome<'_>, Drain<'_, W>) + 'a;
 
 /// How a question to the upstreams ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// An upstream answered; the RCODE may still be an error.
-    Answered(Reply),
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// An upstream answered; the RCODE may still be an error. The whole message, without what came
+    /// behind it: its sender, id and question have been checked and its records can be walked. The
+    /// id is the one sent upstream, the question as asked, in lower case.
+    Answered(&'a mut [u8]),
+    /// It has not ended, but these waiters give up.
+    NotYet,
     /// No upstream answered.
     Failed(Failure),
-}
-
-/// A response whose sender, id and question have been checked and whose records can be walked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// The whole message as received; id and question case are those that were sent upstream.
-    pub message: Vec<u8>,
 }
 
 /// Why no upstream answered.
@@ -43,4 +67,14 @@ pub enum Failure {
     TimedOut,
     /// Too many questions are under way. EDE 23.
     Saturated,
+}
+
+/// How far [`Forward::poll`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Progress {
+    /// There may be more at hand: call again after others had their turn. The task is not woken.
+    More,
+    /// The task is woken when there is more.
+    Waiting,
 }

@@ -16,6 +16,15 @@ pub struct Key {
 }
 
 impl Key {
+    /// The key of no question at all: to be [set](Key::set).
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            len: 0,
+            bytes: [0; NAME_MAX + TAIL],
+        }
+    }
+
     /// Builds the key of a question; `name` is an uncompressed wire name in any case.
     ///
     /// `None` when `name` is empty or longer than [`NAME_MAX`].
@@ -27,22 +36,35 @@ impl Key {
         dnssec_ok: bool,
         checking_disabled: bool,
     ) -> Option<Self> {
+        let mut key = Self::empty();
+        key.set(name, qtype, qclass, dnssec_ok, checking_disabled)?;
+        Some(key)
+    }
+
+    /// Turns this key into that of another question; the same as [`Key::new`] without the copy.
+    ///
+    /// `None`, and no change, when `name` is empty or longer than [`NAME_MAX`].
+    pub fn set(
+        &mut self,
+        name: &[u8],
+        qtype: u16,
+        qclass: u16,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+    ) -> Option<()> {
         if name.is_empty() || name.len() > NAME_MAX {
             return None;
         }
-        let mut bytes = [0; NAME_MAX + TAIL];
-        for (to, from) in bytes.iter_mut().zip(name) {
-            *to = from.to_ascii_lowercase();
-        }
+        let bytes = self.bytes.get_mut(..name.len() + TAIL)?;
+        let (own_name, tail) = bytes.split_at_mut(name.len());
+        own_name.copy_from_slice(name);
+        own_name.make_ascii_lowercase();
         let [type_high, type_low] = qtype.to_be_bytes();
         let [class_high, class_low] = qclass.to_be_bytes();
         let flags = u8::from(dnssec_ok) | u8::from(checking_disabled) << 1;
-        let tail = [type_high, type_low, class_high, class_low, flags];
-        bytes
-            .get_mut(name.len()..name.len() + TAIL)?
-            .copy_from_slice(&tail);
-        let len = u16::try_from(name.len() + TAIL).ok()?;
-        Some(Self { len, bytes })
+        tail.copy_from_slice(&[type_high, type_low, class_high, class_low, flags]);
+        self.len = u16::try_from(name.len() + TAIL).ok()?;
+        Some(())
     }
 
     /// The whole key.

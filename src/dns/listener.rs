@@ -1,27 +1,48 @@
-//! A worker's sockets: one UDP loop and one accept loop for each address, and the heartbeat.
+//! A worker's sockets: one loop for UDP and the upstreams, TCP beside it, and the heartbeat.
 //!
 //! Everything here runs on the worker's own thread, in a current-thread runtime within a `LocalSet`.
-//! What is answered from memory is answered in the receive loop; the rest waits in bounded tasks that
-//! end with the loop that started them. The loops yield, so that timers, TCP and waiting questions
-//! run under a flood too.
+//! One future (a turn after the other) hears the upstreams, takes what has come by UDP in batches,
+//! and sends what there is to send; what is answered from memory is answered there and then. A turn
+//! is bounded, so that TCP and timers run under a flood too.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `desk` | from a message to an answer, or to the upstreams and back |
+//! | `udp` | the UDP sockets, in batches |
+//! | `tcp`, `session` | accepting; one connection |
+//! | `connections`, `mailbox` | how many connections there may be; what one waits for |
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the clock is read once for each turn"
+)]
 
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::{TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::forward::Forward;
+use super::forward::{Forward, Progress};
 use super::serve::Worker;
 use super::shared::Shared;
 
 mod connections;
+mod desk;
+mod mailbox;
+mod session;
 mod tcp;
 mod udp;
 
 pub use connections::CONNECTIONS_MAX;
+pub use desk::Waiter;
+
+use desk::{Desk, Origin};
 
 /// How often a worker shows that its loop runs.
 pub const HEARTBEAT: Duration = Duration::from_millis(50);
@@ -59,34 +80,34 @@ pub enum ListenerError {
 ///
 /// # Errors
 /// [`ListenerError`] when the worker cannot start or go on.
-pub async fn run<F: Forward + 'static>(
+pub async fn run<F: Forward<Waiter> + 'static>(
     worker: usize,
     sockets: WorkerSockets,
     shared: Arc<Shared>,
-    forwarder: Rc<F>,
+    forwarder: F,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), ListenerError> {
-    let worker = Worker::new(worker, shared, forwarder)
-        .map(Rc::new)
-        .ok_or(ListenerError::Index(worker))?;
+    let worker = Worker::new(worker, shared).ok_or(ListenerError::Index(worker))?;
+    let desk = Rc::new(Desk::new(worker.clone(), forwarder));
     let mut loops = JoinSet::new();
-    for socket in sockets.udp {
-        let socket = tokio::net::UdpSocket::from_std(socket)?;
-        loops.spawn_local(udp::receive(Rc::new(socket), Rc::clone(&worker)));
-    }
-    let connections = connections::Connections::new(sockets.connections);
+    let tcp = tcp::Tcp::new(
+        Rc::clone(&desk),
+        connections::Connections::new(sockets.connections),
+    );
     for listener in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let connections = connections.clone();
-        loops.spawn_local(tcp::accept(listener, connections, Rc::clone(&worker)));
+        loops.spawn_local(tcp.clone().accept(listener));
     }
+    loops.spawn_local(tcp.sweep());
     loops.spawn_local(async move {
         loop {
             worker.counters().heartbeat.bump();
             tokio::time::sleep(HEARTBEAT).await;
         }
     });
+    let mut udp = udp::Sockets::new(sockets.udp);
     tokio::select! {
+        never = poll_fn(|cx| turn(&desk, &mut udp, cx)) => match never {},
         _ = stop.wait_for(|stop| *stop) => {
             loops.shutdown().await;
             Ok(())
@@ -95,6 +116,26 @@ pub async fn run<F: Forward + 'static>(
             Err(ListenerError::Loop(ended.and_then(Result::err)))
         }
     }
+}
+
+/// Does what there is to do now, up to a bound, and asks to be woken for the rest.
+fn turn<F: Forward<Waiter>>(
+    desk: &Desk<F>,
+    udp: &mut udp::Sockets,
+    cx: &mut Context<'_>,
+) -> Poll<Infallible> {
+    let now = Instant::now().into_std();
+    let heard = desk.hear(cx, now, |origin, write| match origin {
+        Origin::Udp(number, peer) => udp.reply(desk, (number, peer), write),
+        Origin::Tcp(mailbox) => mailbox.deliver(write),
+    });
+    let more = udp.serve(desk, cx);
+    udp.flush(desk);
+    desk.flush(now);
+    if more || heard == Progress::More {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ pub enum Transport {
     Tcp,
 }
 
-/// A request with exactly one question.
-#[derive(Clone)]
-pub struct Request {
+/// A request with exactly one question, which it borrows from the message.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
     /// Copied into the answer.
     pub id: u16,
     /// The RD bit.
@@ -41,8 +41,15 @@ pub struct Request {
     pub checking_disabled: bool,
     /// What the OPT record said, if there was one.
     pub edns: Option<Edns>,
-    key: Key,
-    question_octets: usize,
+    question: &'a [u8],
+}
+
+/// A request that outlives its message.
+#[derive(Clone)]
+pub struct KeptRequest {
+    /// All but the question.
+    head: Request<'static>,
+    octets: usize,
     question: [u8; NAME_MAX + QUESTION_TAIL],
 }
 
@@ -81,12 +88,12 @@ pub struct Rejection {
     pub rcode: Rcode,
 }
 
-impl Request {
-    /// Reads a message.
+impl<'a> Request<'a> {
+    /// Reads a message; `key` becomes what the answer depends on.
     ///
     /// # Errors
-    /// [`Unreadable`] says what to do with the message instead.
-    pub fn parse(message: &[u8]) -> Result<Self, Unreadable> {
+    /// [`Unreadable`] says what to do with the message instead; `key` is of no use then.
+    pub fn parse(message: &'a [u8], key: &mut Key) -> Result<Self, Unreadable> {
         let header = Header::parse(message).map_err(|Malformed| Unreadable::Ignore)?;
         if header.is_response() {
             return Err(Unreadable::Ignore);
@@ -97,14 +104,14 @@ impl Request {
         if header.questions != 1 {
             return Err(header.reject(Rcode::FORMERR));
         }
-        Self::parse_body(&header, message).map_err(|Malformed| header.reject(Rcode::FORMERR))
+        Self::parse_body(&header, message, key).map_err(|Malformed| header.reject(Rcode::FORMERR))
     }
 
-    fn parse_body(header: &Header, message: &[u8]) -> Result<Self, Malformed> {
+    fn parse_body(header: &Header, message: &'a [u8], key: &mut Key) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(message, HEADER);
         let name = cursor.plain_name()?;
         let (qtype, qclass) = (cursor.u16()?, cursor.u16()?);
-        let asked = message.get(HEADER..cursor.position()).ok_or(Malformed)?;
+        let question = message.get(HEADER..cursor.position()).ok_or(Malformed)?;
         if header.answers + header.authorities + header.additionals > RECORDS_MAX {
             return Err(Malformed);
         }
@@ -125,36 +132,39 @@ impl Request {
         }
         let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
         let checking_disabled = header.flags & 0x0010 != 0;
-        let key = Key::new(name, qtype, qclass, dnssec_ok, checking_disabled).ok_or(Malformed)?;
-        let mut question = [0; NAME_MAX + QUESTION_TAIL];
-        question
-            .get_mut(..asked.len())
-            .ok_or(Malformed)?
-            .copy_from_slice(asked);
+        key.set(name, qtype, qclass, dnssec_ok, checking_disabled)
+            .ok_or(Malformed)?;
         Ok(Self {
             id: header.id,
             recursion_desired: header.recursion_desired(),
             authentic_data: header.flags & 0x0020 != 0,
             checking_disabled,
             edns,
-            key,
-            question_octets: asked.len(),
             question,
         })
     }
 
-    /// What the answer depends on.
-    #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.key
-    }
-
     /// The question section as the client wrote it: name, type, class.
     #[must_use]
-    pub fn question(&self) -> &[u8] {
+    pub fn question(&self) -> &'a [u8] {
         self.question
-            .get(..self.question_octets)
-            .unwrap_or_default()
+    }
+
+    /// A copy that needs the message no longer.
+    #[must_use]
+    pub fn keep(&self) -> KeptRequest {
+        let mut question = [0; NAME_MAX + QUESTION_TAIL];
+        for (to, from) in question.iter_mut().zip(self.question) {
+            *to = *from;
+        }
+        KeptRequest {
+            head: Request {
+                question: &[],
+                ..*self
+            },
+            octets: self.question.len(),
+            question,
+        }
     }
 
     /// Most octets that the answer may have.
@@ -174,13 +184,30 @@ impl Request {
     }
 }
 
-impl std::fmt::Debug for Request {
+impl KeptRequest {
+    /// What was kept.
+    #[must_use]
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            question: self.question.get(..self.octets).unwrap_or_default(),
+            ..self.head
+        }
+    }
+}
+
+impl std::fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Request")
             .field("id", &self.id)
-            .field("key", &self.key)
+            .field("question", &self.question.escape_ascii())
             .field("edns", &self.edns)
             .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for KeptRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.request().fmt(f)
     }
 }
 

@@ -1,43 +1,56 @@
-//! The life of one query: answered at once, or after asking upstreams.
+//! The life of one query as two steps: what can be said at once, and what an outcome says later.
 //!
 //! Source: RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 5936 §2.2.1
 //! (a transfer may be refused), RFC 8914 §4 (reasons).
 //! A question without RD is answered from what is at hand and never passed on (RFC 1034 §4.3.1).
 //! Serving never writes to the cache: see [`super::shared::store`].
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a query that has waited needs the time after waiting"
-)]
 
-use std::cell::RefCell;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::{self, Answer};
+use super::cache::clean::Cleaned;
 use super::cache::{Entry, Lookup, Scratch};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
-use super::forward::{Failure, Forward, Outcome};
-use super::request::{Request, Transport, Unreadable};
-use super::shared::{Shared, judge};
+use super::key::Key;
+use super::request::{KeptRequest, Request, Transport, Unreadable};
+use super::sections::Sections;
+use super::shared::Shared;
 use super::walk::{class, rtype};
 
-/// Most questions of one worker that wait for upstreams; more are shed.
-pub const IN_FLIGHT_MAX: u64 = 4096;
-
-/// One query worker: the shared parts, its own counters and its own forwarder.
-#[derive(Debug)]
-pub struct Worker<F> {
+/// One query worker: the shared parts, and its own counters.
+#[derive(Clone, Debug)]
+pub struct Worker {
     shared: Arc<Shared>,
     index: usize,
-    forwarder: Rc<F>,
-    scratch: RefCell<Scratch>,
+}
+
+/// What is used again for every question of a worker.
+#[derive(Debug)]
+pub struct Buffers {
+    /// Of the question last read.
+    pub key: Key,
+    /// For what the cache knows.
+    pub scratch: Scratch,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            key: Key::empty(),
+            scratch: Scratch::new(),
+        }
+    }
 }
 
 /// What has become of a message.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation for each miss"
+)]
 pub enum Step {
     /// The answer has been appended to the buffer.
     Reply,
@@ -45,31 +58,32 @@ pub enum Step {
     ProbeReply,
     /// Nothing is to be sent.
     Drop,
-    /// Upstreams have to be asked: [`Worker::answer_later`].
-    Miss(Box<Ticket>),
+    /// Upstreams have to be asked for the key in the buffers; their outcome goes to
+    /// [`Worker::answer_late`].
+    Miss(Ticket),
 }
 
-/// A question that waits for an answer; holds its place among those under way.
+/// A question that waits for an answer.
 #[derive(Debug)]
 pub struct Ticket {
-    request: Request,
+    request: KeptRequest,
     transport: Transport,
     started: Instant,
-    /// Whether the cache had an expired answer.
+    /// There was an expired answer.
     stale: bool,
-    _place: Place,
 }
 
-impl<F: Forward> Worker<F> {
+impl Worker {
     /// The worker with the number `index`; `None` when `shared` has no counters for it.
     #[must_use]
-    pub fn new(index: usize, shared: Arc<Shared>, forwarder: Rc<F>) -> Option<Self> {
-        (index < shared.workers().len()).then_some(Self {
-            shared,
-            index,
-            forwarder,
-            scratch: RefCell::default(),
-        })
+    pub fn new(index: usize, shared: Arc<Shared>) -> Option<Self> {
+        (index < shared.workers().len()).then_some(Self { shared, index })
+    }
+
+    /// What all workers share.
+    #[must_use]
+    pub fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The counters that this worker alone writes.
@@ -85,15 +99,18 @@ impl<F: Forward> Worker<F> {
     }
 
     /// Does all that can be done without waiting; an answer is appended to `out`.
+    ///
+    /// `is_usable` tells whether an upstream for a question is believed to answer.
     pub fn answer_now(
         &self,
         message: &[u8],
-        client: IpAddr,
-        transport: Transport,
+        (client, transport): (IpAddr, Transport),
         now: Instant,
+        is_usable: impl FnOnce(&Key) -> bool,
+        Buffers { key, scratch }: &mut Buffers,
         out: &mut Vec<u8>,
     ) -> Step {
-        let request = match Request::parse(message) {
+        let request = match Request::parse(message, key) {
             Ok(request) => request,
             Err(Unreadable::Ignore) => {
                 self.counters().malformed.bump();
@@ -107,7 +124,7 @@ impl<F: Forward> Worker<F> {
             }
         };
         let identity = self.shared.identity();
-        if let Some(sections) = identity.probe_answer(request.key(), client, self.index) {
+        if let Some(sections) = identity.probe_answer(key, client, self.index) {
             self.counters().probes.bump();
             let answer = authoritative(sections);
             let limit = request.size_limit(transport);
@@ -115,32 +132,108 @@ impl<F: Forward> Worker<F> {
             return Step::ProbeReply;
         }
         self.counters().count_query(transport);
-        if let Some(answer) = self.answer_without_cache(&request, client) {
+        if let Some(answer) = self.answer_without_cache(&request, key, client) {
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
-        self.answer_from_cache(request, transport, now, out)
+        let stale = match self.shared.cache().lookup(key, now, scratch) {
+            Lookup::Fresh(entry) => {
+                self.counters().cache_hits.bump();
+                self.reply(out, &request, transport, &entry.fresh_answer(now));
+                return Step::Reply;
+            }
+            Lookup::Stale(entry) => Some(entry),
+            Lookup::Miss => None,
+        };
+        self.counters().cache_misses.bump();
+        if !request.recursion_desired {
+            let answer = Answer::bare(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+            self.reply(out, &request, transport, &answer);
+            return Step::Reply;
+        }
+        if let Some(entry) = &stale
+            && (entry.failed_recently(now) || !is_usable(key))
+        {
+            self.reply_stale(out, &request, transport, entry);
+            return Step::Reply;
+        }
+        Step::Miss(Ticket {
+            transport,
+            started: now,
+            stale: stale.is_some(),
+            request: request.keep(),
+        })
     }
 
-    /// Asks upstreams and appends the answer to `out`, an expired one after the client timer.
-    pub async fn answer_later(&self, ticket: &Ticket, out: &mut Vec<u8>) {
-        let asked = self.forwarder.ask(ticket.request.key());
-        let outcome = if ticket.stale {
-            let deadline = ticket.started + self.shared.stale().client_timeout;
-            // The exchange goes on without us, and its outcome reaches the cache.
-            tokio::time::timeout_at(deadline.into(), asked).await.ok()
-        } else {
-            Some(asked.await)
-        };
-        let now = tokio::time::Instant::now().into_std().max(ticket.started);
-        self.conclude(ticket, outcome.as_deref(), now, out);
-        let waited = now - ticket.started;
+    /// When a client is told an expired answer rather than kept waiting; `None`: there is none.
+    #[must_use]
+    pub fn give_up_at(&self, ticket: &Ticket) -> Option<Instant> {
+        let client_timeout = self.shared.stale().client_timeout;
+        ticket
+            .stale
+            .then(|| ticket.started.checked_add(client_timeout))?
+    }
+
+    /// Appends the answer to a question that had to wait: what the upstreams brought, an expired
+    /// answer, or the reason for having neither.
+    pub fn answer_late(
+        &self,
+        (key, ticket): (&Key, &Ticket),
+        outcome: Result<&Cleaned<'_>, ExtendedError>,
+        now: Instant,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        let request = ticket.request.request();
+        match outcome {
+            Ok(cleaned) => {
+                let answer = Answer {
+                    authentic: cleaned.authentic,
+                    sections: Some(cleaned.sections),
+                    ..Answer::bare(cleaned.rcode, None)
+                };
+                self.reply(out, &request, ticket.transport, &answer);
+            }
+            Err(reason) => self.answer_without_upstream((key, ticket), reason, now, scratch, out),
+        }
+        let waited = now.saturating_duration_since(ticket.started);
         self.counters().miss_latency.record(waited, 1);
     }
 
+    /// An expired answer if there is one, else SERVFAIL with the reason.
+    fn answer_without_upstream(
+        &self,
+        (key, ticket): (&Key, &Ticket),
+        reason: ExtendedError,
+        now: Instant,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        let (request, transport) = (&ticket.request.request(), ticket.transport);
+        if ticket.stale {
+            match self.shared.cache().lookup(key, now, scratch) {
+                Lookup::Fresh(entry) if !entry.is_failure() => {
+                    self.reply(out, request, transport, &entry.fresh_answer(now));
+                    return;
+                }
+                Lookup::Stale(entry) => {
+                    self.reply_stale(out, request, transport, &entry);
+                    return;
+                }
+                Lookup::Fresh(_) | Lookup::Miss => {}
+            }
+        }
+        let answer = Answer::bare(Rcode::SERVFAIL, Some(reason));
+        self.reply(out, request, transport, &answer);
+    }
+
     /// What is said without looking at the cache: refusals, the server itself, local records.
-    fn answer_without_cache(&self, request: &Request, client: IpAddr) -> Option<Answer<'_>> {
-        let key = request.key();
+    fn answer_without_cache(
+        &self,
+        request: &Request<'_>,
+        key: &Key,
+        client: IpAddr,
+    ) -> Option<Answer<'_>> {
         if !self.shared.access().allows(client) {
             self.counters().refused_clients.bump();
             let reason = Some(ExtendedError::PROHIBITED);
@@ -165,124 +258,10 @@ impl<F: Forward> Worker<F> {
         }
     }
 
-    fn answer_from_cache(
-        &self,
-        request: Request,
-        transport: Transport,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Step {
-        let key = request.key();
-        let mut scratch = self.scratch.borrow_mut();
-        let stale = match self.shared.cache().lookup(key, now, &mut scratch) {
-            Lookup::Fresh(entry) => {
-                self.counters().cache_hits.bump();
-                self.reply(out, &request, transport, &entry.fresh_answer(now));
-                return Step::Reply;
-            }
-            Lookup::Stale(entry) => Some(entry),
-            Lookup::Miss => None,
-        };
-        self.counters().cache_misses.bump();
-        if !request.recursion_desired {
-            let reason = Some(ExtendedError::NOT_AUTHORITATIVE);
-            let answer = Answer::bare(Rcode::REFUSED, reason);
-            self.reply(out, &request, transport, &answer);
-            return Step::Reply;
-        }
-        if let Some(entry) = &stale
-            && (entry.failed_recently(now) || !self.forwarder.is_usable(key))
-        {
-            self.reply_stale(out, &request, transport, entry);
-            return Step::Reply;
-        }
-        let Some(place) = Place::take(&self.shared, self.index) else {
-            self.counters().shed.bump();
-            self.reply_failure(
-                out,
-                &request,
-                transport,
-                stale.as_ref(),
-                ExtendedError::NETWORK_ERROR,
-            );
-            return Step::Reply;
-        };
-        let stale = stale.is_some();
-        drop(scratch);
-        Step::Miss(Box::new(Ticket {
-            request,
-            transport,
-            started: now,
-            stale,
-            _place: place,
-        }))
-    }
-
-    /// Answers with what the upstreams brought; `None`: the client timer has run out before.
-    fn conclude(
-        &self,
-        ticket: &Ticket,
-        outcome: Option<&Outcome>,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) {
-        let Ticket {
-            request, transport, ..
-        } = ticket;
-        let limits = self.shared.cache().limits();
-        let mut message = match outcome {
-            Some(Outcome::Answered(reply)) => Ok(reply.message.clone()),
-            Some(Outcome::Failed(failure)) => Err(*failure),
-            None => Err(Failure::TimedOut),
-        };
-        let response = message.as_deref_mut().map_err(|failure| *failure);
-        let reason = match judge(request.key(), response, limits) {
-            Ok(cleaned) => {
-                let answer = Answer {
-                    authentic: cleaned.authentic,
-                    sections: Some(cleaned.sections),
-                    ..Answer::bare(cleaned.rcode, None)
-                };
-                self.reply(out, request, *transport, &answer);
-                return;
-            }
-            Err(failed) => failed.reason,
-        };
-        let mut scratch = self.scratch.borrow_mut();
-        let known = match self.shared.cache().lookup(request.key(), now, &mut scratch) {
-            // Somebody else was answered meanwhile.
-            Lookup::Fresh(entry) if !entry.is_failure() => {
-                self.reply(out, request, *transport, &entry.fresh_answer(now));
-                return;
-            }
-            Lookup::Stale(entry) => Some(entry),
-            Lookup::Fresh(_) | Lookup::Miss => None,
-        };
-        self.reply_failure(out, request, *transport, known.as_ref(), reason);
-    }
-
-    /// An expired answer if there is one, else SERVFAIL with the reason.
-    fn reply_failure(
-        &self,
-        out: &mut Vec<u8>,
-        request: &Request,
-        transport: Transport,
-        stale: Option<&Entry<'_>>,
-        reason: ExtendedError,
-    ) {
-        match stale {
-            Some(entry) => self.reply_stale(out, request, transport, entry),
-            None => {
-                let answer = Answer::bare(Rcode::SERVFAIL, Some(reason));
-                self.reply(out, request, transport, &answer);
-            }
-        }
-    }
-
     fn reply_stale(
         &self,
         out: &mut Vec<u8>,
-        request: &Request,
+        request: &Request<'_>,
         transport: Transport,
         entry: &Entry<'_>,
     ) {
@@ -295,7 +274,7 @@ impl<F: Forward> Worker<F> {
     fn reply(
         &self,
         out: &mut Vec<u8>,
-        request: &Request,
+        request: &Request<'_>,
         transport: Transport,
         answer: &Answer<'_>,
     ) {
@@ -309,39 +288,11 @@ impl<F: Forward> Worker<F> {
 }
 
 /// An answer that this node is the source of.
-fn authoritative(sections: super::sections::Sections<'_>) -> Answer<'_> {
+fn authoritative(sections: Sections<'_>) -> Answer<'_> {
     Answer {
         authoritative: true,
         sections: Some(sections),
         ..Answer::bare(Rcode::NOERROR, None)
-    }
-}
-
-/// A place among the questions under way of one worker; given back when dropped.
-#[derive(Debug)]
-struct Place {
-    shared: Arc<Shared>,
-    index: usize,
-}
-
-impl Place {
-    fn take(shared: &Arc<Shared>, index: usize) -> Option<Self> {
-        let in_flight = &shared.workers()[index].in_flight;
-        if in_flight.value() >= IN_FLIGHT_MAX {
-            return None;
-        }
-        in_flight.bump();
-        Some(Self {
-            shared: Arc::clone(shared),
-            index,
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let in_flight = &self.shared.workers()[self.index].in_flight;
-        in_flight.set(in_flight.value().saturating_sub(1));
     }
 }
 

@@ -80,21 +80,9 @@ impl Shared {
 
 /// Keeps what a question to the upstreams has brought.
 ///
-/// The forwarder's owner has this called exactly once for each exchange, whether or not a client
-/// still waits for it; serving a query only reads the cache.
-pub fn store(shared: &Shared, key: &Key, outcome: &Outcome, now: Instant) {
-    let limits = shared.cache.limits();
-    match outcome {
-        Outcome::Answered(reply) => {
-            let mut message = reply.message.clone();
-            keep(shared, key, &judge(key, Ok(&mut message), limits), now);
-        }
-        Outcome::Failed(failure) => keep(shared, key, &judge(key, Err(*failure), limits), now),
-    }
-}
-
-/// Keeps what was judged.
-pub fn keep(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, now: Instant) {
+/// To be called exactly once for each question that has ended, whether or not a client still waits
+/// for it; serving a query only reads the cache.
+pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, now: Instant) {
     match judged {
         Ok(cleaned) => shared.cache.insert(key, cleaned, now),
         Err(Failed {
@@ -117,28 +105,43 @@ pub struct Failed {
     upstreams_asked: bool,
 }
 
-/// Whether the response of an upstream answers `key`; its TTLs are moved into their limits.
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let (reason, upstreams_asked) = match failure {
+            Failure::TimedOut => (ExtendedError::NO_REACHABLE_AUTHORITY, true),
+            Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, false),
+            Failure::Saturated => (ExtendedError::NETWORK_ERROR, false),
+        };
+        Self {
+            reason,
+            upstreams_asked,
+        }
+    }
+}
+
+/// Whether an outcome answers `key`; the TTLs of its records are moved into their limits.
 ///
 /// # Errors
 /// [`Failed`] with the reason for the client; an upstream's own reason for an error is passed on.
 pub fn judge<'a>(
     key: &Key,
-    response: Result<&'a mut [u8], Failure>,
+    outcome: Outcome<'a>,
     limits: &CacheSettings,
 ) -> Result<Cleaned<'a>, Failed> {
     let asked = |reason| Failed {
         reason,
         upstreams_asked: true,
     };
-    let unasked = |reason| Failed {
-        reason,
-        upstreams_asked: false,
+    let message = match outcome {
+        Outcome::Answered(message) => message,
+        Outcome::Failed(failure) => return Err(failure.into()),
+        Outcome::NotYet => {
+            return Err(Failed {
+                reason: ExtendedError::NO_REACHABLE_AUTHORITY,
+                upstreams_asked: false,
+            });
+        }
     };
-    let message = response.map_err(|failure| match failure {
-        Failure::TimedOut => asked(ExtendedError::NO_REACHABLE_AUTHORITY),
-        Failure::NoneUsable => unasked(ExtendedError::NO_REACHABLE_AUTHORITY),
-        Failure::Saturated => unasked(ExtendedError::NETWORK_ERROR),
-    })?;
     match clean(key, message, limits) {
         Ok(cleaned) if cleaned.rcode.is_conclusive() => Ok(cleaned),
         Ok(cleaned) => {

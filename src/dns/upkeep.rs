@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::exchange::query::{self, Edns};
 use super::exchange::response::{self, Response};
-use super::exchange::udp;
+use super::exchange::socket::{connect, is_refusal};
 use super::key::Key;
 use super::upstream::pacing::{Condition, Pacing};
 use super::upstream::{Asked, FailureKind, UpstreamIndex, Upstreams};
@@ -99,7 +99,7 @@ async fn probe(upstreams: &Upstreams, index: UpstreamIndex) {
         }
         // What silence means was told when it had lasted long enough.
         Ok(false) => {}
-        Err(error) if udp::is_refusal(error.kind()) => {
+        Err(error) if is_refusal(error.kind()) => {
             upstreams.refused(index, Instant::now().into_std());
         }
         Err(error) => {
@@ -117,7 +117,7 @@ async fn converse(upstreams: &Upstreams, index: UpstreamIndex, sent: Instant) ->
     let Some(key) = Key::new(apex, qtype, CLASS_IN, false, false) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let socket = udp::connect(upstreams.address(index))?;
+    let socket = UdpSocket::from_std(connect(upstreams.address(index))?)?;
     let id = rand::random();
     socket.send(&query::build(&key, id, Edns::Without)).await?;
     let mut heard = pin!(hear(upstreams, index, &socket, id, &key));

@@ -81,6 +81,7 @@ pub struct Upstreams {
     table: ZoneTable,
     states: Vec<State>,
     saturated: AtomicU64,
+    losses: AtomicU64,
     flips: Notify,
 }
 
@@ -134,6 +135,7 @@ impl Upstreams {
             zones: table,
             states,
             saturated: AtomicU64::new(0),
+            losses: AtomicU64::new(0),
             flips: Notify::new(),
         }
     }
@@ -175,22 +177,34 @@ impl Upstreams {
         &self.flips
     }
 
-    /// The upstreams of a zone that are up, best first: those with no suspicion, then the fast.
+    /// Fills `best_first` with the upstreams of a zone that are up: first those without suspicion,
+    /// then the fast.
     ///
     /// Upstreams within [`SPEED_BAND`] of the fastest keep the configured order: a hair's breadth
     /// must not move the load to and fro and away from a warm cache. Only probes are compared,
     /// for all upstreams get the same ones, and the first alone gets the slow names.
-    #[must_use]
-    pub fn order(&self, zone: ZoneIndex) -> Vec<UpstreamIndex> {
-        let mut up: Vec<UpstreamIndex> = self.members(zone).filter(|&i| self.is_up(i)).collect();
-        let fastest = up.iter().filter_map(|&i| self.state(i).smoothed()).min();
-        let band = fastest.map(|time| time + SPEED_BAND.max(time / 2));
-        up.sort_by_key(|&index| {
+    pub fn order(&self, zone: ZoneIndex, best_first: &mut Vec<UpstreamIndex>) {
+        best_first.clear();
+        best_first.extend(self.members(zone).filter(|&index| self.is_up(index)));
+        if best_first.len() < 2 {
+            return;
+        }
+        let times = best_first.iter().map(|&index| self.state(index).smoothed());
+        let band = times
+            .flatten()
+            .min()
+            .map(|fastest| fastest + SPEED_BAND.max(fastest / 2));
+        best_first.sort_by_key(|&index| {
             let state = self.state(index);
             let slower = state.smoothed().filter(|&time| Some(time) > band);
             (state.is_suspected(), slower)
         });
-        up
+    }
+
+    /// How often an upstream has gone down: whoever waits for upstreams looks again when it grows.
+    #[must_use]
+    pub fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
     }
 
     /// Whether an upstream is believed to answer.
@@ -257,13 +271,17 @@ impl Upstreams {
         )
     }
 
-    /// A client's question is sent; the guard counts it as in flight until dropped.
-    #[must_use]
-    pub fn asking(&self, index: UpstreamIndex) -> InFlight<'_> {
+    /// A client's question is sent: it is in flight until [`Upstreams::settled`].
+    pub fn asked(&self, index: UpstreamIndex) {
         let state = self.state(index);
         state.queries.fetch_add(1, Ordering::Relaxed);
         state.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(state)
+    }
+
+    /// So many clients' questions to this upstream are no longer waited for.
+    pub fn settled(&self, index: UpstreamIndex, questions: u32) {
+        let state = self.state(index);
+        state.in_flight.fetch_sub(questions, Ordering::Relaxed);
     }
 
     /// A matching answer arrived: whatever it says, the upstream lives.
@@ -369,11 +387,17 @@ impl Upstreams {
                     self.state(UpstreamIndex(index)).wake.notify_one();
                 }
             }
-            Effect::WentDown | Effect::CameUp => {
-                state.wake.notify_one();
-                self.flips.notify_one();
+            Effect::WentDown => {
+                self.losses.fetch_add(1, Ordering::Release);
+                self.tell_flip(state);
             }
+            Effect::CameUp => self.tell_flip(state),
         }
+    }
+
+    fn tell_flip(&self, state: &State) {
+        state.wake.notify_one();
+        self.flips.notify_one();
     }
 
     fn members(&self, zone: ZoneIndex) -> impl Iterator<Item = UpstreamIndex> + use<> {
@@ -395,16 +419,6 @@ impl Upstreams {
         u64::try_from(since_start.as_micros())
             .unwrap_or(u64::MAX)
             .saturating_add(1)
-    }
-}
-
-/// A client's question under way; ends when dropped.
-#[derive(Debug)]
-pub struct InFlight<'a>(&'a State);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,10 +1,8 @@
 //! The query workers: sockets opened before anything runs, then a thread for each.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
 use std::{io, thread};
 
 use tokio::sync::watch;
@@ -14,7 +12,7 @@ use super::signals::DropCounter;
 use crate::announce::ServiceSettings;
 use crate::dns::exchange::{Forwarder, Limits};
 use crate::dns::listener::{self, CONNECTIONS_MAX, WorkerSockets};
-use crate::dns::shared::{Shared, store};
+use crate::dns::shared::Shared;
 use crate::dns::upstream::Upstreams;
 use crate::dns::{self};
 use crate::os::socket::{self, Purpose, SocketError};
@@ -119,14 +117,9 @@ async fn work(
     upstreams: Arc<Upstreams>,
     stop: watch::Receiver<bool>,
 ) {
-    let cache = Arc::clone(&shared);
-    let forwarder = Forwarder::new(
-        upstreams,
-        move |key, outcome| store(&cache, key, outcome, Instant::now()),
-        Limits::default(),
-    );
+    let forwarder = Forwarder::new(upstreams, Limits::default());
     // Its heart stops with it, and health withdraws what it answered for.
-    if let Err(error) = listener::run(index, sockets, shared, Rc::new(forwarder), stop).await {
+    if let Err(error) = listener::run(index, sockets, shared, forwarder, stop).await {
         tracing::error!(worker = index, %error, "worker ended");
     }
 }

@@ -15,6 +15,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 pub mod batch;
 
@@ -131,6 +133,20 @@ pub fn tcp(address: SocketAddr, purpose: Purpose) -> Result<TcpListener, SocketE
         Ok(socket.into())
     };
     open().map_err(|error| SocketError::new("TCP", address, error))
+}
+
+/// Lets the runtime say when datagrams have come, and nothing else: when the kernel has sent one is
+/// no news, and waking up for each would cost as much as a query.
+///
+/// To be called in a runtime.
+///
+/// # Errors
+/// The runtime cannot watch the socket, which is given back.
+pub fn watch(socket: UdpSocket) -> Result<AsyncFd<UdpSocket>, (UdpSocket, io::Error)> {
+    // SAFETY: a `UdpSocket` owns its descriptor and always gives the same one, which stays open
+    // until it is dropped; `AsyncFd` takes it off the runtime's list before that.
+    let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+    watched.map_err(|error| error.into_parts())
 }
 
 /// Checks that no other process serves `address`, not even one that shares its port.

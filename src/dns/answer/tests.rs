@@ -2,20 +2,21 @@ use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 
 use super::*;
+use crate::dns::key::Key;
 use crate::dns::request::{Transport, Unreadable};
 use crate::dns::sections::BuiltSections;
 
 const NAME: &[u8] = b"node-1";
 
 /// A query for `WwW.example. A`; `opt` is an OPT record or nothing.
-fn request(flags: u16, opt: &[u8]) -> Request {
+fn request(flags: u16, opt: &[u8]) -> Request<'static> {
     let mut message = b"\x12\x34".to_vec();
     message.extend_from_slice(&flags.to_be_bytes());
     let additionals = u8::from(!opt.is_empty());
     message.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, additionals]);
     message.extend_from_slice(b"\x03WwW\x07example\x00\x00\x01\x00\x01");
     message.extend_from_slice(opt);
-    Request::parse(&message).unwrap()
+    Request::parse(message.leak(), &mut Key::empty()).unwrap()
 }
 
 fn opt(size: u16, flags: u8, options: &[u8]) -> Vec<u8> {
@@ -40,7 +41,7 @@ fn sections_of(octets: usize) -> BuiltSections {
     BuiltSections::answers([(rtype::TXT, 1, 60, &vec![0; octets - 12][..])])
 }
 
-fn written(request: &Request, answer: &Answer<'_>) -> Message {
+fn written(request: &Request<'_>, answer: &Answer<'_>) -> Message {
     let mut out = Vec::new();
     write(
         &mut out,
@@ -194,7 +195,7 @@ fn nsid_gives_way_to_records() {
 #[test]
 fn a_rejection_is_a_header_alone() {
     let message = b"\x12\x34\x11\x00\x00\x01\x00\x00\x00\x00\x00\x00";
-    let Err(Unreadable::Reject(rejection)) = Request::parse(message) else {
+    let Err(Unreadable::Reject(rejection)) = Request::parse(message, &mut Key::empty()) else {
         panic!("opcode 2 is not rejected");
     };
     let mut out = Vec::new();

@@ -23,9 +23,16 @@ pub enum Edns {
     Without,
 }
 
-/// Builds the question; the name is sent in lower case, as the key has it.
+/// Builds the question as a message of its own; see [`append`].
 #[must_use]
 pub fn build(key: &Key, id: u16, edns: Edns) -> Vec<u8> {
+    let mut message = Vec::with_capacity(12 + key.as_bytes().len() + 11);
+    append(&mut message, key, id, edns);
+    message
+}
+
+/// Appends the question to `message`; the name is sent in lower case, as the key has it.
+pub fn append(message: &mut Vec<u8>, key: &Key, id: u16, edns: Edns) {
     let mut flags = RECURSION_DESIRED;
     if key.checking_disabled() {
         flags |= CHECKING_DISABLED;
@@ -35,7 +42,6 @@ pub fn build(key: &Key, id: u16, edns: Edns) -> Vec<u8> {
         flags |= AUTHENTIC_DATA;
     }
     let additional = u16::from(edns == Edns::With);
-    let mut message = Vec::with_capacity(12 + key.as_bytes().len() + 11);
     for word in [id, flags, 1, 0, 0, additional] {
         message.extend_from_slice(&word.to_be_bytes());
     }
@@ -49,7 +55,6 @@ pub fn build(key: &Key, id: u16, edns: Edns) -> Vec<u8> {
             message.extend_from_slice(&word.to_be_bytes());
         }
     }
-    message
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 use super::super::key::Key;
 use super::super::walk::{Cursor, HEADER, Malformed, rtype};
 
+/// Of questions.
+const QUESTIONS: usize = 4;
 /// Of answer, authority and additional records.
 const COUNTS: usize = 6;
 const RESPONSE: u8 = 0x80;
@@ -65,6 +67,15 @@ pub fn read(message: &[u8], id: u16, key: &Key) -> Response {
             length,
         }
     })
+}
+
+/// Name, type and class of the question of a message that has just one.
+#[must_use]
+pub fn question(message: &[u8]) -> Option<(&[u8], u16, u16)> {
+    let questions = Cursor::new(message, QUESTIONS).u16().ok()?;
+    let mut cursor = Cursor::new(message, HEADER);
+    let name = cursor.plain_name().ok().filter(|_| questions == 1)?;
+    Some((name, cursor.u16().ok()?, cursor.u16().ok()?))
 }
 
 /// Where the question ends, if it is the one of `key`. Letters compare without case, RFC 4343 §3.

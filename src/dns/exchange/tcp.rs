@@ -16,7 +16,6 @@ use tokio::time::timeout;
 use super::super::key::Key;
 use super::query::{self, Edns};
 use super::response::{self, Response};
-use super::udp;
 
 /// Limit for the connection to be made. A SYN that is lost costs 1 s: better to ask another.
 const CONNECT_TIME: Duration = Duration::from_millis(500);
@@ -61,9 +60,10 @@ async fn converse(mut stream: TcpStream, key: &Key) -> Result<(Vec<u8>, u16), Tc
         .read_to_end(&mut answer)
         .await?;
     match response::read(&answer, id, key) {
-        Response::Complete { rcode, length } => udp::complete(&answer, length, key)
-            .map(|message| (message, rcode))
-            .ok_or(TcpError::Unusable),
+        Response::Complete { rcode, length } => {
+            answer.truncate(length);
+            Ok((answer, rcode))
+        }
         Response::Foreign
         | Response::Headless { .. }
         | Response::Truncated

@@ -1,8 +1,12 @@
 //! The forwarder against scripted upstreams on loopback.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::time::{Instant, timeout};
 
+use super::super::upstream::FailureKind;
 use super::super::upstream::pacing::Condition;
 use super::*;
 
@@ -10,7 +14,7 @@ mod fake;
 mod world;
 
 use fake::{answer, answering, closed, fake, silent, truncated};
-use world::{FAR, key, local, until, world, world_within};
+use world::{FAR, Told, key, local, until, world, world_within};
 
 const NOERROR: u8 = 0;
 const FORMERR: u8 = 1;
@@ -28,13 +32,14 @@ fn an_answer_comes_back_with_the_question_as_it_was_asked() {
         })
         .await;
         let world = world(&[upstream.address]);
-        let outcome = world.ask("www").await;
-        let Outcome::Answered(reply) = &*outcome else {
-            panic!("{outcome:?}");
+        let told = world.ask("www").await;
+        let Told::Answered(message) = &told else {
+            panic!("{told:?}");
         };
-        assert_eq!(&reply.message[12..25], key("www").name());
-        assert_eq!(*world.done.borrow(), [(*outcome).clone()]);
-        assert_eq!(world.forwarder.under_way(), 0);
+        assert_eq!(&message[12..25], key("www").name());
+        assert_eq!(*world.done.borrow(), [told]);
+        assert_eq!(world.forwarder.borrow().under_way(), 0);
+        assert_eq!(world.forwarder.borrow().waiting(), 0);
         let status = &world.upstreams.status()[0];
         assert_eq!((status.queries, status.in_flight), (1, 0));
     });
@@ -71,11 +76,11 @@ fn refusals_alone_make_the_zone_unusable_and_nothing_is_sent_from_then_on() {
         let world = world(&[closed().await]);
         for label in 0..10 {
             assert_eq!(
-                *world.ask(&label.to_string()).await,
-                Outcome::Failed(Failure::NoneUsable)
+                world.ask(&label.to_string()).await,
+                Told::Failed(Failure::NoneUsable)
             );
         }
-        assert!(!world.forwarder.is_usable(&key("www")));
+        assert!(!world.forwarder.borrow().is_usable(&key("www")));
         let sent = world.upstreams.status()[0].queries;
         assert_eq!(sent, u64::from(crate::dns::upstream::MISSES_TO_GO_DOWN));
         assert_eq!(world.done.borrow().len() as u64, sent);
@@ -253,10 +258,10 @@ fn a_truncated_answer_is_fetched_over_tcp() {
             stream.write_all(&message).await.unwrap();
             message.len()
         };
-        let (outcome, length) = tokio::join!(world.ask("www"), serving);
-        match &*outcome {
-            Outcome::Answered(reply) => assert_eq!(reply.message.len(), length),
-            Outcome::Failed(failure) => panic!("{failure:?}"),
+        let (told, length) = tokio::join!(world.ask("www"), serving);
+        match told {
+            Told::Answered(message) => assert_eq!(message.len(), length),
+            other => panic!("{other:?}"),
         }
     });
 }
@@ -280,8 +285,8 @@ fn identical_questions_at_a_time_are_asked_once() {
         let world = world(&[upstream.address]);
         let (first, second, other) =
             tokio::join!(world.ask("www"), world.ask("WWW"), world.ask("mail"));
-        assert!(Rc::ptr_eq(&first, &second));
-        assert!(!Rc::ptr_eq(&first, &other));
+        assert_eq!(first, second);
+        assert_ne!(first, other);
         assert_eq!(upstream.asked.get(), 2);
         assert_eq!(world.done.borrow().len(), 2);
     });
@@ -292,12 +297,9 @@ fn the_outcome_reaches_the_cache_although_nobody_waits_any_longer() {
     local(async {
         let upstream = answering(NOERROR).await;
         let world = world(&[upstream.address]);
-        let question = key("www");
-        let mut asking = Box::pin(world.forwarder.ask(&question));
-        assert!(futures_util::poll!(&mut asking).is_pending());
-        drop(asking);
+        drop(world.begin("www"));
         until(|| world.done.borrow().len() == 1).await;
-        assert!(matches!(world.done.borrow()[0], Outcome::Answered(_)));
+        assert!(matches!(world.done.borrow()[0], Told::Answered(_)));
     });
 }
 
@@ -312,9 +314,9 @@ fn one_question_more_than_may_be_under_way_is_turned_away_and_counted() {
         };
         let world = world_within(limits, &[upstream.address]);
         let (a, b, c) = tokio::join!(world.ask("a"), world.ask("b"), world.ask("c"));
-        assert_eq!(*a, Outcome::Failed(Failure::TimedOut));
-        assert_eq!(*b, Outcome::Failed(Failure::TimedOut));
-        assert_eq!(*c, Outcome::Failed(Failure::Saturated));
+        assert_eq!(a, Told::Failed(Failure::TimedOut));
+        assert_eq!(b, Told::Failed(Failure::TimedOut));
+        assert_eq!(c, Told::Failed(Failure::Saturated));
         assert_eq!(world.upstreams.saturated(), 1);
         assert_eq!(world.done.borrow().len(), 2);
     });
@@ -334,7 +336,7 @@ fn a_question_waits_no_longer_once_all_upstreams_are_found_dead() {
         };
         let asked = Instant::now();
         let (outcome, ()) = tokio::join!(world.ask("www"), finding_out);
-        assert_eq!(*outcome, Outcome::Failed(Failure::NoneUsable));
+        assert_eq!(outcome, Told::Failed(Failure::NoneUsable));
         assert!(asked.elapsed() < FAR / 2);
     });
 }
@@ -366,7 +368,7 @@ fn an_answer_after_the_deadline_still_says_that_the_upstream_lives() {
         };
         let world = world_within(limits, &[upstream.local_addr().unwrap()]);
         let index = world.upstream(0);
-        assert_eq!(*world.ask("www").await, Outcome::Failed(Failure::TimedOut));
+        assert_eq!(world.ask("www").await, Told::Failed(Failure::TimedOut));
         assert_eq!(world.upstreams.condition(index), Condition::Suspected);
         let mut buffer = [0; 512];
         let (length, source) = upstream.recv_from(&mut buffer).await.unwrap();
@@ -376,5 +378,47 @@ fn an_answer_after_the_deadline_still_says_that_the_upstream_lives() {
             .unwrap();
         until(|| world.upstreams.condition(index) == Condition::Good).await;
         assert_eq!(world.failures(0, FailureKind::Ignored), 0);
+    });
+}
+
+/// RFC 8767 §5: the client has its expired answer, the cache still gets the new one.
+#[test]
+fn who_gives_up_hears_so_and_the_question_goes_on() {
+    local(async {
+        let upstream = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let world = world(&[upstream.local_addr().unwrap()]);
+        let soon = Instant::now() + Duration::from_millis(30);
+        let impatient = world.begin_until("www", Some(soon));
+        let patient = world.begin("www");
+        assert_eq!(impatient.await.unwrap(), Told::NotYet);
+        assert!(Instant::now() >= soon);
+        assert_eq!(world.forwarder.borrow().waiting(), 1);
+        let mut buffer = [0; 512];
+        let (length, source) = upstream.recv_from(&mut buffer).await.unwrap();
+        upstream
+            .send_to(&answer(&buffer[..length], NOERROR), source)
+            .await
+            .unwrap();
+        assert!(matches!(patient.await.unwrap(), Told::Answered(_)));
+        assert_eq!(world.done.borrow().len(), 2);
+    });
+}
+
+#[test]
+fn many_questions_at_a_time_are_all_answered() {
+    local(async {
+        let (first, second) = (answering(NOERROR).await, answering(NOERROR).await);
+        let world = world(&[first.address, second.address]);
+        let labels: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+        let told: Vec<_> = labels.iter().map(|label| world.begin(label)).collect();
+        for (told, label) in told.into_iter().zip(&labels) {
+            let told = timeout(FAR, told).await.unwrap().unwrap();
+            let Told::Answered(message) = told else {
+                panic!("{label}: {told:?}");
+            };
+            let name = key(label);
+            assert_eq!(&message[12..12 + name.name().len()], name.name());
+        }
+        assert_eq!(world.upstreams.status()[0].in_flight, 0);
     });
 }

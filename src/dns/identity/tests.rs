@@ -17,9 +17,11 @@ fn key(name: &[u8], qtype: u16) -> Key {
 
 fn probe_answer(worker: usize, id: u16) -> Vec<u8> {
     let identity = identity();
-    let request = Request::parse(&probe_query(&identity.probe, id)).unwrap();
+    let message = probe_query(&identity.probe, id);
+    let mut key = Key::empty();
+    let request = Request::parse(&message, &mut key).unwrap();
     let client = LOOPBACK[0].parse().unwrap();
-    let sections = identity.probe_answer(request.key(), client, worker);
+    let sections = identity.probe_answer(&key, client, worker);
     let answer = Answer {
         authoritative: true,
         sections,

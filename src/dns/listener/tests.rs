@@ -1,9 +1,10 @@
 //! Real sockets on loopback, with a forwarder that asks nobody.
-#![expect(clippy::disallowed_methods, reason = "silence is measured")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::task::Waker;
 
 use hickory_proto::op::{Message, ResponseCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,11 +13,12 @@ use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::dns::forward::Outcome;
+use crate::dns::forward::{Done, Failure};
 use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::key::Key;
-use crate::dns::request::Transport;
 use crate::dns::shared::tests::{response, settings, start};
+
+mod tcp;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SLOW: &[u8] = b"\x04slow\x00";
@@ -25,17 +27,82 @@ const FAST: &[u8] = b"\x04fast\x00";
 /// Answers every question with one record, and those for `slow.` when it is told to.
 #[derive(Default)]
 struct Echo {
-    release: tokio::sync::Notify,
-    asked: RefCell<Vec<Vec<u8>>>,
+    /// How many answers for `slow.` are still allowed.
+    releases: Cell<usize>,
+    /// How many questions have been asked.
+    asked: Cell<usize>,
+    waker: RefCell<Option<Waker>>,
 }
 
-impl Forward for Echo {
-    async fn ask(&self, key: &Key) -> Rc<Outcome> {
-        self.asked.borrow_mut().push(key.name().to_vec());
-        if key.name() == SLOW {
-            self.release.notified().await;
+impl Echo {
+    fn release_one(&self) {
+        self.releases.set(self.releases.get() + 1);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
         }
-        Rc::new(response(key, 0, 1))
+    }
+}
+
+struct Echoing {
+    echo: Rc<Echo>,
+    records: u16,
+    waiting: VecDeque<(Key, Waiter)>,
+    /// Something was asked since the last flush.
+    has_news: bool,
+}
+
+impl Forward<Waiter> for Echoing {
+    fn ask(
+        &mut self,
+        key: &Key,
+        waiter: Waiter,
+        _give_up_at: Option<std::time::Instant>,
+        _now: std::time::Instant,
+    ) -> Result<(), (Failure, Waiter)> {
+        self.echo.asked.set(self.echo.asked.get() + 1);
+        self.waiting.push_back((*key, waiter));
+        self.has_news = true;
+        Ok(())
+    }
+
+    fn flush(&mut self, _now: std::time::Instant) {
+        let waker = self.echo.waker.borrow();
+        if let Some(waker) = waker.as_ref().filter(|_| self.has_news) {
+            waker.wake_by_ref();
+        }
+        self.has_news = false;
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        _now: std::time::Instant,
+        done: &mut Done<'_, Waiter>,
+    ) -> Progress {
+        *self.echo.waker.borrow_mut() = Some(cx.waker().clone());
+        for _ in 0..self.waiting.len() {
+            let Some((key, waiter)) = self.waiting.pop_front() else {
+                break;
+            };
+            if key.name() == SLOW {
+                let Some(left) = self.echo.releases.get().checked_sub(1) else {
+                    self.waiting.push_back((key, waiter));
+                    continue;
+                };
+                self.echo.releases.set(left);
+            }
+            let mut told = response(&key, 0, self.records);
+            done(&key, told.outcome(), vec![waiter].drain(..));
+        }
+        Progress::Waiting
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn under_way(&self) -> usize {
+        self.waiting.len()
     }
 
     fn is_usable(&self, _key: &Key) -> bool {
@@ -47,12 +114,20 @@ struct Node {
     udp: SocketAddr,
     tcp: SocketAddr,
     shared: Arc<Shared>,
-    forwarder: Rc<Echo>,
+    echo: Rc<Echo>,
     stop: watch::Sender<bool>,
 }
 
 /// Runs worker 1 beside `client`, and checks that it ends when told to.
 async fn with_worker<C: Future<Output = ()>>(client: impl FnOnce(Rc<Node>) -> C) {
+    with_worker_and_upstream(1, client).await;
+}
+
+/// The same with so many records in every answer of the upstream.
+async fn with_worker_and_upstream<C: Future<Output = ()>>(
+    records: u16,
+    client: impl FnOnce(Rc<Node>) -> C,
+) {
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     udp.set_nonblocking(true).unwrap();
@@ -62,7 +137,7 @@ async fn with_worker<C: Future<Output = ()>>(client: impl FnOnce(Rc<Node>) -> C)
         udp: udp.local_addr().unwrap(),
         tcp: tcp.local_addr().unwrap(),
         shared: Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]), start())),
-        forwarder: Rc::default(),
+        echo: Rc::default(),
         stop,
     });
     let sockets = WorkerSockets {
@@ -70,8 +145,13 @@ async fn with_worker<C: Future<Output = ()>>(client: impl FnOnce(Rc<Node>) -> C)
         udp: vec![udp],
         tcp: vec![tcp],
     };
-    let (shared, forwarder) = (Arc::clone(&node.shared), Rc::clone(&node.forwarder));
-    let worker = run(1, sockets, shared, forwarder, stopped);
+    let forwarder = Echoing {
+        echo: Rc::clone(&node.echo),
+        records,
+        waiting: VecDeque::new(),
+        has_news: false,
+    };
+    let worker = run(1, sockets, Arc::clone(&node.shared), forwarder, stopped);
     let client = client(Rc::clone(&node));
     let both = async move {
         tokio::join!(worker, async {
@@ -156,7 +236,7 @@ async fn a_waiting_question_delays_nobody() {
         client.send(&query(FAST, 2)).await.unwrap();
         let first = receive(&client).await;
         assert_eq!(first[..2], [0, 2]);
-        node.forwarder.release.notify_one();
+        node.echo.release_one();
         let second = receive(&client).await;
         assert_eq!(second[..2], [0, 1]);
     })
@@ -178,139 +258,6 @@ async fn the_self_probe_learns_the_worker_by_udp_and_tcp() {
         // The latency that is told is that of clients: probes once were among it.
         let latency = &node.shared.workers()[1].hit_latency;
         assert!(latency.buckets.iter().all(|bucket| bucket.value() == 0));
-    })
-    .await;
-}
-
-/// RFC 7766 §6.2.1.1 and §7: many questions on one connection, answers as they come.
-#[tokio::test]
-async fn tcp_answers_pipelined_questions_in_any_order() {
-    with_worker(async |node: Rc<Node>| {
-        let mut stream = TcpStream::connect(node.tcp).await.unwrap();
-        let questions = [framed(&query(SLOW, 1)), framed(&query(FAST, 2))].concat();
-        // In two pieces that do not end where a message does.
-        stream.write_all(&questions[..5]).await.unwrap();
-        let counters = &node.shared.workers()[1];
-        while counters.tcp_open.value() == 0 {
-            sleep(Duration::from_millis(1)).await;
-        }
-        all_is_read(&node).await;
-        stream.write_all(&questions[5..]).await.unwrap();
-        assert_eq!(read_message(&mut stream).await[..2], [0, 2]);
-        node.forwarder.release.notify_one();
-        let answer = read_message(&mut stream).await;
-        let answer = Message::from_vec(&answer).unwrap();
-        assert_eq!((answer.metadata.id, answer.answers.len()), (1, 1));
-        assert_eq!(node.shared.workers()[1].tcp_open.value(), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_was_asked_before_the_client_closed_its_side_is_answered() {
-    with_worker(async |node: Rc<Node>| {
-        let mut stream = TcpStream::connect(node.tcp).await.unwrap();
-        stream.write_all(&framed(&query(SLOW, 3))).await.unwrap();
-        stream.shutdown().await.unwrap();
-        while node.forwarder.asked.borrow().is_empty() {
-            sleep(Duration::from_millis(1)).await;
-        }
-        all_is_read(&node).await;
-        node.forwarder.release.notify_one();
-        assert_eq!(read_message(&mut stream).await[..2], [0, 3]);
-        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn garbage_by_tcp_ends_its_connection_and_no_other() {
-    with_worker(async |node: Rc<Node>| {
-        let mut good = TcpStream::connect(node.tcp).await.unwrap();
-        let response = [&[0, 1, 0x81][..], &[0; 9]].concat();
-        for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0, 0], &framed(&response)] {
-            let mut stream = TcpStream::connect(node.tcp).await.unwrap();
-            stream.write_all(garbage).await.unwrap();
-            let read = stream.read(&mut [0; 16]).await;
-            assert!(read.is_err() || read.is_ok_and(|octets| octets == 0));
-        }
-        good.write_all(&framed(&query(FAST, 4))).await.unwrap();
-        assert_eq!(read_message(&mut good).await[..2], [0, 4]);
-    })
-    .await;
-}
-
-/// RFC 7766 §6.2.3; half a message is no activity.
-#[tokio::test(start_paused = true)]
-async fn a_silent_connection_is_closed_after_ten_seconds() {
-    with_worker(async |node: Rc<Node>| {
-        for sent in [&b""[..], &framed(&query(FAST, 1))[..9]] {
-            let mut stream = TcpStream::connect(node.tcp).await.unwrap();
-            stream.write_all(sent).await.unwrap();
-            let began = tokio::time::Instant::now();
-            let read = stream.read(&mut [0; 1]).await;
-            assert!(read.is_err() || read.is_ok_and(|octets| octets == 0));
-            let silent = began.elapsed();
-            assert!(silent >= Duration::from_secs(9), "{silent:?}");
-            assert!(silent < Duration::from_secs(12), "{silent:?}");
-        }
-    })
-    .await;
-}
-
-/// RFC 7766 §6.2.2.
-#[tokio::test]
-async fn one_client_has_a_bounded_number_of_connections() {
-    with_worker(async |node: Rc<Node>| {
-        let mut held = Vec::new();
-        for _ in 0..connections::PER_CLIENT_MAX {
-            let mut stream = TcpStream::connect(node.tcp).await.unwrap();
-            stream.write_all(&framed(&query(FAST, 5))).await.unwrap();
-            read_message(&mut stream).await;
-            held.push(stream);
-        }
-        let mut extra = TcpStream::connect(node.tcp).await.unwrap();
-        let read = extra.read(&mut [0; 1]).await;
-        assert!(read.is_err() || read.is_ok_and(|octets| octets == 0));
-        let counters = &node.shared.workers()[1];
-        assert_eq!(counters.tcp_rejected.value(), 1);
-
-        held.clear();
-        while counters.tcp_open.value() > 0 {
-            sleep(Duration::from_millis(5)).await;
-        }
-        let mut stream = TcpStream::connect(node.tcp).await.unwrap();
-        stream.write_all(&framed(&query(FAST, 6))).await.unwrap();
-        assert_eq!(read_message(&mut stream).await[..2], [0, 6]);
-    })
-    .await;
-}
-
-/// The limit of questions on one connection holds back reading, and loses nothing.
-#[tokio::test]
-async fn more_questions_than_may_wait_on_one_connection_are_all_answered() {
-    with_worker(async |node: Rc<Node>| {
-        let mut stream = TcpStream::connect(node.tcp).await.unwrap();
-        let ids = 0..80_u16;
-        let questions: Vec<u8> = ids
-            .clone()
-            .flat_map(|id| framed(&query(SLOW, id)))
-            .collect();
-        stream.write_all(&questions).await.unwrap();
-        let counters = &node.shared.workers()[1];
-        while counters.in_flight.value() < 32 {
-            sleep(Duration::from_millis(5)).await;
-        }
-        all_is_read(&node).await;
-        assert_eq!(counters.in_flight.value(), 32);
-        let mut answered = Vec::new();
-        for _ in ids.clone() {
-            node.forwarder.release.notify_one();
-            let message = read_message(&mut stream).await;
-            answered.push(u16::from_be_bytes([message[0], message[1]]));
-        }
-        answered.sort_unstable();
-        assert_eq!(answered, ids.collect::<Vec<_>>());
     })
     .await;
 }
@@ -352,40 +299,6 @@ async fn answers_to_closed_ports_do_not_end_the_loop() {
 }
 
 #[tokio::test]
-async fn a_full_answer_by_tcp_is_cut_by_udp() {
-    let long = LongAnswer;
-    let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]), start()));
-    let worker = Worker::new(0, shared, Rc::new(long)).unwrap();
-    for (transport, truncated, records) in [(Transport::Udp, true, 0), (Transport::Tcp, false, 100)]
-    {
-        let now = start();
-        let client = Ipv4Addr::LOCALHOST.into();
-        let mut out = Vec::new();
-        let step = worker.answer_now(&query(FAST, 1), client, transport, now, &mut out);
-        let super::super::serve::Step::Miss(ticket) = step else {
-            panic!("{step:?}");
-        };
-        worker.answer_later(&ticket, &mut out).await;
-        let message = Message::from_vec(&out).unwrap();
-        assert_eq!(message.metadata.truncation, truncated);
-        assert_eq!(message.metadata.response_code, ResponseCode::NoError);
-        assert_eq!(message.answers.len(), records);
-    }
-}
-
-struct LongAnswer;
-
-impl Forward for LongAnswer {
-    async fn ask(&self, key: &Key) -> Rc<Outcome> {
-        Rc::new(response(key, 0, 100))
-    }
-
-    fn is_usable(&self, _key: &Key) -> bool {
-        true
-    }
-}
-
-#[tokio::test]
 async fn a_worker_without_counters_does_not_start() {
     let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]), start()));
     let (_stop, stopped) = watch::channel(false);
@@ -394,6 +307,12 @@ async fn a_worker_without_counters_does_not_start() {
         udp: Vec::new(),
         tcp: Vec::new(),
     };
-    let ended = run(2, sockets, shared, Rc::<Echo>::default(), stopped).await;
+    let forwarder = Echoing {
+        echo: Rc::default(),
+        records: 1,
+        waiting: VecDeque::new(),
+        has_news: false,
+    };
+    let ended = run(2, sockets, shared, forwarder, stopped).await;
     assert!(matches!(ended, Err(ListenerError::Index(2))));
 }

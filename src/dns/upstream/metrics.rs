@@ -176,7 +176,8 @@ mod tests {
             start,
         ));
         let index = upstreams.indexes().next().unwrap();
-        drop(upstreams.asking(index));
+        upstreams.asked(index);
+        upstreams.settled(index, 1);
         upstreams.failed(index, FailureKind::Tcp);
         upstreams.answered(
             index,

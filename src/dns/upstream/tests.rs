@@ -65,6 +65,13 @@ impl World {
             .answered(index, Asked::Probe, sent, sent + MS * took_ms);
     }
 
+    /// Of the root.
+    fn order(&self) -> Vec<UpstreamIndex> {
+        let mut best_first = Vec::new();
+        self.upstreams.order(self.root, &mut best_first);
+        best_first
+    }
+
     fn take_down(&self, index: UpstreamIndex, from_ms: u32) {
         for gap in [0, 75, 150] {
             self.miss(index, from_ms + gap);
@@ -182,18 +189,18 @@ fn a_zone_is_usable_while_one_of_its_upstreams_is_up() {
         (zones[1].zone, zones[1].critical, zones[1].usable),
         (".", true, false)
     );
-    assert!(world.upstreams.order(world.root).is_empty());
+    assert!(world.order().is_empty());
 }
 
 #[test]
 fn the_configured_order_holds_among_the_unknown_and_the_equally_fast() {
     let world = world();
     let (first, second) = (world.first, world.second);
-    assert_eq!(world.upstreams.order(world.root), [first, second]);
+    assert_eq!(world.order(), [first, second]);
     world.probe_answered(second, 0, 1);
-    assert_eq!(world.upstreams.order(world.root), [first, second]);
+    assert_eq!(world.order(), [first, second]);
     world.probe_answered(first, 0, 11);
-    assert_eq!(world.upstreams.order(world.root), [first, second]);
+    assert_eq!(world.order(), [first, second]);
 }
 
 #[test]
@@ -201,10 +208,7 @@ fn a_notably_faster_upstream_is_asked_first() {
     let world = world();
     world.probe_answered(world.second, 0, 1);
     world.probe_answered(world.first, 0, 12);
-    assert_eq!(
-        world.upstreams.order(world.root),
-        [world.second, world.first]
-    );
+    assert_eq!(world.order(), [world.second, world.first]);
 }
 
 #[test]
@@ -213,12 +217,9 @@ fn a_suspected_upstream_is_asked_last_and_a_dead_one_not_at_all() {
     world
         .upstreams
         .overdue(world.first, Asked::Question, world.at(10));
-    assert_eq!(
-        world.upstreams.order(world.root),
-        [world.second, world.first]
-    );
+    assert_eq!(world.order(), [world.second, world.first]);
     world.take_down(world.first, 20);
-    assert_eq!(world.upstreams.order(world.root), [world.second]);
+    assert_eq!(world.order(), [world.second]);
 }
 
 #[test]
@@ -276,16 +277,23 @@ fn a_burst_of_late_probes_hardly_lengthens_the_patience_and_steady_slowness_does
 }
 
 #[test]
-fn questions_are_in_flight_until_their_guard_is_dropped() {
+fn questions_are_in_flight_until_they_are_settled() {
     let world = world();
-    let guards = [
-        world.upstreams.asking(world.first),
-        world.upstreams.asking(world.first),
-    ];
-    assert_eq!(world.upstreams.status()[1].in_flight, 2);
-    drop(guards);
+    for _ in 0..3 {
+        world.upstreams.asked(world.first);
+    }
+    world.upstreams.settled(world.first, 2);
     let status = &world.upstreams.status()[1];
-    assert_eq!((status.in_flight, status.queries), (0, 2));
+    assert_eq!((status.in_flight, status.queries), (1, 3));
+}
+
+#[test]
+fn losses_are_counted_and_returns_are_not() {
+    let world = world();
+    world.take_down(world.first, 1000);
+    assert_eq!(world.upstreams.losses(), 1);
+    world.probe_answered(world.first, 2000, 1);
+    assert_eq!(world.upstreams.losses(), 1);
 }
 
 #[test]
@@ -338,7 +346,7 @@ fn unusable_at(world: &World, questions_every_ms: u32) -> u32 {
             return ms;
         }
         if silent && questions_every_ms != 0 && ms % questions_every_ms == 0 {
-            asked.push((world.upstreams.order(world.root)[0], ms));
+            asked.push((world.order()[0], ms));
         }
     }
     panic!("still usable");

@@ -1,16 +1,18 @@
 //! A forwarder and what it needs around it.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::oneshot::{self, Receiver};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, timeout};
 
-use super::super::super::forward::{Forward, Outcome};
+use super::super::super::forward::{Failure, Forward, Outcome, Progress};
 use super::super::super::key::Key;
 use super::super::super::upstream::{FailureKind, ResolvedZone, UpstreamIndex, Upstreams};
 use super::super::{Forwarder, Limits};
@@ -25,11 +27,19 @@ pub(super) fn key(label: &str) -> Key {
     Key::new(&name, 1, 1, false, false).unwrap()
 }
 
-/// A forwarder for the root zone alone.
+/// What somebody who asked was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Answered(Vec<u8>),
+    NotYet,
+    Failed(Failure),
+}
+
+/// A forwarder for the root zone alone, polled by a task of its own.
 pub(super) struct World {
     pub(super) upstreams: Arc<Upstreams>,
-    pub(super) forwarder: Forwarder,
-    pub(super) done: Rc<RefCell<Vec<Outcome>>>,
+    pub(super) forwarder: Rc<RefCell<Forwarder<oneshot::Sender<Told>>>>,
+    pub(super) done: Rc<RefCell<Vec<Told>>>,
 }
 
 pub(super) fn world_within(limits: Limits, addresses: &[SocketAddr]) -> World {
@@ -41,18 +51,34 @@ pub(super) fn world_within(limits: Limits, addresses: &[SocketAddr]) -> World {
         unresolved: Vec::new(),
     };
     let upstreams = Arc::new(Upstreams::new(&[zone], Instant::now().into_std()));
-    let done = Rc::new(RefCell::new(Vec::new()));
-    let log = Rc::clone(&done);
-    let forwarder = Forwarder::new(
-        Arc::clone(&upstreams),
-        move |_, outcome| log.borrow_mut().push(outcome.clone()),
-        limits,
-    );
-    World {
+    let forwarder = Rc::new(RefCell::new(Forwarder::new(Arc::clone(&upstreams), limits)));
+    let world = World {
         upstreams,
-        forwarder,
-        done,
-    }
+        forwarder: Rc::clone(&forwarder),
+        done: Rc::default(),
+    };
+    let done = Rc::clone(&world.done);
+    tokio::task::spawn_local(poll_fn(move |cx| {
+        let now = Instant::now().into_std();
+        let progress = forwarder
+            .borrow_mut()
+            .poll(cx, now, &mut |_, outcome, waiters| {
+                let told = match outcome {
+                    Outcome::Answered(message) => Told::Answered(message.to_vec()),
+                    Outcome::NotYet => Told::NotYet,
+                    Outcome::Failed(failure) => Told::Failed(failure),
+                };
+                for waiter in waiters {
+                    let _ = waiter.send(told.clone());
+                }
+                done.borrow_mut().push(told);
+            });
+        if progress == Progress::More {
+            cx.waker().wake_by_ref();
+        }
+        Poll::<()>::Pending
+    }));
+    world
 }
 
 pub(super) fn world(addresses: &[SocketAddr]) -> World {
@@ -66,17 +92,31 @@ pub(super) fn world(addresses: &[SocketAddr]) -> World {
 }
 
 impl World {
-    pub(super) async fn ask(&self, label: &str) -> Rc<Outcome> {
-        timeout(FAR * 2, self.forwarder.ask(&key(label)))
-            .await
-            .unwrap()
+    /// Asks and sends; what is told comes later.
+    pub(super) fn begin(&self, label: &str) -> Receiver<Told> {
+        self.begin_until(label, None)
+    }
+
+    pub(super) fn begin_until(&self, label: &str, give_up_at: Option<Instant>) -> Receiver<Told> {
+        let (waiter, told) = oneshot::channel();
+        let (now, give_up_at) = (Instant::now().into_std(), give_up_at.map(Instant::into_std));
+        let mut forwarder = self.forwarder.borrow_mut();
+        if let Err((failure, waiter)) = forwarder.ask(&key(label), waiter, give_up_at, now) {
+            waiter.send(Told::Failed(failure)).unwrap();
+        }
+        forwarder.flush(now);
+        told
+    }
+
+    pub(super) async fn ask(&self, label: &str) -> Told {
+        timeout(FAR * 2, self.begin(label)).await.unwrap().unwrap()
     }
 
     /// The RCODE of the reply.
     pub(super) async fn rcode(&self, label: &str) -> u8 {
-        match &*self.ask(label).await {
-            Outcome::Answered(reply) => reply.message[3] & 0x0f,
-            Outcome::Failed(failure) => panic!("{failure:?}"),
+        match self.ask(label).await {
+            Told::Answered(message) => message[3] & 0x0f,
+            other => panic!("{other:?}"),
         }
     }
 

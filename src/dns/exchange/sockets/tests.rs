@@ -1,0 +1,142 @@
+//! Sockets against a silent receiver on loopback.
+
+#![expect(clippy::disallowed_methods, reason = "any instant will do")]
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use super::super::super::inflight::{Command, Limits};
+use super::super::super::upstream::ResolvedZone;
+use super::*;
+
+struct World {
+    receiver: UdpSocket,
+    flights: Flights<()>,
+    sockets: Sockets,
+    now: Instant,
+    asked: u16,
+}
+
+/// A receiver that answers nothing, and sockets towards it.
+fn world() -> World {
+    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    receiver
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let zone = ResolvedZone {
+        zone: vec![0],
+        zone_text: ".".to_owned(),
+        critical: true,
+        upstreams: vec![receiver.local_addr().unwrap()],
+        unresolved: Vec::new(),
+    };
+    let now = Instant::now();
+    let upstreams = Arc::new(Upstreams::new(&[zone], now));
+    World {
+        receiver,
+        flights: Flights::new(Arc::clone(&upstreams), Limits::default(), now),
+        sockets: Sockets::new(upstreams, Arc::default()),
+        now,
+        asked: 0,
+    }
+}
+
+impl World {
+    /// Sends so many questions in one flush; the ids and sources that the receiver saw.
+    fn ask(&mut self, count: u16) -> Vec<(u16, SocketAddr)> {
+        for _ in 0..count {
+            self.asked += 1;
+            let key = Key::new(b"\x01a\0", 1, self.asked, false, false).unwrap();
+            self.flights.ask(&key, (), None, self.now).unwrap();
+            let Some(Command::Send(attempt)) = self.flights.poll_command() else {
+                panic!("nothing to send");
+            };
+            self.sockets.send(attempt, &key, 0, self.now);
+        }
+        self.sockets.flush(self.now);
+        (0..count)
+            .map(|_| {
+                let mut buffer = [0; 512];
+                let (_, source) = self.receiver.recv_from(&mut buffer).unwrap();
+                (u16::from_be_bytes([buffer[0], buffer[1]]), source)
+            })
+            .collect()
+    }
+
+    fn open(&self) -> usize {
+        self.sockets.sockets.iter().flatten().count()
+    }
+}
+
+/// RFC 5452 §9.2: ids and ports that an attacker cannot guess.
+#[tokio::test]
+async fn questions_leave_from_several_ports_under_changing_ids() {
+    let mut world = world();
+    let seen: Vec<_> = (0..200).flat_map(|_| world.ask(1)).collect();
+    let ids: HashSet<_> = seen.iter().map(|(id, _)| id).collect();
+    let ports: HashSet<_> = seen.iter().map(|(_, source)| source.port()).collect();
+    assert_eq!(ports.len(), SOCKETS);
+    assert!(ports.iter().all(|port| *port >= 1024));
+    assert!(ids.len() > 150, "only {} ids", ids.len());
+}
+
+#[tokio::test]
+async fn what_is_flushed_together_leaves_from_one_port() {
+    let mut world = world();
+    for _ in 0..20 {
+        let ports: HashSet<_> = world.ask(50).iter().map(|seen| seen.1.port()).collect();
+        assert_eq!(ports.len(), 1);
+    }
+    assert_eq!(world.ask(150).len(), 150);
+}
+
+#[tokio::test]
+async fn a_socket_takes_no_questions_when_its_time_or_number_is_over() {
+    let mut world = world();
+    let ports = |world: &mut World| -> HashSet<u16> {
+        let seen = (0..100).flat_map(|_| world.ask(1));
+        seen.map(|(_, source)| source.port()).collect()
+    };
+    let first = ports(&mut world);
+    world.now += AGE_MAX;
+    let second = ports(&mut world);
+    assert!(first.is_disjoint(&second));
+    assert_eq!(second.len(), SOCKETS);
+    for socket in world.sockets.sockets.iter_mut().flatten() {
+        socket.questions = SOCKET_QUESTIONS_MAX;
+    }
+    assert!(second.is_disjoint(&ports(&mut world)));
+}
+
+#[tokio::test]
+async fn a_worn_socket_listens_for_one_lifetime_more() {
+    let mut world = world();
+    world.ask(1);
+    assert_eq!(world.sockets.poll_timeout(), None);
+    world.sockets.retire(0, world.now);
+    world.sockets.retire(0, world.now);
+    let close_at = world.now + QUESTION_LIFETIME;
+    assert_eq!(world.sockets.poll_timeout(), Some(close_at));
+    world
+        .sockets
+        .handle_timeout(close_at - Duration::from_millis(1));
+    assert_eq!(world.open(), 1);
+    world.sockets.handle_timeout(close_at);
+    assert_eq!((world.open(), world.sockets.poll_timeout()), (0, None));
+}
+
+/// A network that refuses everything must not take all descriptors.
+#[tokio::test]
+async fn sockets_are_bounded_however_fast_they_break() {
+    let mut world = world();
+    for _ in 0..RETIRED_MAX * 2 {
+        world.ask(1);
+        for number in 0..world.sockets.sockets.len() {
+            world
+                .sockets
+                .break_off(number, ErrorKind::OutOfMemory, world.now);
+        }
+    }
+    assert!(world.open() <= RETIRED_MAX + SOCKETS);
+    assert!(world.sockets.has_lost());
+}

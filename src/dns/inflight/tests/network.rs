@@ -1,0 +1,268 @@
+//! A network in simulated time: scripted upstreams, and clients that note what they are told.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "simulated time needs a starting point"
+)]
+
+use std::collections::BTreeMap;
+
+use super::super::super::exchange::{query, response};
+use super::super::super::forward::Outcome;
+use super::super::super::upstream::{Asked, ResolvedZone};
+use super::*;
+
+pub(super) const NOERROR: u8 = 0;
+pub(super) const FORMERR: u8 = 1;
+pub(super) const SERVFAIL: u8 = 2;
+pub(super) const REFUSED: u8 = 5;
+
+/// What comes back from an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Rcode(u8),
+    /// An error without a question section.
+    Headless(u8),
+    Truncated,
+    Malformed,
+    /// The network says that it cannot be reached.
+    Unreachable,
+    /// What a question over TCP has come to.
+    Tcp(Option<u8>),
+}
+
+/// What a client was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Rcode(u8),
+    NotYet,
+    Failed(Failure),
+}
+
+/// The number of the question, counted from 1, and how it is asked; words with their delays in ms.
+pub(super) type Script = Box<dyn FnMut(usize, Edns) -> Vec<(u64, Word)>>;
+
+pub(super) struct Network {
+    pub(super) start: Instant,
+    pub(super) now: Instant,
+    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) flights: Flights<u32>,
+    pub(super) scripts: Vec<Script>,
+    pub(super) asked: Vec<usize>,
+    wire: BTreeMap<(Instant, usize), (Attempt, Instant, Word)>,
+    /// Who was told what, and when.
+    pub(super) told: Vec<(u32, Told, Instant)>,
+    pub(super) ended: usize,
+    sent: usize,
+}
+
+/// An upstream that always says the same after 10 ms.
+pub(super) fn always(word: Word) -> Script {
+    Box::new(move |_, _| vec![(10, word)])
+}
+
+pub(super) fn silent() -> Script {
+    Box::new(|_, _| Vec::new())
+}
+
+pub(super) fn key(label: u8) -> Key {
+    Key::new(&[1, label, 0], 1, 1, false, false).unwrap()
+}
+
+pub(super) fn network(limits: Limits, scripts: Vec<Script>) -> Network {
+    let start = Instant::now();
+    let address = |number| format!("192.0.2.{number}:53").parse().unwrap();
+    let zone = ResolvedZone {
+        zone: vec![0],
+        zone_text: ".".to_owned(),
+        critical: true,
+        upstreams: (0..scripts.len()).map(address).collect(),
+        unresolved: Vec::new(),
+    };
+    let upstreams = Arc::new(Upstreams::new(&[zone], start));
+    Network {
+        start,
+        now: start,
+        flights: Flights::new(Arc::clone(&upstreams), limits, start),
+        upstreams,
+        asked: vec![0; scripts.len()],
+        scripts,
+        wire: BTreeMap::new(),
+        told: Vec::new(),
+        ended: 0,
+        sent: 0,
+    }
+}
+
+impl Network {
+    pub(super) fn upstream(&self, position: usize) -> UpstreamIndex {
+        self.upstreams.indexes().nth(position).unwrap()
+    }
+
+    pub(super) fn ask(&mut self, label: u8, waiter: u32) -> Result<(), Failure> {
+        self.ask_until(label, waiter, None)
+    }
+
+    pub(super) fn ask_until(
+        &mut self,
+        label: u8,
+        waiter: u32,
+        give_up_ms: Option<u64>,
+    ) -> Result<(), Failure> {
+        let give_up_at = give_up_ms.map(|ms| self.now + Duration::from_millis(ms));
+        let asked = self.flights.ask(&key(label), waiter, give_up_at, self.now);
+        self.carry_out();
+        asked.map_err(|(failure, back)| {
+            assert_eq!(back, waiter);
+            failure
+        })
+    }
+
+    /// Lets time pass, with all that happens meanwhile.
+    pub(super) fn pass(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        loop {
+            let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
+            let due = self.flights.poll_timeout();
+            let Some(next) = [arrival, due].into_iter().flatten().min() else {
+                break;
+            };
+            if next > end {
+                break;
+            }
+            self.now = self.now.max(next);
+            if arrival == Some(next) {
+                let (_, (attempt, sent, word)) = self.wire.pop_first().unwrap();
+                self.deliver(attempt, sent, word);
+            } else {
+                self.with_flights(|flights, now, done| flights.handle_timeout(now, done));
+            }
+            self.carry_out();
+        }
+        self.now = end;
+    }
+
+    /// What one waiter was told, and how many ms after the start; it must have been told once.
+    pub(super) fn told(&self, waiter: u32) -> (Told, u128) {
+        let mut told = self.told.iter().filter(|(to, _, _)| *to == waiter);
+        let (_, what, at) = told.next().expect("nothing told");
+        assert!(told.next().is_none(), "told twice");
+        (*what, at.duration_since(self.start).as_millis())
+    }
+
+    pub(super) fn deliver(&mut self, attempt: Attempt, sent: Instant, word: Word) {
+        let Some((key, _)) = self.flights.question(attempt.flight) else {
+            self.upstreams
+                .answered(attempt.upstream, Asked::Question, sent, self.now);
+            return;
+        };
+        let mut message = query::build(key, 7, Edns::Without);
+        message[2] |= 0x80;
+        // Some servers change the case of letters.
+        message[13].make_ascii_uppercase();
+        match word {
+            Word::Rcode(rcode) => message[3] = rcode,
+            Word::Headless(rcode) => {
+                (message[3], message[5]) = (rcode, 0);
+                message.truncate(12);
+            }
+            Word::Truncated => message[2] |= 2,
+            Word::Malformed => message[7] = 1,
+            Word::Unreachable => {
+                return self.with_flights(|flights, now, done| {
+                    flights.handle_failure(attempt, now, done);
+                });
+            }
+            Word::Tcp(rcode) => {
+                message[3] = rcode.unwrap_or_default();
+                return self.with_flights(|flights, now, done| {
+                    let answer = rcode.map(|rcode| (message.as_mut_slice(), rcode.into()));
+                    flights.handle_tcp(attempt, answer, now, done);
+                });
+            }
+        }
+        message.extend_from_slice(b"behind");
+        let response = response::read(&message, 7, key);
+        self.upstreams
+            .answered(attempt.upstream, Asked::Question, sent, self.now);
+        self.with_flights(|flights, now, done| {
+            flights.handle_reply(attempt, &mut message, response, now, done);
+        });
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(command) = self.flights.poll_command() {
+            let (attempt, words) = match command {
+                Command::Send(attempt) => {
+                    let position = attempt.upstream.position();
+                    self.asked[position] += 1;
+                    let number = self.asked[position];
+                    (attempt, self.scripts[position](number, attempt.edns))
+                }
+                // Answered over TCP if it is ever answered at all.
+                Command::AskOverTcp(attempt) => (attempt, vec![(20, Word::Tcp(Some(NOERROR)))]),
+            };
+            for (delay_ms, word) in words {
+                let at = self.now + Duration::from_millis(delay_ms);
+                self.sent += 1;
+                self.wire.insert((at, self.sent), (attempt, self.now, word));
+            }
+        }
+    }
+
+    pub(super) fn with_flights(
+        &mut self,
+        act: impl FnOnce(&mut Flights<u32>, Instant, &mut Done<'_, u32>),
+    ) {
+        let (told, ended, now) = (&mut self.told, &mut self.ended, self.now);
+        act(&mut self.flights, now, &mut |key, outcome, waiters| {
+            let what = match outcome {
+                Outcome::Answered(message) => {
+                    assert_eq!(&message[12..12 + key.name().len()], key.name());
+                    assert!(!message.ends_with(b"behind"));
+                    Told::Rcode(message[3] & 0x0f)
+                }
+                Outcome::NotYet => Told::NotYet,
+                Outcome::Failed(failure) => Told::Failed(failure),
+            };
+            *ended += usize::from(what != Told::NotYet);
+            told.extend(waiters.map(|waiter| (waiter, what, now)));
+        });
+    }
+}
+
+/// For random events, whose words come from outside.
+impl Network {
+    /// Notes the attempts that were commanded; nothing answers them by itself.
+    pub(super) fn note_attempts(&mut self, attempts: &mut Vec<Attempt>) {
+        while let Some(command) = self.flights.poll_command() {
+            let (Command::Send(attempt) | Command::AskOverTcp(attempt)) = command;
+            attempts.push(attempt);
+        }
+    }
+
+    /// Lets time pass in the steps that the flights ask for.
+    pub(super) fn pass_and_note(&mut self, ms: u64, attempts: &mut Vec<Attempt>) {
+        let end = self.now + Duration::from_millis(ms);
+        while let Some(due) = self.flights.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.with_flights(|flights, now, done| flights.handle_timeout(now, done));
+            self.note_attempts(attempts);
+        }
+        self.now = end;
+    }
+
+    pub(super) fn flip(&mut self, position: usize, up: bool) {
+        let index = self.upstream(position);
+        // An answer and a probe of the same moment cancel each other out.
+        self.now += Duration::from_millis(1);
+        if up {
+            self.upstreams
+                .answered(index, Asked::Probe, self.now, self.now);
+        } else {
+            for _ in 0..crate::dns::upstream::MISSES_TO_GO_DOWN {
+                self.upstreams.probe_missed(index, self.now, self.now);
+            }
+        }
+    }
+}
