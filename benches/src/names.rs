@@ -4,13 +4,13 @@
 //! checked without a table. Source: RFC 1035 §4.1 (message), §3.1 (names).
 
 /// Octets of every question's name: `h0000123.bench.example.`
-pub const NAME_OCTETS: usize = 24;
+pub(crate) const NAME_OCTETS: usize = 24;
 /// Octets of every query: header, name, type, class.
-pub const QUERY_OCTETS: usize = 12 + NAME_OCTETS + 4;
+pub(crate) const QUERY_OCTETS: usize = 12 + NAME_OCTETS + 4;
 /// Seconds; long enough for every run.
-pub const TTL_S: u32 = 3600;
+pub(crate) const TTL_S: u32 = 3600;
 /// Names of one kind are numbered below this.
-pub const NUMBERS: u32 = 10_000_000;
+pub(crate) const NUMBERS: u32 = 10_000_000;
 
 const DIGITS_AT: usize = 2;
 const DIGITS: usize = 7;
@@ -18,7 +18,7 @@ const NAME: [u8; NAME_OCTETS] = *b"\x08h0000000\x05bench\x07example\x00";
 
 /// What a name is for; each kind has names of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Asked for before the measurement, so that the cache has it.
     Cached,
     /// Asked for once.
@@ -27,7 +27,7 @@ pub enum Kind {
 
 /// The wire form of the name with this number, which is below [`NUMBERS`].
 #[must_use]
-pub fn name(kind: Kind, number: u32) -> [u8; NAME_OCTETS] {
+pub(crate) fn name(kind: Kind, number: u32) -> [u8; NAME_OCTETS] {
     let mut name = NAME;
     name[1] = match kind {
         Kind::Cached => b'h',
@@ -44,7 +44,7 @@ pub fn name(kind: Kind, number: u32) -> [u8; NAME_OCTETS] {
 
 /// The question for the A record of a name, with RD.
 #[must_use]
-pub fn query(id: u16, kind: Kind, number: u32) -> [u8; QUERY_OCTETS] {
+pub(crate) fn query(id: u16, kind: Kind, number: u32) -> [u8; QUERY_OCTETS] {
     let mut query = [0; QUERY_OCTETS];
     query[..2].copy_from_slice(&id.to_be_bytes());
     query[2] = 0x01;
@@ -57,7 +57,7 @@ pub fn query(id: u16, kind: Kind, number: u32) -> [u8; QUERY_OCTETS] {
 /// The address that belongs to the name at the start of `name`, whatever the case of its letters;
 /// `None` for names that no generator asks for.
 #[must_use]
-pub fn address(name: &[u8]) -> Option<[u8; 4]> {
+pub(crate) fn address(name: &[u8]) -> Option<[u8; 4]> {
     let name = name.get(..NAME_OCTETS)?;
     let first = match name[1] | 0x20 {
         b'h' => 10,
@@ -80,7 +80,7 @@ pub fn address(name: &[u8]) -> Option<[u8; 4]> {
 
 /// The answer record, its owner a pointer to the question's name.
 #[must_use]
-pub fn record(address: [u8; 4]) -> [u8; 16] {
+pub(crate) fn record(address: [u8; 4]) -> [u8; 16] {
     let mut record = *b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00";
     record[6..10].copy_from_slice(&TTL_S.to_be_bytes());
     record[12..].copy_from_slice(&address);
