@@ -1,0 +1,217 @@
+//! A server as a child: on a core of its own, in a folder of its own, with its CPU time and memory.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "waits for processes to begin and to end"
+)]
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::names::{self, Kind};
+
+pub(crate) use account::{CpuTime, Memory};
+
+mod account;
+
+/// Between two looks at something that is waited for.
+const LOOK: Duration = Duration::from_micros(200);
+/// A server that does not answer by then never will.
+const START: Duration = Duration::from_secs(10);
+/// From SIGTERM to SIGKILL.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A running child; it ends with this value, and with this program, however that ends.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    resting: bool,
+}
+
+impl Process {
+    /// Starts a program in `folder`, on one core; what it prints goes to `NAME.log` there.
+    ///
+    /// # Errors
+    /// When the log cannot be written or `setpriv` cannot be started. A program that is missing
+    /// ends at once, which [`Process::answers`] tells.
+    pub(crate) fn start(
+        program: &Path,
+        arguments: &[String],
+        folder: &Path,
+        core: usize,
+    ) -> Result<Self> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let log = folder.join(format!("{name}.log"));
+        let log = File::create(&log).with_context(|| log.display().to_string())?;
+        // Both replace themselves by what they start, so the id is the server's own.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "taskset", "-c", &core.to_string()])
+            .arg(program)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start setpriv (util-linux)")?;
+        Ok(Self {
+            name: name.into_owned(),
+            child,
+            resting: false,
+        })
+    }
+
+    /// Waits for the first right answer to the question for a cached name.
+    ///
+    /// # Errors
+    /// When the process ends before, or does not answer within 10 s.
+    pub(crate) fn answers(&mut self, address: SocketAddr, number: u32) -> Result<()> {
+        let started = Instant::now();
+        while !asked(address, number)? {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended before its first answer: {status}", self.name);
+            }
+            ensure!(
+                started.elapsed() < START,
+                "{} has not answered within {START:?}",
+                self.name
+            );
+        }
+        Ok(())
+    }
+
+    /// CPU time of all its threads so far.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub(crate) fn cpu(&self) -> Result<CpuTime> {
+        CpuTime::of(self.child.id()).with_context(|| format!("{} is gone", self.name))
+    }
+
+    /// Its resident memory.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        Memory::of(self.child.id()).with_context(|| format!("{} is gone", self.name))
+    }
+
+    /// Stops it (SIGSTOP), so that its timers do not disturb others on the same core.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub(crate) fn rest(&mut self) -> Result<()> {
+        self.resting = true;
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Undoes [`Process::rest`].
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub(crate) fn wake(&mut self) -> Result<()> {
+        if self.resting {
+            self.signal(Signal::SIGCONT)?;
+            self.resting = false;
+        }
+        Ok(())
+    }
+
+    /// Asks it to end; dropping waits for that.
+    pub(crate) fn ask_to_end(&mut self) {
+        // An error says that it has ended already.
+        let _ = self.signal(Signal::SIGTERM);
+        let _ = self.wake();
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<()> {
+        // A child that was waited for has no id any more; another process may have it.
+        if let Some(status) = self.child.try_wait()? {
+            bail!("{} has ended: {status}", self.name);
+        }
+        let id = i32::try_from(self.child.id())?;
+        kill(Pid::from_raw(id), signal).with_context(|| format!("{signal} to {}", self.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.ask_to_end();
+        let asked = Instant::now();
+        while let Ok(None) = self.child.try_wait() {
+            if asked.elapsed() > GRACE {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Asks once for a cached name; `false` when there was no right answer within a look.
+fn asked(address: SocketAddr, number: u32) -> io::Result<bool> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let query = names::query(1, Kind::Cached, number);
+    let mut answer = [0; 512];
+    let received = socket
+        .send(&query)
+        .and_then(|_| socket.recv(&mut answer))
+        .map(|length| answer.get(..length).unwrap_or_default());
+    match received {
+        Ok(answer) => {
+            let address = names::address(&names::name(Kind::Cached, number)).unwrap_or_default();
+            let right = answer.starts_with(&query[..2])
+                && answer.windows(4).any(|octets| octets == address);
+            if !right {
+                sleep(LOOK);
+            }
+            Ok(right)
+        }
+        // Nobody listens yet, or nobody answers.
+        Err(_) => {
+            sleep(LOOK);
+            Ok(false)
+        }
+    }
+}
+
+/// A port of 127.0.0.1 that is free for UDP and TCP right now.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn free_port() -> Result<u16> {
+    for _ in 0..100 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free")
+}
+
+/// The end of what the programs in a folder printed, for the message of a failure.
+pub(crate) fn last_words(folder: &Path) -> String {
+    let mut words = String::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+            let lines: Vec<&str> = text.lines().collect();
+            let first = lines.len().saturating_sub(10);
+            words.push_str(&lines.get(first..).unwrap_or_default().join("\n"));
+        }
+    }
+    words
+}
