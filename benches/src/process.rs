@@ -4,10 +4,11 @@
     reason = "waits for processes to begin and to end"
 )]
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -29,44 +30,72 @@ const START: Duration = Duration::from_secs(10);
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How a child is started.
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// Where it works; what it prints goes to a `.log` there, called like the program.
+    pub(crate) folder: PathBuf,
+    pub(crate) core: usize,
+}
+
 /// A running child; it ends with this value, and with this program, however that ends.
 pub(crate) struct Process {
-    name: String,
+    launch: Launch,
     child: Child,
     resting: bool,
 }
 
-impl Process {
-    /// Starts a program in `folder`, on one core; what it prints goes to `NAME.log` there.
-    ///
-    /// # Errors
-    /// When the log cannot be written or `setpriv` cannot be started. A program that is missing
-    /// ends at once, which [`Process::answers`] tells.
-    pub(crate) fn start(
-        program: &Path,
-        arguments: &[String],
-        folder: &Path,
-        core: usize,
-    ) -> Result<Self> {
-        let name = program.file_name().unwrap_or_default().to_string_lossy();
-        let log = folder.join(format!("{name}.log"));
+impl Launch {
+    fn name(&self) -> Cow<'_, str> {
+        self.program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let log = self.folder.join(format!("{}.log", self.name()));
         let log = File::create(&log).with_context(|| log.display().to_string())?;
         // Both replace themselves by what they start, so the id is the server's own.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "taskset", "-c", &core.to_string()])
-            .arg(program)
-            .args(arguments)
-            .current_dir(folder)
+        Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "taskset", "-c"])
+            .arg(self.core.to_string())
+            .arg(&self.program)
+            .args(&self.arguments)
+            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .context("cannot start setpriv (util-linux)")?;
+            .context("cannot start setpriv (util-linux)")
+    }
+}
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the log cannot be written or `setpriv` cannot be started. A program that is missing
+    /// ends at once, which [`Process::answers`] tells.
+    pub(crate) fn start(launch: Launch) -> Result<Self> {
         Ok(Self {
-            name: name.into_owned(),
-            child,
+            child: launch.spawn()?,
+            launch,
             resting: false,
         })
+    }
+
+    /// Starts it again when it has ended.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub(crate) fn revive(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            self.child = self.launch.spawn()?;
+            self.resting = false;
+        }
+        Ok(())
     }
 
     /// Waits for the first right answer to the question for a cached name.
@@ -77,12 +106,15 @@ impl Process {
         let started = Instant::now();
         while !asked(address, number)? {
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended before its first answer: {status}", self.name);
+                bail!(
+                    "{} ended before its first answer: {status}",
+                    self.launch.name()
+                );
             }
             ensure!(
                 started.elapsed() < START,
                 "{} has not answered within {START:?}",
-                self.name
+                self.launch.name()
             );
         }
         Ok(())
@@ -93,7 +125,7 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub(crate) fn cpu(&self) -> Result<CpuTime> {
-        CpuTime::of(self.child.id()).with_context(|| format!("{} is gone", self.name))
+        CpuTime::of(self.child.id()).with_context(|| format!("{} is gone", self.launch.name()))
     }
 
     /// Its resident memory.
@@ -101,7 +133,7 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub(crate) fn memory(&self) -> Result<Memory> {
-        Memory::of(self.child.id()).with_context(|| format!("{} is gone", self.name))
+        Memory::of(self.child.id()).with_context(|| format!("{} is gone", self.launch.name()))
     }
 
     /// Stops it (SIGSTOP), so that its timers do not disturb others on the same core.
@@ -135,10 +167,11 @@ impl Process {
     fn signal(&mut self, signal: Signal) -> Result<()> {
         // A child that was waited for has no id any more; another process may have it.
         if let Some(status) = self.child.try_wait()? {
-            bail!("{} has ended: {status}", self.name);
+            bail!("{} has ended: {status}", self.launch.name());
         }
         let id = i32::try_from(self.child.id())?;
-        kill(Pid::from_raw(id), signal).with_context(|| format!("{signal} to {}", self.name))
+        kill(Pid::from_raw(id), signal)
+            .with_context(|| format!("{signal} to {}", self.launch.name()))
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use crate::process::{Process, free_port};
+use crate::process::{Launch, Process, free_port};
 use crate::report::{Machine, Results, say};
 use crate::scenario::{SCENARIOS, Scale, Scenario};
 use crate::subject::{Role, SUBJECTS, Subject};
@@ -129,9 +129,13 @@ impl Upstream {
     fn start() -> Result<Self> {
         let folder = TempDir::with_prefix("bench-upstream-")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let arguments = ["upstream", "--listen", &address.to_string()].map(str::to_owned);
-        let program = std::env::current_exe()?;
-        let mut process = Process::start(&program, &arguments, folder.path(), LOAD_CORE)?;
+        let arguments = ["upstream", "--listen", &address.to_string()];
+        let mut process = Process::start(Launch {
+            program: std::env::current_exe()?,
+            arguments: arguments.map(str::to_owned).into(),
+            folder: folder.path().to_owned(),
+            core: LOAD_CORE,
+        })?;
         process.answers(address, 0)?;
         Ok(Self {
             process,

@@ -167,8 +167,8 @@ impl Scale {
         lead: Duration::from_millis(30),
         rounds: 2,
         rounds_at_rate: 2,
-        full_entries: 20_000,
-        memory_entries: 50_000,
+        full_entries: 10_000,
+        memory_entries: 30_000,
         resident_octets: 16 << 20,
         starts: 5,
     };

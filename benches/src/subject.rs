@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::{Process, free_port, last_words};
+use crate::process::{Launch, Process, free_port, last_words};
 
 pub(crate) use list::{PEERS, SUBJECTS};
 
@@ -120,15 +120,13 @@ impl Subject {
         core: usize,
     ) -> Result<Server> {
         let mut server = self.spawn(capacity, upstream, core)?;
-        server.answers().with_context(|| {
-            let words = last_words(server.folder.path());
-            format!("{}: its last words:\n{words}", self.name)
-        })?;
+        server
+            .answers()
+            .with_context(|| format!("{}: its last words:\n{}", self.name, server.last_words()))?;
         // The others work on what the first has made.
         let files = self.files().unwrap_or_default();
         for (program, file) in self.programs.iter().zip(&files).skip(1) {
-            let process = server.start_program(program, file, core)?;
-            server.processes.push(process);
+            server.start_program(program, file, core)?;
         }
         Ok(server)
     }
@@ -160,8 +158,7 @@ impl Subject {
             folder,
         };
         if let (Some(program), Some(file)) = (self.programs.first(), files.first()) {
-            let process = server.start_program(program, file, core)?;
-            server.processes.push(process);
+            server.start_program(program, file, core)?;
         }
         Ok(server)
     }
@@ -202,10 +199,20 @@ impl Server {
         main.answers(self.address, 0)
     }
 
-    fn start_program(&self, program: &Program, file: &Path, core: usize) -> Result<Process> {
+    fn start_program(&mut self, program: &Program, file: &Path, core: usize) -> Result<()> {
         let arguments = program.arguments.iter();
-        let arguments: Vec<String> = arguments.map(|text| filled(text, &self.values)).collect();
-        Process::start(file, &arguments, self.folder.path(), core)
+        self.processes.push(Process::start(Launch {
+            program: file.to_owned(),
+            arguments: arguments.map(|text| filled(text, &self.values)).collect(),
+            folder: self.folder.path().to_owned(),
+            core,
+        })?);
+        Ok(())
+    }
+
+    /// What its programs printed last.
+    pub(crate) fn last_words(&self) -> String {
+        last_words(self.folder.path())
     }
 
     /// All its processes.
@@ -216,17 +223,27 @@ impl Server {
     /// Stops all its processes, so that they disturb nobody.
     ///
     /// # Errors
-    /// When one is gone.
+    /// When the first process is gone.
     pub(crate) fn rest(&mut self) -> Result<()> {
-        self.processes.iter_mut().try_for_each(Process::rest)
+        self.each(Process::rest)
     }
 
-    /// Undoes [`Server::rest`].
+    /// Undoes [`Server::rest`]; helpers that have ended are started again, as their service would.
     ///
     /// # Errors
-    /// When one is gone.
+    /// When the first process is gone.
     pub(crate) fn wake(&mut self) -> Result<()> {
-        self.processes.iter_mut().try_for_each(Process::wake)
+        let mut helpers = self.processes.iter_mut().skip(1);
+        helpers.try_for_each(Process::revive)?;
+        self.each(Process::wake)
+    }
+
+    /// Helpers may end at any time; then there is nothing to do to them.
+    fn each(&mut self, act: fn(&mut Process) -> Result<()>) -> Result<()> {
+        let mut done = self.processes.iter_mut().map(act);
+        let first = done.next();
+        done.for_each(drop);
+        first.unwrap_or(Ok(()))
     }
 
     /// Asks its processes to end; dropping waits for them.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{LOAD_CORE, SERVER_CORE};
 use crate::load::{self, Mix, Outcome, Pace, Plan, Popularity, Transport};
@@ -28,7 +28,7 @@ pub(super) struct Fleet {
 
 /// A server that is up.
 pub(super) struct Running {
-    pub(super) server: Server,
+    server: Server,
     /// The first of the names that this server was never asked for.
     next_new: u32,
 }
@@ -65,7 +65,8 @@ impl Fleet {
         };
         let mut running = Running::new(subject.start(capacity, upstream, SERVER_CORE)?);
         if full {
-            running.overfill(scale.full_entries)?;
+            let filled = running.overfill(scale.full_entries);
+            filled.with_context(|| format!("its last words:\n{}", running.server.last_words()))?;
         } else {
             running.warm(0..HOT)?;
         }
@@ -84,7 +85,7 @@ impl Drop for Fleet {
 }
 
 impl Running {
-    pub(super) fn new(server: Server) -> Self {
+    fn new(server: Server) -> Self {
         let next_new = 0;
         Self { server, next_new }
     }
@@ -116,6 +117,11 @@ impl Running {
     /// # Errors
     /// For any wrong answer, and when nothing was answered.
     pub(super) fn turn(&mut self, questions: &Questions, scale: &Scale) -> Result<Turn> {
+        let turn = self.measured(questions, scale);
+        turn.with_context(|| format!("its last words:\n{}", self.server.last_words()))
+    }
+
+    fn measured(&mut self, questions: &Questions, scale: &Scale) -> Result<Turn> {
         self.server.wake()?;
         self.ask(questions, scale.lead)?;
         let before = self.cpu()?;
@@ -129,7 +135,7 @@ impl Running {
     }
 
     /// Asks for so long; nothing is measured but what the generator sees.
-    pub(super) fn ask(&mut self, questions: &Questions, time: Duration) -> Result<Outcome> {
+    fn ask(&mut self, questions: &Questions, time: Duration) -> Result<Outcome> {
         let plan = plan(self.server.address, questions, self.next_new, time);
         let outcome = load::run(&plan)?;
         self.next_new = outcome.next_new;

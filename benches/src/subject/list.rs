@@ -79,17 +79,21 @@ pub(crate) const SUBJECTS: [Subject; 9] = [
         role: Role::Peer {
             package: "knot-resolver",
         },
-        // A cache that runs full is emptied, unless the second program makes room in time.
+        // A cache that runs full is emptied, unless the second program makes room in time; and it
+        // gives up when it has no room to work in. So it looks often, and begins early.
         programs: &[
             installed(
                 "kresd",
                 &["-n", "-c", "{{folder}}/kresd.conf", "{{folder}}"],
             ),
-            installed("kres-cache-gc", &["-c", "{{folder}}/cache", "-d", "100"]),
+            installed(
+                "kres-cache-gc",
+                &["-c", "{{folder}}/cache", "-d", "20", "-u", "70"],
+            ),
         ],
         configuration: Some(("kresd.conf", include_str!("../../peers/kresd.conf"))),
         version: "--version",
-        entry_octets: 125,
+        entry_octets: 200,
     },
     Subject {
         name: PEERS[4],
