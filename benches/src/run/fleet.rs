@@ -31,6 +31,7 @@ pub(super) struct Running {
     server: Server,
     /// The first of the names that this server was never asked for.
     next_new: u32,
+    warm_over_tcp: bool,
 }
 
 /// The questions of a turn.
@@ -86,8 +87,11 @@ impl Drop for Fleet {
 
 impl Running {
     fn new(server: Server) -> Self {
-        let next_new = 0;
-        Self { server, next_new }
+        Self {
+            server,
+            next_new: 0,
+            warm_over_tcp: false,
+        }
     }
 
     /// Asks for cached names until each was answered.
@@ -123,6 +127,9 @@ impl Running {
 
     fn measured(&mut self, questions: &Questions, scale: &Scale) -> Result<Turn> {
         self.server.wake()?;
+        if matches!(questions.over, Over::Tcp { .. }) && !self.warm_over_tcp {
+            self.warm_over_tcp(questions)?;
+        }
         self.ask(questions, scale.lead)?;
         let before = self.cpu()?;
         let outcome = self.ask(questions, scale.turn)?;
@@ -132,6 +139,20 @@ impl Running {
         let used: Duration = used.map(|(after, before)| after.since(*before)).sum();
         ensure!(outcome.answered > 0, "nothing was answered");
         Ok(turn_of(&outcome, used))
+    }
+
+    /// dnsdist keeps what was asked for over TCP apart, so the names are asked for over TCP until
+    /// hardly one can be left out: twelve times as many questions as names, drawn at random.
+    fn warm_over_tcp(&mut self, questions: &Questions) -> Result<()> {
+        let (mut sent, enough) = (0, 12 * u64::from(questions.hot));
+        for _ in 0..100 {
+            sent += self.ask(questions, Duration::from_millis(100))?.sent;
+            if sent >= enough {
+                break;
+            }
+        }
+        self.warm_over_tcp = true;
+        Ok(())
     }
 
     /// Asks for so long; nothing is measured but what the generator sees.
