@@ -74,26 +74,4 @@ fn answer(buffer: &mut [u8], octets: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::Kind;
-
-    #[test]
-    fn a_query_becomes_its_answer_and_nothing_else_does() {
-        let mut buffer = [0; 512];
-        buffer[..QUERY_OCTETS].copy_from_slice(&names::query(7, Kind::Cached, 66_051));
-        let query = buffer;
-        assert_eq!(answer(&mut buffer, QUERY_OCTETS), Some(56));
-        assert_eq!(buffer[..12], [0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(buffer[12..40], query[12..40]);
-        assert_eq!(buffer[52..56], [10, 1, 2, 3]);
-        assert_eq!(answer(&mut buffer, QUERY_OCTETS), None, "a response");
-        let mut short = query;
-        assert_eq!(answer(&mut short, QUERY_OCTETS - 1), None);
-        for (place, value) in [(2, 0x10), (5, 2), (13, b'x'), (37, 28), (39, 3)] {
-            let mut other = query;
-            other[place] = value;
-            assert_eq!(answer(&mut other, QUERY_OCTETS), None, "{place}");
-        }
-    }
-}
+mod tests;

@@ -130,7 +130,7 @@ impl Connection {
 }
 
 /// Writes the answers to all whole queries; how many octets of the input these were.
-fn answer_all(input: &[u8], output: &mut Vec<u8>) -> io::Result<usize> {
+pub(super) fn answer_all(input: &[u8], output: &mut Vec<u8>) -> io::Result<usize> {
     output.clear();
     let mut done = 0;
     while let Some((length, rest)) = input[done..].split_first_chunk::<2>() {

@@ -1,3 +1,5 @@
+use std::net::{Ipv4Addr, Shutdown};
+
 use super::*;
 use crate::names::Kind;
 
@@ -95,4 +97,23 @@ fn an_order_makes_it_silent_until_another_does_not() {
     assert!(silent.load(Ordering::Relaxed));
     obey(b"a\n".as_slice(), &silent);
     assert!(!silent.load(Ordering::Relaxed));
+}
+
+#[test]
+fn it_answers_over_tcp_too() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let query = names::query(7, Kind::New, 9);
+    client.write_all(&[0, query.len() as u8]).unwrap();
+    client.write_all(&query).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert!(
+        converse(server, &AtomicBool::new(false)).is_err(),
+        "the end"
+    );
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer[..6], [0, 56, 0, 7, 0x85, 0x80]);
+    assert_eq!(answer[54..], [11, 0, 0, 9]);
 }
