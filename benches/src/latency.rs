@@ -41,11 +41,6 @@ impl Latency {
         self.count += other.count;
     }
 
-    /// How many times were recorded.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
     /// The time that half of those recorded do not exceed.
     pub(crate) fn p50(&self) -> Duration {
         self.quantile(0.5)
@@ -130,7 +125,7 @@ mod tests {
             high.record((ns + 5_000) * 1_000);
         }
         low.merge(&high);
-        assert_eq!(low.count(), 10_000);
+        assert_eq!(low.count, 10_000);
         for (shown, true_us) in [(low.p50(), 5_000), (low.p99(), 9_900), (low.p999(), 9_990)] {
             let off = shown.abs_diff(Duration::from_micros(true_us));
             assert!(off * 100 <= Duration::from_micros(true_us), "{shown:?}");

@@ -9,9 +9,34 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::thread;
 use std::time::Duration;
 
+use draw::Draw;
+use flight::Tallies;
+use turn::{Run, Waiting};
+
 use crate::latency::Latency;
+use crate::names::NUMBERS;
+use crate::sys;
+
+pub(crate) use by_hand::Load;
+pub(crate) use warm::{Warmed, warm};
+
+mod by_hand;
+mod check;
+mod draw;
+mod flight;
+mod schedule;
+mod tcp;
+mod turn;
+mod udp;
+mod warm;
+
+/// Ids are 16 bits; some stay free, so that a line that is a little late can go on.
+const UNDER_WAY_MAX: usize = 50_000;
+const TOO_MANY: &str = "more questions under way in a second than a socket has ids";
+const LINES_MAX: usize = 1_024;
 
 /// What to ask, whom and how.
 #[derive(Clone, Debug)]
@@ -98,30 +123,90 @@ pub(crate) struct Tally {
     pub(crate) latency: Latency,
 }
 
-/// What came of filling a cache.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Warmed {
-    /// Numbers that were answered rightly.
-    pub(crate) answered: u64,
-    /// Numbers that never were.
-    pub(crate) missing: Vec<u32>,
-    pub(crate) elapsed: Duration,
-}
-
 /// Asks what the plan says.
 ///
 /// # Errors
 /// Sockets that cannot be made or used; `InvalidInput` for a plan that cannot be carried out.
 pub(crate) fn run(plan: &Plan) -> io::Result<Outcome> {
-    let _ = plan;
-    Err(io::ErrorKind::Unsupported.into())
+    check_plan(plan)?;
+    // A thread of its own, so that the caller and what it starts later are not kept on the core.
+    thread::scope(|scope| {
+        let asking = thread::Builder::new().spawn_scoped(scope, || {
+            sys::pin(plan.core)?;
+            sys::exact_timers();
+            carry_out(plan)
+        })?;
+        asking
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the generator panicked")))
+    })
 }
 
-/// Asks for each cached name of these numbers until it is answered rightly, some times at most.
-///
-/// # Errors
-/// Sockets that cannot be made or used.
-pub(crate) fn warm(target: SocketAddr, numbers: Range<u32>) -> io::Result<Warmed> {
-    let _ = (target, numbers);
-    Err(io::ErrorKind::Unsupported.into())
+fn carry_out(plan: &Plan) -> io::Result<Outcome> {
+    let waiting = if plan.mix.new_percent == 0 {
+        Waiting::Awake
+    } else {
+        Waiting::Asleep
+    };
+    let mut run = Run::new(
+        Draw::new(&plan.mix, plan.seed),
+        plan.pace,
+        plan.time,
+        plan.transport.lines(),
+        waiting,
+    );
+    match plan.transport {
+        Transport::Udp { sockets } => udp::ask(&mut run, plan.target, sockets)?,
+        Transport::Tcp { connections } => tcp::ask(&mut run, plan.target, connections)?,
+    }
+    let Tallies { cached, new } = run.tallies;
+    let mut latency = cached.latency.clone();
+    latency.merge(&new.latency);
+    Ok(Outcome {
+        sent: cached.sent + new.sent,
+        answered: cached.answered + new.answered,
+        wrong: cached.wrong + new.wrong,
+        lost: cached.lost + new.lost,
+        elapsed: run.elapsed,
+        latency,
+        next_new: run.source.next_new(),
+        cached,
+    })
+}
+
+fn check_plan(plan: &Plan) -> io::Result<()> {
+    let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    let Mix {
+        cached,
+        popularity,
+        new_percent,
+        first_new,
+    } = &plan.mix;
+    if *new_percent > 100 || *first_new > NUMBERS || cached.end > NUMBERS {
+        return invalid("a share above 100 %, or a number of a name out of range");
+    }
+    if *new_percent < 100 && cached.is_empty() {
+        return invalid("no cached names");
+    }
+    if matches!(popularity, Popularity::Zipf(exponent) if exponent.is_nan() || *exponent <= 0.0) {
+        return invalid("the exponent must be above 0");
+    }
+    let lines = plan.transport.lines();
+    if lines == 0 || lines > LINES_MAX {
+        return invalid("no sockets or connections, or too many");
+    }
+    match plan.pace {
+        Pace::Window(0) | Pace::Rate(0) => invalid("nothing to ask"),
+        Pace::Window(window) if window.div_ceil(lines) > UNDER_WAY_MAX => invalid(TOO_MANY),
+        Pace::Rate(rate) if (rate as usize).div_ceil(lines) > UNDER_WAY_MAX => invalid(TOO_MANY),
+        Pace::Window(_) | Pace::Rate(_) => Ok(()),
+    }
+}
+
+impl Transport {
+    fn lines(self) -> usize {
+        match self {
+            Self::Udp { sockets: lines } | Self::Tcp { connections: lines } => lines,
+        }
+    }
 }

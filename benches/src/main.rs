@@ -4,7 +4,6 @@
 //! run ─→ subject (a server on one core: sidestep, a peer, a limit) ─→ process: its CPU time, its memory
 //!     └→ load (questions from the other core, every answer checked) ─→ report ─→ JSON, SVG, table
 //! ```
-#![allow(dead_code, reason = "the parts come one after the other")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +15,7 @@ use report::Validity;
 
 mod chart;
 mod latency;
+mod limit;
 mod load;
 mod names;
 mod process;
@@ -23,6 +23,8 @@ mod report;
 mod run;
 mod scenario;
 mod subject;
+mod sys;
+mod upstream;
 
 /// Sidestep's query path against its peers and against bare loops
 #[derive(Parser)]
@@ -57,6 +59,13 @@ enum Command {
         /// Its results.json
         file: PathBuf,
     },
+    /// A bare loop to compare with
+    #[command(subcommand)]
+    Limit(limit::Limit),
+    /// A fake upstream
+    Upstream(upstream::Upstream),
+    /// Questions by hand
+    Load(load::Load),
 }
 
 fn main() -> Result<ExitCode> {
@@ -81,6 +90,18 @@ fn main() -> Result<ExitCode> {
             let folder = file.parent().map(PathBuf::from).unwrap_or_default();
             report::write(&results, &folder)?;
             report::print(&results)
+        }
+        Command::Limit(limit) => {
+            limit.run()?;
+            Validity::Unchecked
+        }
+        Command::Upstream(upstream) => {
+            upstream.run()?;
+            Validity::Unchecked
+        }
+        Command::Load(load) => {
+            load.run()?;
+            Validity::Unchecked
         }
     };
     Ok(match validity {
