@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -98,13 +98,13 @@ impl Process {
         Ok(())
     }
 
-    /// Waits for the first right answer to the question for a cached name.
+    /// Waits for the first right answer to the question for cached name 0.
     ///
     /// # Errors
     /// When the process ends before, or does not answer within 10 s.
-    pub(crate) fn answers(&mut self, address: SocketAddr, number: u32) -> Result<()> {
+    pub(crate) fn answers(&mut self, address: SocketAddr, ask: Ask) -> Result<()> {
         let started = Instant::now();
-        while !asked(address, number)? {
+        while !answered(address, ask) {
             if let Some(status) = self.child.try_wait()? {
                 bail!(
                     "{} ended before its first answer: {status}",
@@ -190,33 +190,48 @@ impl Drop for Process {
     }
 }
 
-/// Asks once for a cached name; `false` when there was no right answer within a look.
-fn asked(address: SocketAddr, number: u32) -> io::Result<bool> {
+/// Asks once for cached name 0, and waits a moment when there was no right answer.
+fn answered(address: SocketAddr, ask: Ask) -> bool {
+    let query = names::query(1, Kind::Cached, 0);
+    let answer = ask(address, &query).unwrap_or_default();
+    let right = names::address(&names::name(Kind::Cached, 0)).unwrap_or_default();
+    let answered =
+        answer.starts_with(&query[..2]) && answer.windows(right.len()).any(|part| part == right);
+    if !answered {
+        sleep(LOOK);
+    }
+    answered
+}
+
+/// Sends a message and returns the one that comes back, without the length before it over TCP.
+pub(crate) type Ask = fn(SocketAddr, &[u8]) -> io::Result<Vec<u8>>;
+
+/// Longest wait for one answer while a server starts.
+const ANSWER: Duration = Duration::from_millis(100);
+
+/// [`Ask`] over UDP.
+pub(crate) fn over_udp(address: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(address)?;
-    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-    let query = names::query(1, Kind::Cached, number);
-    let mut answer = [0; 512];
-    let received = socket
-        .send(&query)
-        .and_then(|_| socket.recv(&mut answer))
-        .map(|length| answer.get(..length).unwrap_or_default());
-    match received {
-        Ok(answer) => {
-            let address = names::address(&names::name(Kind::Cached, number)).unwrap_or_default();
-            let right = answer.starts_with(&query[..2])
-                && answer.windows(4).any(|octets| octets == address);
-            if !right {
-                sleep(LOOK);
-            }
-            Ok(right)
-        }
-        // Nobody listens yet, or nobody answers.
-        Err(_) => {
-            sleep(LOOK);
-            Ok(false)
-        }
-    }
+    socket.set_read_timeout(Some(ANSWER))?;
+    socket.send(query)?;
+    let mut answer = vec![0; 512];
+    let octets = socket.recv(&mut answer)?;
+    answer.truncate(octets);
+    Ok(answer)
+}
+
+/// [`Ask`] over TCP.
+pub(crate) fn over_tcp(address: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    let length = u16::try_from(query.len()).unwrap_or_default().to_be_bytes();
+    stream.write_all(&[&length, query].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
 }
 
 /// A port of 127.0.0.1 that is free for UDP and TCP right now.
@@ -225,7 +240,7 @@ fn asked(address: SocketAddr, number: u32) -> io::Result<bool> {
 /// When there is none.
 pub(crate) fn free_port() -> Result<u16> {
     for _ in 0..100 {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);

@@ -16,7 +16,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use crate::process::{Launch, Process, free_port};
+use crate::process::{Launch, Process, free_port, over_udp};
 use crate::report::{Machine, Results, say};
 use crate::scenario::{SCENARIOS, Scale, Scenario};
 use crate::subject::{Role, SUBJECTS, Subject};
@@ -136,7 +136,7 @@ impl Upstream {
             folder: folder.path().to_owned(),
             core: LOAD_CORE,
         })?;
-        process.answers(address, 0)?;
+        process.answers(address, over_udp)?;
         Ok(Self {
             process,
             address,

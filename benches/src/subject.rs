@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::{Launch, Process, free_port, last_words};
+use crate::process::{Ask, Launch, Process, free_port, last_words};
 
 pub(crate) use list::{PEERS, SUBJECTS};
 
@@ -23,6 +23,8 @@ pub(crate) struct Subject {
     programs: &'static [Program],
     /// The configuration's file name and its text with `{{…}}` in it.
     configuration: Option<(&'static str, &'static str)>,
+    /// How it is asked whether it is up.
+    ask: Ask,
     /// How it is asked for its version.
     version: &'static str,
     /// Roughly what a cached A answer takes in the unit of its cache setting; makes caches of
@@ -77,6 +79,7 @@ type Values = BTreeMap<&'static str, String>;
 /// A running subject.
 pub(crate) struct Server {
     processes: Vec<Process>,
+    ask: Ask,
     /// Where it answers, over UDP and TCP.
     pub(crate) address: SocketAddr,
     /// Where Sidestep shows its metrics.
@@ -152,6 +155,7 @@ impl Subject {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut server = Server {
             processes: Vec::new(),
+            ask: self.ask,
             address: at(port),
             admin: at(admin_port),
             values,
@@ -196,7 +200,7 @@ impl Server {
         let [main, ..] = &mut self.processes[..] else {
             return Ok(());
         };
-        main.answers(self.address, 0)
+        main.answers(self.address, self.ask)
     }
 
     fn start_program(&mut self, program: &Program, file: &Path, core: usize) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::load::{self, Mix, Outcome, Pace, Plan, Popularity, Transport};
 use crate::process::CpuTime;
 use crate::report::Turn;
 use crate::scenario::{HOT, HOT_WHEN_FULL, Over, Scale, Speed};
-use crate::subject::{Capacity, Server, Subject};
+use crate::subject::{Capacity, Role, Server, Subject};
 
 /// Entries that a cache with room has room for: all names of a run.
 const ROOM: u32 = 2_000_000;
@@ -68,7 +68,7 @@ impl Fleet {
         if full {
             let filled = running.overfill(scale.full_entries);
             filled.with_context(|| format!("its last words:\n{}", running.server.last_words()))?;
-        } else {
+        } else if subject.role != Role::Limit {
             running.warm(0..HOT)?;
         }
         running.server.rest()?;

@@ -1,6 +1,7 @@
 //! The subjects, in the order of the tables.
 
 use super::{File, Program, Role, Subject};
+use crate::process::{over_tcp, over_udp};
 
 /// Names of the peers, in the order of the tables.
 pub(crate) const PEERS: [&str; 5] = [
@@ -14,7 +15,11 @@ pub(crate) const PEERS: [&str; 5] = [
 /// All that can be measured.
 pub(crate) const SUBJECTS: [Subject; 9] = [
     limit("limit-udp", &[own(&["limit", "udp", "--listen", LISTEN])]),
-    limit("limit-tcp", &[own(&["limit", "tcp", "--listen", LISTEN])]),
+    Subject {
+        // It has no UDP.
+        ask: over_tcp,
+        ..limit("limit-tcp", &[own(&["limit", "tcp", "--listen", LISTEN])])
+    },
     limit(
         "limit-relay",
         &[own(&[
@@ -34,6 +39,7 @@ pub(crate) const SUBJECTS: [Subject; 9] = [
             arguments: &["run", "--config", "{{folder}}/sidestep.toml"],
         }],
         configuration: Some(("sidestep.toml", include_str!("../../peers/sidestep.toml"))),
+        ask: over_udp,
         version: "--version",
         entry_octets: 130,
     },
@@ -50,6 +56,7 @@ pub(crate) const SUBJECTS: [Subject; 9] = [
             ],
         )],
         configuration: Some(("dnsdist.conf", include_str!("../../peers/dnsdist.conf"))),
+        ask: over_udp,
         version: "--version",
         entry_octets: 310,
     },
@@ -61,6 +68,7 @@ pub(crate) const SUBJECTS: [Subject; 9] = [
             &["-d", "-c", "{{folder}}/unbound.conf"],
         )],
         configuration: Some(("unbound.conf", include_str!("../../peers/unbound.conf"))),
+        ask: over_udp,
         version: "-V",
         entry_octets: 660,
     },
@@ -71,6 +79,7 @@ pub(crate) const SUBJECTS: [Subject; 9] = [
         },
         programs: &[installed("pdns_recursor", &["--config-dir={{folder}}"])],
         configuration: Some(("recursor.conf", include_str!("../../peers/recursor.conf"))),
+        ask: over_udp,
         version: "--version",
         entry_octets: 500,
     },
@@ -92,6 +101,7 @@ pub(crate) const SUBJECTS: [Subject; 9] = [
             ),
         ],
         configuration: Some(("kresd.conf", include_str!("../../peers/kresd.conf"))),
+        ask: over_udp,
         version: "--version",
         entry_octets: 200,
     },
@@ -103,6 +113,7 @@ pub(crate) const SUBJECTS: [Subject; 9] = [
             &["-g", "-n", "1", "-c", "{{folder}}/named.conf"],
         )],
         configuration: Some(("named.conf", include_str!("../../peers/named.conf"))),
+        ask: over_udp,
         version: "-V",
         entry_octets: 315,
     },
@@ -116,6 +127,7 @@ const fn limit(name: &'static str, programs: &'static [Program]) -> Subject {
         role: Role::Limit,
         programs,
         configuration: None,
+        ask: over_udp,
         version: "",
         entry_octets: 1,
     }
