@@ -23,6 +23,8 @@ pub(crate) struct Subject {
     programs: &'static [Program],
     /// The configuration's file name and its text with `{{…}}` in it.
     configuration: Option<(&'static str, &'static str)>,
+    /// Keeps what was asked for over TCP apart, so that it has to be warmed over TCP too.
+    pub(crate) keeps_tcp_apart: bool,
     /// How it is asked whether it is up.
     ask: Ask,
     /// How it is asked for its version.

@@ -101,6 +101,7 @@ pub(crate) fn judge(results: &Results, summary: &Summary) -> Vec<Target> {
             "",
         ),
         Target::below_peers("TCP hit", summary, "tcp-hit"),
+        Target::below_peers("TCP hit, pipelined", summary, "tcp-pipelined"),
         Target::below_peers("90/10 mix", summary, "mix"),
     ];
     for (figure, load) in [

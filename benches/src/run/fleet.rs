@@ -17,8 +17,6 @@ use crate::subject::{Capacity, Role, Server, Subject};
 
 /// Entries that a cache with room has room for: all names of a run.
 const ROOM: u32 = 2_000_000;
-/// So many other names are asked for between two times that the hot ones are.
-const FILL_STEP: usize = 5_000;
 
 /// By name of the subject and whether its cache is full.
 #[derive(Default)]
@@ -31,7 +29,7 @@ pub(super) struct Running {
     server: Server,
     /// The first of the names that this server was never asked for.
     next_new: u32,
-    warm_over_tcp: bool,
+    cold_over_tcp: bool,
 }
 
 /// The questions of a turn.
@@ -64,7 +62,8 @@ impl Fleet {
         } else {
             Capacity::Roomy(ROOM)
         };
-        let mut running = Running::new(subject.start(capacity, upstream, SERVER_CORE)?);
+        let server = subject.start(capacity, upstream, SERVER_CORE)?;
+        let mut running = Running::new(server, subject.keeps_tcp_apart);
         if full {
             let filled = running.overfill(scale.full_entries);
             filled.with_context(|| format!("its last words:\n{}", running.server.last_words()))?;
@@ -86,11 +85,11 @@ impl Drop for Fleet {
 }
 
 impl Running {
-    fn new(server: Server) -> Self {
+    fn new(server: Server, cold_over_tcp: bool) -> Self {
         Self {
             server,
             next_new: 0,
-            warm_over_tcp: false,
+            cold_over_tcp,
         }
     }
 
@@ -107,10 +106,10 @@ impl Running {
     fn overfill(&self, entries: u32) -> Result<()> {
         let hot: Range<u32> = 0..HOT_WHEN_FULL;
         self.warm(hot.clone())?;
-        let end = HOT + 4 * entries;
-        for start in (HOT..end).step_by(FILL_STEP) {
-            let step = start..end.min(start + u32::try_from(FILL_STEP)?);
-            self.warm(step)?;
+        let step = (entries / 4).max(1);
+        for number in 0..16 {
+            let start = HOT + number * step;
+            self.warm(start..start + step)?;
             self.warm(hot.clone())?;
         }
         Ok(())
@@ -127,7 +126,7 @@ impl Running {
 
     fn measured(&mut self, questions: &Questions, scale: &Scale) -> Result<Turn> {
         self.server.wake()?;
-        if matches!(questions.over, Over::Tcp { .. }) && !self.warm_over_tcp {
+        if self.cold_over_tcp && matches!(questions.over, Over::Tcp { .. }) {
             self.warm_over_tcp(questions)?;
         }
         self.ask(questions, scale.lead)?;
@@ -141,17 +140,17 @@ impl Running {
         Ok(turn_of(&outcome, used))
     }
 
-    /// dnsdist keeps what was asked for over TCP apart, so the names are asked for over TCP until
-    /// hardly one can be left out: twelve times as many questions as names, drawn at random.
+    /// Asks for the names over TCP until hardly one can be left out: eight times as many questions
+    /// as names, drawn at random.
     fn warm_over_tcp(&mut self, questions: &Questions) -> Result<()> {
-        let (mut sent, enough) = (0, 12 * u64::from(questions.hot));
+        let (mut sent, enough) = (0, 8 * u64::from(questions.hot));
         for _ in 0..100 {
             sent += self.ask(questions, Duration::from_millis(100))?.sent;
             if sent >= enough {
                 break;
             }
         }
-        self.warm_over_tcp = true;
+        self.cold_over_tcp = false;
         Ok(())
     }
 
