@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{LOAD_CORE, SERVER_CORE};
 use crate::load::{self, Mix, Outcome, Pace, Plan, Popularity, Transport};
@@ -17,6 +17,9 @@ use crate::subject::{Capacity, Role, Server, Subject};
 
 /// Entries that a cache with room has room for: all names of a run.
 const ROOM: u32 = 2_000_000;
+
+/// So many turns without any answer are no accident.
+const TRIES: usize = 3;
 
 /// By name of the subject and whether its cache is full.
 #[derive(Default)]
@@ -129,15 +132,24 @@ impl Running {
         if self.cold_over_tcp && matches!(questions.over, Over::Tcp { .. }) {
             self.warm_over_tcp(questions)?;
         }
-        self.ask(questions, scale.lead)?;
-        let before = self.cpu()?;
-        let outcome = self.ask(questions, scale.turn)?;
-        let after = self.cpu()?;
-        self.server.rest()?;
-        let used = after.iter().zip(&before);
-        let used: Duration = used.map(|(after, before)| after.since(*before)).sum();
-        ensure!(outcome.answered > 0, "nothing was answered");
-        Ok(turn_of(&outcome, used))
+        let (mut sent, mut lost) = (0, 0);
+        for _ in 0..TRIES {
+            self.ask(questions, scale.lead)?;
+            let before = self.cpu()?;
+            let outcome = self.ask(questions, scale.turn)?;
+            let after = self.cpu()?;
+            sent += outcome.sent;
+            lost += outcome.lost;
+            // A stall of the whole turn has no cost per answer; its losses are kept.
+            if outcome.answered > 0 {
+                self.server.rest()?;
+                let used = after.iter().zip(&before);
+                let used = used.map(|(after, before)| after.since(*before)).sum();
+                let turn = turn_of(&outcome, used);
+                return Ok(Turn { sent, lost, ..turn });
+            }
+        }
+        bail!("nothing was answered in {TRIES} turns")
     }
 
     /// Asks for the names over TCP until hardly one can be left out: eight times as many questions
