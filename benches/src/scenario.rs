@@ -67,7 +67,7 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario::Load(&TCP_HIT),
     Scenario::Load(&Load {
         name: "tcp-pipelined",
-        speed: Speed::Window(256),
+        speed: UNDER_WAY,
         ..TCP_HIT
     }),
     Scenario::Load(&Load {
@@ -96,10 +96,14 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario::Lookups,
 ];
 
+/// So many under way fit into the default receive buffer of a socket, which not every server can
+/// be told to enlarge.
+const UNDER_WAY: Speed = Speed::Window(128);
+
 const UDP_HIT: Load = Load {
     name: "udp-hit",
     over: UDP,
-    speed: Speed::Window(256),
+    speed: UNDER_WAY,
     new_percent: 0,
     limits: &[("limit-udp", 100)],
     full: false,
@@ -118,7 +122,7 @@ const TCP_HIT: Load = Load {
 const MISS: Load = Load {
     name: "miss",
     over: UDP,
-    speed: Speed::Window(256),
+    speed: UNDER_WAY,
     new_percent: 100,
     limits: &[("limit-relay", 100)],
     full: false,
@@ -173,8 +177,8 @@ impl Scale {
     };
     /// For a look in between: under two minutes.
     pub(crate) const QUICK: Self = Self {
-        turn: Duration::from_millis(300),
-        lead: Duration::from_millis(30),
+        turn: Duration::from_millis(250),
+        lead: Duration::from_millis(25),
         rounds: 2,
         rounds_at_rate: 2,
         full_entries: 8_500,

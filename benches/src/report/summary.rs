@@ -9,8 +9,8 @@ use super::results::{Results, Round, Turn};
 use super::statistics::Spread;
 use crate::scenario::{Load, SCENARIOS, Scenario};
 
-/// Bounds on what dnsdist costs against the bare loop: known from many runs, so that a run outside
-/// measured the machine.
+/// Bounds on what dnsdist's hits cost against the bare loop: a run outside is taken to have measured
+/// its machine.
 const PLAUSIBLE: std::ops::RangeInclusive<f64> = 1.1..=1.5;
 const PRODUCT: &str = "sidestep";
 

@@ -32,6 +32,8 @@ pub(super) struct Running {
     server: Server,
     /// The first of the names that this server was never asked for.
     next_new: u32,
+    /// How often it was asked something.
+    asks: u64,
     cold_over_tcp: bool,
 }
 
@@ -92,6 +94,7 @@ impl Running {
         Self {
             server,
             next_new: 0,
+            asks: 0,
             cold_over_tcp,
         }
     }
@@ -153,22 +156,32 @@ impl Running {
     }
 
     /// Asks for the names over TCP until hardly one can be left out: eight times as many questions
-    /// as names, drawn at random.
+    /// as names, drawn at random, many at once.
     fn warm_over_tcp(&mut self, questions: &Questions) -> Result<()> {
+        let questions = Questions {
+            speed: Speed::Window(128),
+            ..questions.clone()
+        };
         let (mut sent, enough) = (0, 8 * u64::from(questions.hot));
-        for _ in 0..100 {
-            sent += self.ask(questions, Duration::from_millis(100))?.sent;
+        // Few long turns, because each has connections of its own.
+        for seconds in [1, 2, 4, 8, 16] {
+            sent += self.ask(&questions, Duration::from_secs(seconds))?.sent;
             if sent >= enough {
-                break;
+                self.cold_over_tcp = false;
+                return Ok(());
             }
         }
-        self.cold_over_tcp = false;
-        Ok(())
+        bail!("only {sent} questions over TCP in half a minute of warming")
     }
 
     /// Asks for so long; nothing is measured but what the generator sees.
     fn ask(&mut self, questions: &Questions, time: Duration) -> Result<Outcome> {
-        let plan = plan(self.server.address, questions, self.next_new, time);
+        let plan = Plan {
+            // Other names than the last time.
+            seed: questions.seed ^ (self.asks << 32),
+            ..plan(self.server.address, questions, self.next_new, time)
+        };
+        self.asks += 1;
         let outcome = load::run(&plan)?;
         self.next_new = outcome.next_new;
         ensure!(outcome.wrong == 0, "{} answers were wrong", outcome.wrong);
