@@ -4,13 +4,15 @@
 //! checked without a table. Source: RFC 1035 §4.1 (message), §3.1 (names).
 
 /// Octets of every question's name: `h0000123.bench.example.`
-pub const NAME_OCTETS: usize = 24;
+pub(crate) const NAME_OCTETS: usize = 24;
 /// Octets of every query: header, name, type, class.
-pub const QUERY_OCTETS: usize = 12 + NAME_OCTETS + 4;
+pub(crate) const QUERY_OCTETS: usize = 12 + NAME_OCTETS + 4;
+/// Octets of the record that answers.
+pub(crate) const RECORD_OCTETS: usize = 16;
 /// Seconds; long enough for every run.
-pub const TTL_S: u32 = 3600;
+pub(crate) const TTL_S: u32 = 3600;
 /// Names of one kind are numbered below this.
-pub const NUMBERS: u32 = 10_000_000;
+pub(crate) const NUMBERS: u32 = 10_000_000;
 
 const DIGITS_AT: usize = 2;
 const DIGITS: usize = 7;
@@ -18,33 +20,48 @@ const NAME: [u8; NAME_OCTETS] = *b"\x08h0000000\x05bench\x07example\x00";
 
 /// What a name is for; each kind has names of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Asked for before the measurement, so that the cache has it.
     Cached,
     /// Asked for once.
     New,
 }
 
+impl Kind {
+    fn letter(self) -> u8 {
+        match self {
+            Self::Cached => b'h',
+            Self::New => b'm',
+        }
+    }
+
+    fn first_octet(self) -> u8 {
+        match self {
+            Self::Cached => 10,
+            Self::New => 11,
+        }
+    }
+}
+
 /// The wire form of the name with this number, which is below [`NUMBERS`].
-#[must_use]
-pub fn name(kind: Kind, number: u32) -> [u8; NAME_OCTETS] {
+pub(crate) fn name(kind: Kind, number: u32) -> [u8; NAME_OCTETS] {
     let mut name = NAME;
-    name[1] = match kind {
-        Kind::Cached => b'h',
-        Kind::New => b'm',
-    };
+    renumber(&mut name, kind, number);
+    name
+}
+
+fn renumber(name: &mut [u8; NAME_OCTETS], kind: Kind, number: u32) {
+    name[1] = kind.letter();
     let mut rest = number;
     for digit in name[DIGITS_AT..DIGITS_AT + DIGITS].iter_mut().rev() {
         // A remainder of ten is a digit.
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    name
 }
 
 /// The question for the A record of a name, with RD.
-#[must_use]
-pub fn query(id: u16, kind: Kind, number: u32) -> [u8; QUERY_OCTETS] {
+pub(crate) fn query(id: u16, kind: Kind, number: u32) -> [u8; QUERY_OCTETS] {
     let mut query = [0; QUERY_OCTETS];
     query[..2].copy_from_slice(&id.to_be_bytes());
     query[2] = 0x01;
@@ -54,14 +71,35 @@ pub fn query(id: u16, kind: Kind, number: u32) -> [u8; QUERY_OCTETS] {
     query
 }
 
+/// Makes another question of one that [`query`] gave.
+pub(crate) fn ask_for(query: &mut [u8; QUERY_OCTETS], id: u16, kind: Kind, number: u32) {
+    [query[0], query[1]] = id.to_be_bytes();
+    if let Some((_, rest)) = query.split_first_chunk_mut::<12>()
+        && let Some(name) = rest.first_chunk_mut()
+    {
+        renumber(name, kind, number);
+    }
+}
+
+/// The right answer for the name with this number.
+pub(crate) fn address_of(kind: Kind, number: u32) -> [u8; 4] {
+    let [_, high, middle, low] = number.to_be_bytes();
+    [kind.first_octet(), high, middle, low]
+}
+
+/// The number of the name with this address.
+pub(crate) fn number_of(address: [u8; 4]) -> u32 {
+    let [_, high, middle, low] = address;
+    u32::from_be_bytes([0, high, middle, low])
+}
+
 /// The address that belongs to the name at the start of `name`, whatever the case of its letters;
 /// `None` for names that no generator asks for.
-#[must_use]
-pub fn address(name: &[u8]) -> Option<[u8; 4]> {
+pub(crate) fn address(name: &[u8]) -> Option<[u8; 4]> {
     let name = name.get(..NAME_OCTETS)?;
-    let first = match name[1] | 0x20 {
-        b'h' => 10,
-        b'm' => 11,
+    let kind = match name[1] | 0x20 {
+        b'h' => Kind::Cached,
+        b'm' => Kind::New,
         _ => return None,
     };
     if name[0] != NAME[0] || !name[9..].eq_ignore_ascii_case(&NAME[9..]) {
@@ -74,13 +112,11 @@ pub fn address(name: &[u8]) -> Option<[u8; 4]> {
         }
         number = number * 10 + u32::from(digit - b'0');
     }
-    let [_, high, middle, low] = number.to_be_bytes();
-    Some([first, high, middle, low])
+    Some(address_of(kind, number))
 }
 
 /// The answer record, its owner a pointer to the question's name.
-#[must_use]
-pub fn record(address: [u8; 4]) -> [u8; 16] {
+pub(crate) fn record(address: [u8; 4]) -> [u8; RECORD_OCTETS] {
     let mut record = *b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00";
     record[6..10].copy_from_slice(&TTL_S.to_be_bytes());
     record[12..].copy_from_slice(&address);
