@@ -146,7 +146,9 @@ impl<W> Forwarder<W> {
             for attempt in self.without_tcp.drain(..) {
                 self.flights.handle_tcp(attempt, None, now, done);
             }
-            while let Poll::Ready(Some((attempt, mut answer))) = self.tcp.poll_next_unpin(cx) {
+            while !self.tcp.is_empty()
+                && let Poll::Ready(Some((attempt, mut answer))) = self.tcp.poll_next_unpin(cx)
+            {
                 let answer = answer
                     .as_mut()
                     .map(|(message, rcode)| (message.as_mut_slice(), *rcode));

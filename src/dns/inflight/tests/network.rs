@@ -254,8 +254,6 @@ impl Network {
 
     pub(super) fn flip(&mut self, position: usize, up: bool) {
         let index = self.upstream(position);
-        // An answer and a probe of the same moment cancel each other out.
-        self.now += Duration::from_millis(1);
         if up {
             self.upstreams
                 .answered(index, Asked::Probe, self.now, self.now);

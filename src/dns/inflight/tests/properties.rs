@@ -72,7 +72,11 @@ proptest! {
                     }
                 }
                 Event::Pass(ms) => network.pass_and_note(ms, &mut attempts),
-                Event::Flip(position, up) => network.flip(position, up),
+                Event::Flip(position, up) => {
+                    // An answer and a probe of the same moment cancel each other out.
+                    network.pass_and_note(1, &mut attempts);
+                    network.flip(position, up);
+                }
             }
             network.note_attempts(&mut attempts);
             for (waiter, what, at) in network.told.drain(..) {
