@@ -11,7 +11,9 @@ use super::slot::{self, Slot};
 
 const LINE: usize = 64;
 /// Buckets of an empty shard.
-const BUCKETS_MIN: u64 = 8;
+const BUCKETS_MIN: u64 = 32;
+/// How many buckets are added early when the two of an entry are full and cannot make way.
+const BUCKETS_FOR_ONE: usize = 8;
 /// A bucket is added when there are more entries per bucket: three quarters of its slots.
 const ENTRIES_PER_BUCKET: u64 = 6;
 /// How many slots more are moved to make way for one.
@@ -130,25 +132,38 @@ impl<'a> Own<'a> {
         new: Slot,
         hash_at: impl Fn(u64) -> KeptHash,
     ) -> Added {
-        let [first, second] = self.buckets(hash);
-        let (used_first, used_second) = (used(first), used(second));
-        let first_wins = used_first <= CROWDED || used_first <= used_second;
-        let chosen = if first_wins { first } else { second };
-        if let Some(cell) = free(chosen) {
-            slot::set(cell, new);
-            return Added::Free;
+        let mut room = self.room_for(hash, &hash_at);
+        for _ in 0..BUCKETS_FOR_ONE {
+            if room.is_some() || !self.add_bucket(&hash_at) {
+                break;
+            }
+            room = self.room_for(hash, &hash_at);
         }
-        let way = (0..=MOVES_MAX)
-            .flat_map(|moves| [(first, moves), (second, moves)])
-            .find_map(|(bucket, moves)| self.make_way(bucket, moves, &hash_at));
-        if let Some(cell) = way {
+        if let Some(cell) = room {
             slot::set(cell, new);
             return Added::Free;
         }
         let unvisited = self.find(hash, |slot| !slot.is_visited());
-        let [any, ..] = first;
+        let [[any, ..], _] = self.buckets(hash);
         slot::set(unvisited.map_or(any, |(cell, _)| cell), new);
         Added::Replaced
+    }
+
+    /// A free cell that may lead to an entry with this hash.
+    fn room_for(
+        &self,
+        hash: KeptHash,
+        hash_at: &impl Fn(u64) -> KeptHash,
+    ) -> Option<&'a AtomicU64> {
+        let [first, second] = self.buckets(hash);
+        let (used_first, used_second) = (used(first), used(second));
+        let first_wins = used_first <= CROWDED || used_first <= used_second;
+        let chosen = if first_wins { first } else { second };
+        free(chosen).or_else(|| {
+            (0..=MOVES_MAX)
+                .flat_map(|moves| [(first, moves), (second, moves)])
+                .find_map(|(bucket, moves)| self.make_way(bucket, moves, hash_at))
+        })
     }
 
     /// Moves a slot of a full bucket to its other bucket, so that its cell is free; where that is
@@ -179,19 +194,24 @@ impl<'a> Own<'a> {
         None
     }
 
-    /// Adds buckets while there are too few for so many entries, two at most; returns whether any.
-    pub(super) fn grow(&self, entries: u64, hash_at: impl Fn(u64) -> KeptHash) -> bool {
-        let mut grown = false;
+    /// Adds a bucket or two when there are too few for so many entries.
+    pub(super) fn grow(&self, entries: u64, hash_at: impl Fn(u64) -> KeptHash) {
         for _ in 0..2 {
-            let buckets = self.layout.buckets();
-            let room = u64::try_from(buckets).unwrap_or(u64::MAX) * ENTRIES_PER_BUCKET;
-            if entries <= room || buckets >= self.index.buckets_max {
-                break;
+            let buckets = u64::try_from(self.layout.buckets()).unwrap_or(u64::MAX);
+            if entries <= buckets * ENTRIES_PER_BUCKET || !self.add_bucket(&hash_at) {
+                return;
             }
-            self.split(buckets, &hash_at);
-            grown = true;
         }
-        grown
+    }
+
+    /// Adds one bucket; `false` when there are as many as may be.
+    fn add_bucket(&self, hash_at: &impl Fn(u64) -> KeptHash) -> bool {
+        let buckets = self.layout.buckets();
+        let may_grow = buckets < self.index.buckets_max;
+        if may_grow {
+            self.split(buckets, hash_at);
+        }
+        may_grow
     }
 
     /// Octets of the buckets in use.

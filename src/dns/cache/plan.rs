@@ -59,6 +59,7 @@ impl Plan {
         let per_shard = ((size - fixed_octets) >> shards_log2).min(WORD << 31);
         let ghosts = per_shard / OCTETS_PER_GHOST;
         let rest = per_shard - ghosts * size_of::<u16>();
+        // At least a hundred.
         let buckets = rest / 1000 * INDEX_PERMILLE / (SLOTS * WORD);
         let stripes = (rest - buckets * SLOTS * WORD) / WORD / STRIPE;
         let small = (stripes / SMALL_SHARE).max(1) * STRIPE;
