@@ -19,6 +19,8 @@
 //! The visited bit is the reader's: set once by compare-and-exchange, and no part of the version.
 //! That is a read-modify-write, so it continues the release sequence of the slot's store. The writer
 //! changes slots by read-modify-write too: a mark comes before the change or sees it, never after it.
+//!
+//! `tests.rs` has loom play all of this out; each fence is needed there.
 
 use super::atomics::{AtomicU64, Ordering, fence};
 
@@ -113,4 +115,4 @@ pub(super) fn visit(cell: &AtomicU64, seen: Slot) {
 }
 
 #[cfg(all(test, cache_model))]
-mod played;
+mod tests;

@@ -106,11 +106,13 @@ fn play(size: u64, readers: u64, writers: u64) {
     assert!(highest.load(Ordering::Relaxed) <= size);
 }
 
-/// To be run with ThreadSanitizer too. Its alarms need a standard library that was built for it once
-/// two threads want the same lock; with one writer there is nothing to be alarmed at:
+/// To be run with ThreadSanitizer too. Where two threads want the same lock it raises alarms unless
+/// the standard library was built for it; with one writer the only alarm is the test harness's own.
 ///
 /// ```text
-/// RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
+/// echo race:CompletedTest > target/harness
+/// TSAN_OPTIONS="suppressions=$PWD/target/harness" RUSTC_BOOTSTRAP=1 \
+///   RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
 ///   cargo test --target x86_64-unknown-linux-gnu --lib while_one_writes -- --test-threads=1
 /// ```
 #[test]

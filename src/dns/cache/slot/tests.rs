@@ -1,7 +1,7 @@
 //! Every order of events that the memory model allows, played out by loom:
 //!
 //! ```text
-//! RUSTFLAGS="--cfg cache_model" cargo test --lib cache::slot::played
+//! RUSTFLAGS="--cfg cache_model" cargo test --lib cache::slot
 //! ```
 //! One slot, two words, a writer and one or two readers; with three threads at most three of them
 //! are interrupted. Other tests need a build without that flag.
