@@ -9,6 +9,7 @@
 )]
 
 use std::hint::black_box;
+use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sidestep::dns::cache::clean::{Cleaned, clean};
 use sidestep::dns::cache::{Cache, Lookup, Scratch};
 use sidestep::dns::key::Key;
@@ -48,7 +49,7 @@ pub(crate) struct Lookups {
 }
 
 /// Medians, in nanoseconds of processor time where nothing else is said.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
     /// Names that were inserted before the look-ups; every one of them was found.
     pub names: u32,
@@ -66,6 +67,8 @@ pub(crate) struct Figures {
     pub hit_two_threads_ns: f64,
     /// The median of the rounds' ratios of two threads to one.
     pub two_to_one: f64,
+    /// Those ratios.
+    pub two_to_one_rounds: Vec<f64>,
     /// The same look-up in a full cache that has evicted.
     pub hit_full_ns: f64,
     /// One insert into the cache that is not full.
@@ -91,6 +94,16 @@ impl Lookups {
             println!("{}", serde_json::to_string_pretty(&figures)?);
         }
         Ok(())
+    }
+
+    /// Measures in a process of its own, which may pin its threads.
+    pub(crate) fn apart() -> anyhow::Result<Figures> {
+        let output = Command::new(std::env::current_exe()?)
+            .arg("lookups")
+            .stderr(Stdio::inherit())
+            .output()?;
+        anyhow::ensure!(output.status.success(), "`bench lookups` failed");
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     /// Measures on the cores 0 and 1.
@@ -134,7 +147,8 @@ impl Lookups {
             key_ns: of(|round| round.key_ns),
             hit_ns: of(|round| round.one_ns - round.key_ns),
             hit_two_threads_ns: of(|round| round.two_ns - round.key_ns),
-            two_to_one: of(|round| (round.two_ns - round.key_ns) / (round.one_ns - round.key_ns)),
+            two_to_one: of(Round::two_to_one),
+            two_to_one_rounds: kept_rounds.iter().map(Round::two_to_one).collect(),
             hit_full_ns: hit_full_ns - of(|round| round.key_ns),
             insert_ns,
             insert_full_ns,
@@ -150,6 +164,12 @@ struct Round {
     key_ns: f64,
     one_ns: f64,
     two_ns: f64,
+}
+
+impl Round {
+    fn two_to_one(&self) -> f64 {
+        (self.two_ns - self.key_ns) / (self.one_ns - self.key_ns)
+    }
 }
 
 fn round(cache: &Cache, asked: &[Vec<u32>; 2], now: Instant) -> anyhow::Result<Round> {

@@ -16,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
+use crate::lookups::Lookups;
 use crate::process::{Launch, Process, free_port, over_udp};
 use crate::report::{Machine, Results, say};
 use crate::scenario::{SCENARIOS, Scale, Scenario};
@@ -110,7 +111,12 @@ impl Bench {
             Scenario::DeadUpstreams => dead::measure(self),
             Scenario::Start => start::measure(self),
             Scenario::Lookups => {
-                say("there is nothing yet that measures look-ups alone");
+                let figures = Lookups::apart()?;
+                say(&format!(
+                    "a look-up takes {:.0} ns, beside a second thread {:.0} ns",
+                    figures.hit_ns, figures.hit_two_threads_ns
+                ));
+                self.results.lookups = figures.two_to_one_rounds;
                 Ok(())
             }
         }

@@ -54,11 +54,19 @@ pub(crate) enum Speed {
     Rate(u32),
 }
 
-const UDP: Over = Over::Udp { sockets: 8 };
+/// So many clients, each with a socket of its own.
+const CLIENTS: usize = 32;
+const UDP: Over = Over::Udp { sockets: CLIENTS };
 
 /// Every scenario, in the order in which they run: those that fill the cache come later.
-pub(crate) const SCENARIOS: [Scenario; 13] = [
+pub(crate) const SCENARIOS: [Scenario; 14] = [
     Scenario::Load(&UDP_HIT),
+    Scenario::Load(&Load {
+        name: "udp-flood",
+        over: Over::Udp { sockets: 8 },
+        speed: FLOOD,
+        ..UDP_HIT
+    }),
     Scenario::Load(&Load {
         name: "udp-hit-20k",
         speed: Speed::Rate(20_000),
@@ -67,7 +75,7 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario::Load(&TCP_HIT),
     Scenario::Load(&Load {
         name: "tcp-pipelined",
-        speed: UNDER_WAY,
+        speed: FLOOD,
         ..TCP_HIT
     }),
     Scenario::Load(&Load {
@@ -96,9 +104,12 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario::Lookups,
 ];
 
-/// So many under way fit into the default receive buffer of a socket, which not every server can
+/// One question under way for each client, as stub resolvers have it: datagrams come one by one, not
+/// in the batches that a generator can send with one system call.
+const UNDER_WAY: Speed = Speed::Window(CLIENTS);
+/// In batches. So many fit into the default receive buffer of a socket, which not every server can
 /// be told to enlarge.
-const UNDER_WAY: Speed = Speed::Window(128);
+const FLOOD: Speed = Speed::Window(128);
 
 const UDP_HIT: Load = Load {
     name: "udp-hit",
