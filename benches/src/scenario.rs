@@ -177,7 +177,7 @@ pub(crate) struct Scale {
 impl Scale {
     /// For figures that are published.
     pub(crate) const WHOLE: Self = Self {
-        turn: Duration::from_millis(1500),
+        turn: Duration::from_millis(1000),
         lead: Duration::from_millis(100),
         rounds: 5,
         rounds_at_rate: 9,

@@ -107,6 +107,8 @@ pub async fn run<F: Forward<Waiter> + 'static>(
     });
     let mut udp = udp::Sockets::new(sockets.udp);
     tokio::select! {
+        // In this order: whoever wakes the worker most likely wants a turn.
+        biased;
         never = poll_fn(|cx| turn(&desk, &mut udp, cx)) => match never {},
         _ = stop.wait_for(|stop| *stop) => {
             loops.shutdown().await;
@@ -129,7 +131,7 @@ fn turn<F: Forward<Waiter>>(
         Origin::Udp(number, peer) => udp.reply(desk, (number, peer), write),
         Origin::Tcp(mailbox) => mailbox.deliver(write),
     });
-    let more = udp.serve(desk, cx);
+    let more = udp.serve(desk, now, cx);
     udp.flush(desk);
     desk.flush(now);
     if more || heard == Progress::More {

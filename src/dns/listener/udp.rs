@@ -13,9 +13,9 @@
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tokio::io::unix::AsyncFd;
-use tokio::time::Instant;
 
 use super::super::forward::Forward;
 use super::super::request::Transport;
@@ -85,11 +85,12 @@ impl Sockets {
     pub(super) fn serve<F: Forward<Waiter>>(
         &mut self,
         desk: &Desk<F>,
+        mut now: Instant,
         cx: &mut Context<'_>,
     ) -> bool {
         let mut more = false;
         for socket in &mut self.sockets {
-            more |= socket.serve(desk, &mut self.inbox, cx);
+            more |= socket.serve(desk, &mut self.inbox, &mut now, cx);
         }
         more
     }
@@ -125,6 +126,7 @@ impl Socket {
         &mut self,
         desk: &Desk<F>,
         inbox: &mut Inbox,
+        now: &mut Instant,
         cx: &mut Context<'_>,
     ) -> bool {
         let mut failures = 0;
@@ -132,7 +134,7 @@ impl Socket {
             if !self.is_ready(cx) {
                 return false;
             }
-            match self.batch(desk, inbox) {
+            match self.batch(desk, inbox, now) {
                 Batch::Full => {}
                 Batch::Small => self.rest(),
                 Batch::Empty => {
@@ -188,7 +190,13 @@ impl Socket {
         };
     }
 
-    fn batch<F: Forward<Waiter>>(&mut self, desk: &Desk<F>, inbox: &mut Inbox) -> Batch {
+    /// `now` becomes the time at the end of the batch.
+    fn batch<F: Forward<Waiter>>(
+        &mut self,
+        desk: &Desk<F>,
+        inbox: &mut Inbox,
+        now: &mut Instant,
+    ) -> Batch {
         let received = match &self.udp {
             Some(Udp::Watched(fd)) => inbox.receive(fd.get_ref()),
             Some(Udp::Busy(udp)) => inbox.receive(udp),
@@ -206,14 +214,14 @@ impl Socket {
         if count >= BUSY {
             self.unwatch();
         }
-        let now = Instant::now().into_std();
+        let began = *now;
         let mut answered = 0;
         for index in 0..count {
             let peer = inbox.peer(index);
             let client = (peer.ip(), Transport::Udp);
             let (message, out) = (inbox.message(index), self.outbox.buffer());
             let origin = || Origin::Udp(self.number, peer);
-            match desk.take(message, client, now, out, origin) {
+            match desk.take(message, client, began, out, origin) {
                 Taken::Reply => answered += 1,
                 Taken::ProbeReply => {}
                 Taken::Drop | Taken::Waits => continue,
@@ -221,8 +229,9 @@ impl Socket {
             self.outbox.finish(Some(peer));
         }
         self.send(desk);
+        *now = tokio::time::Instant::now().into_std();
         if answered > 0 {
-            let elapsed = Instant::now().into_std() - now;
+            let elapsed = *now - began;
             desk.worker.counters().hit_latency.record(elapsed, answered);
         }
         if count < FEW {
