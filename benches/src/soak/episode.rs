@@ -21,8 +21,13 @@ const UDP_CLIENTS: usize = 64;
 /// Threads that the UDP clients share.
 const UDP_THREADS: usize = 2;
 const TCP_CLIENTS: usize = 4;
-const CACHE_EXPONENTS: std::ops::Range<f64> = 16.0..24.0;
+/// Powers of two; Sidestep takes 1 MiB and more.
+const CACHE_EXPONENTS: std::ops::Range<f64> = 20.0..24.0;
 const NAMES: std::ops::RangeInclusive<f64> = 1_000.0..=200_000.0;
+/// With a name for so many octets, all answers take about four times the cache: a name has two types.
+const CROWDED_OCTETS: f64 = 150.0;
+/// So many episodes of a hundred are crowded, for evictions are what matters.
+const CROWDED_PERCENT: u32 = 75;
 /// What the process may have beside its cache.
 const ALLOWANCE: u64 = 40 << 20;
 /// What it may grow by in the second half, beside what its cache says of itself.
@@ -77,13 +82,18 @@ struct Server {
 impl Episode {
     pub(super) fn draw(seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
-        let names = NAMES.start().ln()..NAMES.end().ln();
+        let cache_octets = random.random_range(CACHE_EXPONENTS).exp2();
+        let least = if random.random_range(0..100) < CROWDED_PERCENT {
+            cache_octets / CROWDED_OCTETS
+        } else {
+            *NAMES.start()
+        };
         Self {
             seed,
-            cache_octets: random.random_range(CACHE_EXPONENTS).exp2() as u64,
+            cache_octets: cache_octets as u64,
             workers: random.random_range(1..=2),
             may_be_stale: random.random(),
-            names: random.random_range(names).exp() as u32,
+            names: random.random_range(least.ln()..NAMES.end().ln()).exp() as u32,
             draw: if random.random() {
                 Draw::Zipf
             } else {

@@ -2,17 +2,19 @@
 #![expect(clippy::disallowed_methods, reason = "threads and their clock")]
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::given::Log;
 use super::version::{Key, TXT};
+use crate::process::free_port;
 use crate::{names, sys};
 
 const BUFFER_OCTETS: i32 = 8 << 20;
@@ -52,12 +54,12 @@ impl Book {
 ///
 /// # Errors
 /// When there is no port or thread.
-pub(super) fn start(book: &Arc<Book>, seed: u64) -> io::Result<SocketAddr> {
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
+pub(super) fn start(book: &Arc<Book>, seed: u64) -> Result<SocketAddr> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+    let socket = UdpSocket::bind(address)?;
     sys::set_buffers(&socket, BUFFER_OCTETS);
     // Late answers are looked at as often.
     socket.set_read_timeout(Some(Duration::from_millis(1)))?;
-    let address = socket.local_addr()?;
     let listener = TcpListener::bind(address)?;
     let mut server = Server {
         book: Arc::clone(book),
