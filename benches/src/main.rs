@@ -23,6 +23,7 @@ mod process;
 mod report;
 mod run;
 mod scenario;
+mod soak;
 mod subject;
 mod sys;
 mod upstream;
@@ -69,6 +70,8 @@ enum Command {
     Load(load::Load),
     /// The cache alone: two threads against one, memory, inserts
     Lookups(lookups::Lookups),
+    /// Full load with a checker, for a long time
+    Soak(soak::Soak),
 }
 
 fn main() -> Result<ExitCode> {
@@ -104,6 +107,10 @@ fn main() -> Result<ExitCode> {
         }
         Command::Lookups(lookups) => {
             lookups.run()?;
+            Validity::Unchecked
+        }
+        Command::Soak(soak) => {
+            soak.run()?;
             Validity::Unchecked
         }
         Command::Load(load) => {

@@ -36,7 +36,8 @@ pub(crate) struct Launch {
     pub(crate) arguments: Vec<String>,
     /// Where it works; what it prints goes to a `.log` there, called like the program.
     pub(crate) folder: PathBuf,
-    pub(crate) core: usize,
+    /// A list as `taskset` takes it.
+    pub(crate) cores: String,
 }
 
 /// A running child; it ends with this value, and with this program, however that ends.
@@ -60,7 +61,7 @@ impl Launch {
         // Both replace themselves by what they start, so the id is the server's own.
         Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "taskset", "-c"])
-            .arg(self.core.to_string())
+            .arg(&self.cores)
             .arg(&self.program)
             .args(&self.arguments)
             .current_dir(&self.folder)

@@ -27,7 +27,7 @@ use fleet::Fleet;
 mod dead;
 mod fill;
 mod fleet;
-mod metrics;
+pub(crate) mod metrics;
 mod rounds;
 mod start;
 
@@ -140,7 +140,7 @@ impl Upstream {
             program: std::env::current_exe()?,
             arguments: arguments.map(str::to_owned).into(),
             folder: folder.path().to_owned(),
-            core: LOAD_CORE,
+            cores: LOAD_CORE.to_string(),
         })?;
         process.answers(address, over_udp)?;
         Ok(Self {

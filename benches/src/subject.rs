@@ -211,7 +211,7 @@ impl Server {
             program: file.to_owned(),
             arguments: arguments.map(|text| filled(text, &self.values)).collect(),
             folder: self.folder.path().to_owned(),
-            core,
+            cores: core.to_string(),
         })?);
         Ok(())
     }

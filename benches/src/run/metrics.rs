@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 ///
 /// # Errors
 /// When it cannot be had within 5 s.
-pub(super) fn fetch(admin: SocketAddr) -> Result<String> {
+pub(crate) fn fetch(admin: SocketAddr) -> Result<String> {
     let mut stream = TcpStream::connect(admin)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let request = format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
@@ -22,7 +22,7 @@ pub(super) fn fetch(admin: SocketAddr) -> Result<String> {
 }
 
 /// The value of a metric without labels.
-pub(super) fn value(text: &str, name: &str) -> Option<f64> {
+pub(crate) fn value(text: &str, name: &str) -> Option<f64> {
     let samples = text.lines().filter_map(|line| line.split_once(' '));
     let mut values = samples.filter(|(sample, _)| *sample == name);
     values.next()?.1.trim().parse().ok()
