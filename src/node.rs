@@ -120,12 +120,14 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let routing = parts
         .routing(config, service_addresses, &mut sockets, wishes, orders)
         .await?;
-    let mut threads = workers::start(sockets.workers, &parts.shared, &parts.upstreams, &stopping)?;
-    let upstreams = Arc::clone(&parts.upstreams);
-    threads.push(spawn_on_runtime(
-        "upkeep",
-        upkeep::run(upstreams, stopping.clone()),
-    )?);
+    let (beat, pulse) = watch::channel(0);
+    let (shared, upstreams) = (&parts.shared, &parts.upstreams);
+    let mut threads = workers::start(sockets.workers, shared, upstreams, &pulse, &stopping)?;
+    let keeping = upkeep::run(Arc::clone(upstreams), stopping.clone());
+    let beating = workers::beat_time(beat, stopping.clone());
+    threads.push(spawn_on_runtime("upkeep", async {
+        tokio::join!(keeping, beating);
+    })?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     let (routing, inputs) = routing;
     let ended = routing.run(inputs).await;

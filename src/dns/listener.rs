@@ -1,6 +1,8 @@
 //! A worker's sockets: one loop for UDP and the upstreams, TCP beside it, and the heartbeat.
 //!
-//! Everything here runs on the worker's own thread, in a current-thread runtime within a `LocalSet`.
+//! Everything here runs on the worker's own thread, in a runtime of its own. While nothing is under way
+//! it has no timer: another thread beats time, for a thread that sleeps until something comes falls
+//! asleep and wakes up cheaper than one that sleeps for a while.
 //! One future (a turn after the other) hears the upstreams, takes what has come by UDP in batches,
 //! and sends what there is to send; what is answered from memory is answered there and then. A turn
 //! is bounded, so that TCP and timers run under a flood too.
@@ -46,6 +48,8 @@ use desk::{Desk, Origin};
 
 /// How often a worker shows that its loop runs.
 pub const HEARTBEAT: Duration = Duration::from_millis(50);
+/// Heartbeats between two looks for silent connections: half a second.
+const IDLE_LOOK: u64 = 10;
 
 /// The open sockets of one worker, in non-blocking mode. Each is bound to a single address, so that
 /// answers leave from the address that was asked.
@@ -75,8 +79,8 @@ pub enum ListenerError {
 
 /// Answers queries on `sockets` until `stop` is true or its sender is gone.
 ///
-/// To be run within a `LocalSet`. When it returns, nothing of it goes on, and questions under way get
-/// no answer.
+/// `pulse` changes every [`HEARTBEAT`]. To be run where local tasks can be spawned. When it returns,
+/// nothing of it goes on, and questions under way get no answer.
 ///
 /// # Errors
 /// [`ListenerError`] when the worker cannot start or go on.
@@ -85,6 +89,7 @@ pub async fn run<F: Forward<Waiter> + 'static>(
     sockets: WorkerSockets,
     shared: Arc<Shared>,
     forwarder: F,
+    pulse: watch::Receiver<u64>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), ListenerError> {
     let worker = Worker::new(worker, shared).ok_or(ListenerError::Index(worker))?;
@@ -98,13 +103,7 @@ pub async fn run<F: Forward<Waiter> + 'static>(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         loops.spawn_local(tcp.clone().accept(listener));
     }
-    loops.spawn_local(tcp.sweep());
-    loops.spawn_local(async move {
-        loop {
-            worker.counters().heartbeat.bump();
-            tokio::time::sleep(HEARTBEAT).await;
-        }
-    });
+    loops.spawn_local(beat(worker, tcp, pulse));
     let mut udp = udp::Sockets::new(sockets.udp);
     tokio::select! {
         // In this order: whoever wakes the worker most likely wants a turn.
@@ -116,6 +115,24 @@ pub async fn run<F: Forward<Waiter> + 'static>(
         }
         ended = loops.join_next() => {
             Err(ListenerError::Loop(ended.and_then(Result::err)))
+        }
+    }
+}
+
+/// Shows that the loops run, and ends silent connections now and then.
+async fn beat<F: Forward<Waiter> + 'static>(
+    worker: Worker,
+    tcp: tcp::Tcp<F>,
+    mut pulse: watch::Receiver<u64>,
+) {
+    for beats in 0_u64.. {
+        worker.counters().heartbeat.bump();
+        if beats % IDLE_LOOK == 0 {
+            tcp.end_silent(Instant::now().into_std());
+        }
+        if pulse.changed().await.is_err() {
+            // Nobody beats time any longer: the node stops.
+            return std::future::pending().await;
         }
     }
 }

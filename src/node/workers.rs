@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::{io, thread};
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
-use tokio::task::LocalSet;
+use tokio::time::MissedTickBehavior;
 
 use super::signals::DropCounter;
 use crate::announce::ServiceSettings;
 use crate::dns::exchange::{Forwarder, Limits};
-use crate::dns::listener::{self, CONNECTIONS_MAX, WorkerSockets};
+use crate::dns::listener::{self, CONNECTIONS_MAX, HEARTBEAT, WorkerSockets};
 use crate::dns::shared::Shared;
 use crate::dns::upstream::Upstreams;
 use crate::dns::{self};
@@ -90,24 +91,43 @@ pub(super) fn start(
     sockets: Vec<WorkerSockets>,
     shared: &Arc<Shared>,
     upstreams: &Arc<Upstreams>,
+    pulse: &watch::Receiver<u64>,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let threads = sockets.into_iter().enumerate().map(|(index, sockets)| {
-        let (shared, upstreams, stop) = (Arc::clone(shared), Arc::clone(upstreams), stop.clone());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let (shared, upstreams) = (Arc::clone(shared), Arc::clone(upstreams));
+        let (pulse, stop) = (pulse.clone(), stop.clone());
         thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
                 if let Err(error) = socket::lower_priority(NICENESS) {
                     tracing::debug!(worker = index, %error, "priority not lowered");
                 }
-                let work = work(index, sockets, shared, upstreams, stop);
-                runtime.block_on(LocalSet::new().run_until(work));
+                let runtime = Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(LocalOptions::default());
+                match runtime {
+                    Ok(runtime) => {
+                        let work = work(index, sockets, shared, upstreams, (pulse, stop));
+                        runtime.block_on(work);
+                    }
+                    Err(error) => tracing::error!(worker = index, %error, "worker not started"),
+                }
             })
     });
     threads.collect()
+}
+
+/// Beats time for the workers until the node stops.
+pub(super) async fn beat_time(pulse: watch::Sender<u64>, mut stop: watch::Receiver<bool>) {
+    let mut beats = tokio::time::interval(HEARTBEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = beats.tick() => pulse.send_modify(|beat| *beat = beat.wrapping_add(1)),
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
 }
 
 async fn work(
@@ -115,11 +135,11 @@ async fn work(
     sockets: WorkerSockets,
     shared: Arc<Shared>,
     upstreams: Arc<Upstreams>,
-    stop: watch::Receiver<bool>,
+    (pulse, stop): (watch::Receiver<u64>, watch::Receiver<bool>),
 ) {
     let forwarder = Forwarder::new(upstreams, Limits::default());
     // Its heart stops with it, and health withdraws what it answered for.
-    if let Err(error) = listener::run(index, sockets, shared, forwarder, stop).await {
+    if let Err(error) = listener::run(index, sockets, shared, forwarder, pulse, stop).await {
         tracing::error!(worker = index, %error, "worker ended");
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::super::forward::Forward;
 use super::connections::Connections;
@@ -27,8 +27,6 @@ use super::session::{Buffers, Session};
 pub(super) const PREFIX: usize = 2;
 /// A client that does not take its answers for this long is left.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often silent connections are looked for.
-const IDLE_LOOK: Duration = Duration::from_millis(500);
 /// Accepting fails for want of something (descriptors, memory) that others have to give back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -105,29 +103,23 @@ impl<F: Forward<Waiter> + 'static> Tcp<F> {
         }
     }
 
-    /// Ends silent connections for ever: sooner when there are many.
-    pub(super) async fn sweep(self) {
-        let mut looks = interval(IDLE_LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
-            let now = Instant::now().into_std();
-            let idle_limit = self.connections.idle_limit();
-            self.mailboxes.borrow_mut().retain(|mailbox| {
-                let Some(mailbox) = mailbox.upgrade() else {
-                    return false;
-                };
-                let limit = if mailbox.is_holding() {
-                    WRITE_TIMEOUT
-                } else {
-                    idle_limit
-                };
-                let is_idle = mailbox.is_holding() || mailbox.waiting() == 0;
-                if is_idle && mailbox.silent_for(now) >= limit {
-                    mailbox.end();
-                }
-                true
-            });
-        }
+    /// Ends connections that have been silent for too long: sooner when there are many.
+    pub(super) fn end_silent(&self, now: std::time::Instant) {
+        let idle_limit = self.connections.idle_limit();
+        self.mailboxes.borrow_mut().retain(|mailbox| {
+            let Some(mailbox) = mailbox.upgrade() else {
+                return false;
+            };
+            let limit = if mailbox.is_holding() {
+                WRITE_TIMEOUT
+            } else {
+                idle_limit
+            };
+            let is_idle = mailbox.is_holding() || mailbox.waiting() == 0;
+            if is_idle && mailbox.silent_for(now) >= limit {
+                mailbox.end();
+            }
+            true
+        });
     }
 }

@@ -118,6 +118,20 @@ struct Node {
     stop: watch::Sender<bool>,
 }
 
+/// Beats time until nobody listens.
+fn pulse() -> watch::Receiver<u64> {
+    let (beat, pulse) = watch::channel(0);
+    let beating = async move {
+        while !beat.is_closed() {
+            sleep(HEARTBEAT).await;
+            beat.send_modify(|beat| *beat += 1);
+        }
+    };
+    // The test's own runtime ends it at the latest.
+    drop(tokio::task::spawn(beating));
+    pulse
+}
+
 /// Runs worker 1 beside `client`, and checks that it ends when told to.
 async fn with_worker<C: Future<Output = ()>>(client: impl FnOnce(Rc<Node>) -> C) {
     with_worker_and_upstream(1, client).await;
@@ -151,7 +165,14 @@ async fn with_worker_and_upstream<C: Future<Output = ()>>(
         waiting: VecDeque::new(),
         has_news: false,
     };
-    let worker = run(1, sockets, Arc::clone(&node.shared), forwarder, stopped);
+    let worker = run(
+        1,
+        sockets,
+        Arc::clone(&node.shared),
+        forwarder,
+        pulse(),
+        stopped,
+    );
     let client = client(Rc::clone(&node));
     let both = async move {
         tokio::join!(worker, async {
@@ -313,6 +334,6 @@ async fn a_worker_without_counters_does_not_start() {
         waiting: VecDeque::new(),
         has_news: false,
     };
-    let ended = run(2, sockets, shared, forwarder, stopped).await;
+    let ended = run(2, sockets, shared, forwarder, pulse(), stopped).await;
     assert!(matches!(ended, Err(ListenerError::Index(2))));
 }
