@@ -21,7 +21,7 @@ pub(super) struct Given {
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     pub(super) given: VecDeque<Given>,
-    /// When the upstream last left it without an answer.
+    /// When the upstream last left it without an answer over UDP.
     pub(super) silent_ms: Option<u64>,
     last: u32,
 }
@@ -58,7 +58,7 @@ impl Log {
         version
     }
 
-    /// Writes down that `key` is left without an answer.
+    /// Writes down that `key` is left without an answer over UDP.
     pub(super) fn fall_silent(&self, key: Key, now_ms: u64) {
         self.part(key).entry(key).or_default().silent_ms = Some(now_ms);
     }

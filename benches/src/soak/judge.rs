@@ -37,7 +37,7 @@ pub(super) struct Asked {
 pub(super) enum Verdict {
     Fresh,
     Stale,
-    /// SERVFAIL, after a silence of the upstream.
+    /// SERVFAIL, after the upstream was silent or sent a truncated answer.
     Failure,
     Truncated,
 }

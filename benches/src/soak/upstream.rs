@@ -122,6 +122,10 @@ impl Server {
         }
         let text = key.is_some_and(|key| key.qtype() == TXT);
         let truncated = text && self.random.random_range(0..TRUNCATION) == 0;
+        if let Some(key) = key.filter(|_| truncated) {
+            // Asking again over TCP has no answer when too many do so at a time.
+            self.book.log.fall_silent(key, self.book.now_ms());
+        }
         if let Some(reply) = reply(&self.book, query, truncated) {
             // What cannot be sent is lost, as on any network; the question is asked again.
             let _ = socket.send_to(&reply, client);
