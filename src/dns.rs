@@ -6,7 +6,8 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -15,6 +16,7 @@ pub mod access;
 pub mod answer;
 pub mod bootstrap;
 pub mod cache;
+pub mod client;
 pub mod code;
 pub mod counters;
 pub mod exchange;
@@ -43,8 +45,20 @@ pub struct Settings {
     pub service_sockets: Vec<SocketAddr>,
     /// Extra unicast addresses (`dns.listen`).
     pub listen: Vec<SocketAddr>,
-    /// Who may ask; everybody else gets REFUSED.
-    pub allow: Vec<IpNet>,
+    /// Who may ask what.
+    pub access: AccessSettings,
+    /// What one client prefix may have.
+    pub limits: LimitSettings,
+    /// The secrets of server cookies; `None`: clients get none. RFC 9018.
+    pub cookie_secrets: Option<CookieSecrets>,
+    /// Names that are answered here because no public server should be asked for them.
+    pub special_names: SpecialNameSettings,
+    /// Whether popular answers are fetched again before they expire. Default true.
+    pub prefetch: bool,
+    /// Private addresses in answers from public zones.
+    pub rebinding: RebindingSettings,
+    /// Hosts files whose addresses are answered like `local` records, in the form of `hosts(5)`.
+    pub hosts_files: Vec<PathBuf>,
     /// How many query workers run, each on a thread of its own.
     pub workers: NonZeroUsize,
     /// Size and time limits of the cache.
@@ -55,6 +69,101 @@ pub struct Settings {
     pub local: Vec<LocalRecord>,
     /// Where misses go. One of them is the root zone.
     pub zones: Vec<ForwardZone>,
+}
+
+/// Who may ask what; everybody else gets REFUSED.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessSettings {
+    /// Gets answers of every kind.
+    pub allow: Vec<IpNet>,
+    /// Gets what the cache and local data hold; no upstream is asked on its behalf.
+    pub allow_cached: Vec<IpNet>,
+    /// Gets answers of class CHAOS: what this server is.
+    pub allow_chaos: Vec<IpNet>,
+}
+
+/// What the clients of one prefix may have together, at one node. Cookies and TCP prove an address;
+/// what comes by UDP without a cookie is unverified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Whom a prefix counts as.
+    pub prefix: client::PrefixLengths,
+    /// Questions a second; `None`: as many as come.
+    pub queries_per_second: Option<NonZeroU32>,
+    /// Equal answers a second to unverified clients; `None`: as many as come.
+    pub responses_per_second: Option<NonZeroU32>,
+    /// Of the questions over a limit every n-th gets a truncated answer, so that a client can come
+    /// back by TCP, and the others get none; 1: all, 0: none.
+    pub slip: u32,
+    /// Octets to unverified clients for each octet of theirs, over [`LimitSettings::allowance`];
+    /// `None`: no limit.
+    pub amplification: Option<NonZeroU32>,
+    /// Octets a second to unverified clients that count for nothing.
+    pub allowance_bytes: u64,
+    /// Whom no limit holds for.
+    pub exempt: Vec<IpNet>,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            prefix: client::PrefixLengths::default(),
+            queries_per_second: NonZeroU32::new(20_000),
+            responses_per_second: NonZeroU32::new(500),
+            slip: 2,
+            amplification: NonZeroU32::new(3),
+            allowance_bytes: 1 << 20,
+            exempt: Vec::new(),
+        }
+    }
+}
+
+/// Secrets that all nodes of a service share. RFC 9018 §4.4 and §5.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CookieSecrets {
+    /// Cookies are made with this one.
+    pub active: [u8; 16],
+    /// Cookies made with this one are good too: the one before, or the one to come.
+    pub other: Option<[u8; 16]>,
+}
+
+impl std::fmt::Debug for CookieSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CookieSecrets").finish_non_exhaustive()
+    }
+}
+
+/// Which names of RFC 6761 and RFC 6303 are answered here. A `local` record or a `forward` zone at
+/// or above such a name (other than the root) has the last word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecialNameSettings {
+    /// `localhost.`, `invalid.`, `test.`, `onion.`, `alt.`, `home.arpa.`, `resolver.arpa.` and so on.
+    /// Default true.
+    pub enabled: bool,
+    /// Reverse zones of private addresses. RFC 6303. Default true.
+    pub private_reverse: bool,
+    /// `use-application-dns.net.` does not exist, so that browsers keep to this resolver. Default
+    /// false.
+    pub canary: bool,
+}
+
+impl Default for SpecialNameSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            private_reverse: true,
+            canary: false,
+        }
+    }
+}
+
+/// Answers from public zones that name private addresses are taken for an attack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RebindingSettings {
+    /// Default false.
+    pub enabled: bool,
+    /// Names at and below which such addresses are all right: wire form, lower case.
+    pub allowed: Vec<Vec<u8>>,
 }
 
 /// Limits of the cache.
@@ -103,10 +212,48 @@ pub struct ForwardZone {
     pub zone: Vec<u8>,
     /// The apex as text, with the final dot, for metrics and logs.
     pub zone_text: String,
-    /// In order of preference while nothing is known of their speed.
+    /// What happens to questions for its names.
+    pub action: ZoneAction,
+    /// In order of preference while nothing is known of their speed; empty unless the action is
+    /// [`ZoneAction::Forward`].
     pub upstreams: Vec<UpstreamAddress>,
+    /// Siblings: asked when no upstream is usable. Own addresses among them are left out.
+    pub last_resort: Vec<UpstreamAddress>,
+    /// How its upstreams are talked to.
+    pub dialect: DialectSettings,
     /// Whether its failure is evidence for the level of the services.
     pub critical: bool,
+}
+
+/// What happens to questions for names in a zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ZoneAction {
+    /// Upstreams are asked.
+    #[default]
+    Forward,
+    /// Local records are all there is: other names do not exist.
+    Local,
+    /// REFUSED, but for local records.
+    Refuse,
+}
+
+/// What is done beyond the plain question when the upstreams of a zone are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DialectSettings {
+    /// Letters of names in a case of chance, which the answer has to repeat: a forger has to guess
+    /// it. Default false.
+    pub mixed_case: bool,
+    /// DNS cookies. RFC 7873. Default true.
+    pub cookies: bool,
+}
+
+impl Default for DialectSettings {
+    fn default() -> Self {
+        Self {
+            mixed_case: false,
+            cookies: true,
+        }
+    }
 }
 
 /// Where an upstream is, as configured.

@@ -274,7 +274,7 @@ fn everybody_may_ask_only_with_a_warning() {
         "dns.allow = [\"198.51.100.7\", \"2001:db8::/32\"]",
     ]);
     assert!(config.warnings.is_empty());
-    assert_eq!(config.dns.allow[0].to_string(), "198.51.100.7/32");
+    assert_eq!(config.dns.access.allow[0].to_string(), "198.51.100.7/32");
     assert_eq!(bad("dns.allow = []").len(), 1);
 }
 

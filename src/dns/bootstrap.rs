@@ -155,6 +155,8 @@ impl Found {
             zone_text: zone.zone_text.clone(),
             critical: zone.critical,
             upstreams: self.addresses,
+            siblings: Vec::new(),
+            dialect: zone.dialect,
             unresolved: self.unresolved,
         })
     }

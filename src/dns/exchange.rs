@@ -38,8 +38,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Sleep;
 
+use super::client::Asker;
 use super::forward::{Done, Failure, Forward, Progress};
-use super::inflight::{Attempt, Command, Flights};
+use super::inflight::{Attempt, Command, Flights, Reply};
 use super::key::Key;
 use super::upstream::{Asked, Upstreams};
 use crate::os::socket::batch::Inbox;
@@ -86,7 +87,7 @@ pub struct Forwarder<W> {
     task: Option<Waker>,
 }
 
-type AskingOverTcp = Pin<Box<dyn Future<Output = (Attempt, Option<(Vec<u8>, u16)>)>>>;
+type AskingOverTcp = Pin<Box<dyn Future<Output = (Attempt, Option<tcp::Answer>)>>>;
 
 impl<W> Forwarder<W> {
     /// Opens nothing yet.
@@ -149,10 +150,12 @@ impl<W> Forwarder<W> {
             while !self.tcp.is_empty()
                 && let Poll::Ready(Some((attempt, mut answer))) = self.tcp.poll_next_unpin(cx)
             {
-                let answer = answer
-                    .as_mut()
-                    .map(|(message, rcode)| (message.as_mut_slice(), *rcode));
-                self.flights.handle_tcp(attempt, answer, now, done);
+                let reply = answer.as_mut().map(|answer| Reply {
+                    message: &mut answer.message,
+                    rcode: answer.rcode,
+                    reason: answer.reason,
+                });
+                self.flights.handle_tcp(attempt, reply, now, done);
             }
             if !self.carry_out(now) {
                 return false;
@@ -213,11 +216,16 @@ impl<W> Forward<W> for Forwarder<W> {
     fn ask(
         &mut self,
         key: &Key,
+        asker: Asker,
         waiter: W,
         give_up_at: Option<Instant>,
         now: Instant,
     ) -> Result<(), (Failure, W)> {
-        self.flights.ask(key, waiter, give_up_at, now)
+        self.flights.ask(key, asker, waiter, give_up_at, now)
+    }
+
+    fn refresh(&mut self, key: &Key, now: Instant) {
+        self.flights.refresh(key, now);
     }
 
     fn flush(&mut self, now: Instant) {

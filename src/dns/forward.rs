@@ -6,6 +6,7 @@ use std::task::Context;
 use std::time::Instant;
 use std::vec::Drain;
 
+use super::client::Asker;
 use super::key::Key;
 
 /// Asks upstreams on behalf of the queries of one worker, each of which is a `W` while it waits.
@@ -13,7 +14,7 @@ pub trait Forward<W> {
     /// Whether the zone that `key` belongs to has an upstream that is believed to answer.
     fn is_usable(&self, key: &Key) -> bool;
 
-    /// Lets `waiter` wait for the outcome of a question, which begins or is under way. Sends nothing
+    /// Lets `waiter` wait, on behalf of `asker`, for the outcome of a question, which begins or is under way. Sends nothing
     /// before [`Forward::flush`]. At `give_up_at` the waiter hears that there is nothing yet; the
     /// question goes on, for its outcome still reaches the cache.
     ///
@@ -22,10 +23,14 @@ pub trait Forward<W> {
     fn ask(
         &mut self,
         key: &Key,
+        asker: Asker,
         waiter: W,
         give_up_at: Option<Instant>,
         now: Instant,
     ) -> Result<(), (Failure, W)>;
+
+    /// Has an answer fetched that nobody waits for; given up at once where there is no room.
+    fn refresh(&mut self, key: &Key, now: Instant);
 
     /// Sends what has gathered.
     fn flush(&mut self, now: Instant);

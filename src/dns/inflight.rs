@@ -14,11 +14,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client::Asker;
 use super::exchange::query::Edns;
 use super::exchange::response::Response;
 use super::forward::{Done, Failure, Outcome};
 use super::key::Key;
-use super::upstream::{FailureKind, UpstreamIndex, Upstreams};
+use super::upstream::{FailureKind, UpstreamIndex, Upstreams, ZoneIndex};
 use super::walk::HEADER;
 
 mod race;
@@ -73,6 +74,17 @@ pub struct Attempt {
     pub upstream: UpstreamIndex,
     /// How, over UDP.
     pub edns: Edns,
+}
+
+/// A whole answer to an attempt.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    /// Without what came behind it.
+    pub message: &'a mut [u8],
+    /// With the upper bits from OPT.
+    pub rcode: u16,
+    /// The INFO-CODE of an Extended DNS Error. RFC 8914 §2.
+    pub reason: Option<u16>,
 }
 
 /// What the owner of [`Flights`] has to do.
@@ -157,6 +169,7 @@ impl<W> Flights<W> {
     pub fn ask(
         &mut self,
         key: &Key,
+        _asker: Asker,
         waiter: W,
         give_up_at: Option<Instant>,
         now: Instant,
@@ -173,31 +186,59 @@ impl<W> Flights<W> {
             return Err((Failure::Saturated, waiter));
         }
         if let Some(place) = under_way {
-            let race = &mut self.table[place];
-            let before = race.wake_at();
-            race.waiters.push(waiter, give_up_at);
-            self.waiting += 1;
-            let wake_at = race.wake_at();
-            if wake_at < before {
-                self.wheel.arm(place, wake_at);
-            }
+            self.add_waiter(place, waiter, give_up_at);
             return Ok(());
         }
+        let Some(place) = self.begin(key, fingerprint, zone, now) else {
+            return Err((Failure::NoneUsable, waiter));
+        };
+        self.add_waiter(place, waiter, give_up_at);
+        Ok(())
+    }
+
+    fn add_waiter(&mut self, place: usize, waiter: W, give_up_at: Option<Instant>) {
+        let race = &mut self.table[place];
+        let before = race.wake_at();
+        race.waiters.push(waiter, give_up_at);
+        self.waiting += 1;
+        let wake_at = race.wake_at();
+        if wake_at < before {
+            self.wheel.arm(place, wake_at);
+        }
+    }
+
+    /// Begins a question that nobody waits for, so that its answer reaches the cache. Nothing happens
+    /// when it is under way, when it cannot be asked, or where there is no room.
+    pub fn refresh(&mut self, key: &Key, now: Instant) {
+        let fingerprint = self.fingerprint(key);
+        let zone = self.upstreams.zone_for_question(key.name(), key.qtype());
+        let is_full = self.under_way() >= self.limits.questions;
+        if !is_full && self.table.find(key, fingerprint).is_none() {
+            self.begin(key, fingerprint, zone, now);
+        }
+    }
+
+    /// Takes a place for a question; `None`: no upstream of its zone is usable.
+    fn begin(
+        &mut self,
+        key: &Key,
+        fingerprint: u64,
+        zone: ZoneIndex,
+        now: Instant,
+    ) -> Option<usize> {
         let place = self.table.take_vacant(key, now);
         let race = &mut self.table[place];
         self.upstreams.order(zone, &mut race.contenders);
         if race.contenders.is_empty() {
             self.table.give_back(place);
-            return Err((Failure::NoneUsable, waiter));
+            return None;
         }
         race.begin(key, fingerprint, now + self.limits.deadline);
-        race.waiters.push(waiter, give_up_at);
-        self.waiting += 1;
         self.table.link(place);
         self.hope_check.get_or_insert(now + HOPE_CHECK);
         self.turn_to_next(place, now);
         self.wheel.arm(place, self.table[place].wake_at());
-        Ok(())
+        Some(place)
     }
 
     /// What is to be done next; to be called until there is nothing more.
@@ -229,9 +270,18 @@ impl<W> Flights<W> {
                     .push_back(Command::Send(Attempt { edns, ..attempt }));
                 return;
             }
-            Response::Complete { rcode, length } => {
+            Response::Complete {
+                rcode,
+                length,
+                reason,
+            } => {
                 let message = message.get_mut(..length).unwrap_or_default();
-                return self.weigh(place, upstream, (message, rcode), now, done);
+                let reply = Reply {
+                    message,
+                    rcode,
+                    reason,
+                };
+                return self.weigh(place, upstream, reply, now, done);
             }
             Response::Truncated => {
                 self.commands.push_back(Command::AskOverTcp(attempt));
@@ -243,11 +293,11 @@ impl<W> Flights<W> {
         self.conclude(place, upstream, now, done);
     }
 
-    /// What [`Command::AskOverTcp`] has come to: a message with its RCODE, or nothing.
+    /// What [`Command::AskOverTcp`] has come to: `None` stands for no answer.
     pub fn handle_tcp(
         &mut self,
         attempt: Attempt,
-        answer: Option<(&mut [u8], u16)>,
+        answer: Option<Reply<'_>>,
         now: Instant,
         done: &mut Done<'_, W>,
     ) {
@@ -327,10 +377,11 @@ impl<W> Flights<W> {
         &mut self,
         place: usize,
         upstream: UpstreamIndex,
-        (message, rcode): (&mut [u8], u16),
+        reply: Reply<'_>,
         now: Instant,
         done: &mut Done<'_, W>,
     ) {
+        let Reply { message, rcode, .. } = reply;
         let race = &mut self.table[place];
         let name = race.key.name();
         // The case of its letters may be another in the answer.

@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::answer::{self, Answer};
 use super::cache::clean::Cleaned;
 use super::cache::{Entry, Lookup, Scratch};
+use super::client::{Asker, Prefix};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
 use super::key::Key;
@@ -163,6 +164,15 @@ impl Worker {
             stale: stale.is_some(),
             request: request.keep(),
         })
+    }
+
+    /// Whom upstreams are asked for on behalf of `client`.
+    #[must_use]
+    pub fn asker(&self, client: IpAddr) -> Asker {
+        Asker {
+            prefix: Prefix::of(client, self.shared.prefix_lengths()),
+            is_sibling: false,
+        }
     }
 
     /// When a client is told an expired answer rather than kept waiting; `None`: there is none.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::access::AccessList;
 use super::cache::Cache;
 use super::cache::clean::{Cleaned, clean};
+use super::client::PrefixLengths;
 use super::code::ExtendedError;
 use super::counters::WorkerCounters;
 use super::forward::{Failure, Outcome};
@@ -23,6 +24,7 @@ pub struct Shared {
     identity: Identity,
     local: LocalRecords,
     stale: StaleSettings,
+    prefix_lengths: PrefixLengths,
     workers: Box<[WorkerCounters]>,
 }
 
@@ -33,10 +35,11 @@ impl Shared {
         let workers = settings.workers.get();
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
-            access: AccessList::new(&settings.allow),
+            access: AccessList::new(&settings.access.allow),
             identity: Identity::new(&settings.node_name, probe, workers),
             local: LocalRecords::new(&settings.local),
             stale: settings.stale.clone(),
+            prefix_lengths: settings.limits.prefix,
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
         }
     }
@@ -69,6 +72,12 @@ impl Shared {
     #[must_use]
     pub fn stale(&self) -> &StaleSettings {
         &self.stale
+    }
+
+    /// Which clients count as one.
+    #[must_use]
+    pub fn prefix_lengths(&self) -> PrefixLengths {
+        self.prefix_lengths
     }
 
     /// The counters of every worker, by index.

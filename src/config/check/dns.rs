@@ -9,7 +9,10 @@ use crate::announce::ServiceSettings;
 use crate::config::LoadOptions;
 use crate::config::key_path::KeyPath;
 use crate::config::raw::{self, List, Raw, Word};
-use crate::dns::{CacheSettings, Settings, StaleSettings};
+use crate::dns::{
+    AccessSettings, CacheSettings, LimitSettings, RebindingSettings, Settings, SpecialNameSettings,
+    StaleSettings,
+};
 
 use super::{Checker, address, elements};
 
@@ -60,7 +63,16 @@ impl Checker<'_> {
         Settings {
             node_name: self.node_name(&raw.node, options, &root.key("node").key("name")),
             service_sockets,
-            allow: self.allow(&raw.dns.allow, &path.key("allow")),
+            access: AccessSettings {
+                allow: self.allow(&raw.dns.allow, &path.key("allow")),
+                ..AccessSettings::default()
+            },
+            limits: LimitSettings::default(),
+            cookie_secrets: None,
+            special_names: SpecialNameSettings::default(),
+            prefetch: true,
+            rebinding: RebindingSettings::default(),
+            hosts_files: Vec::new(),
             workers: self.workers(raw.dns.workers.as_ref(), options, &path.key("workers")),
             cache: self.cache(&raw.dns.cache, &path.key("cache")),
             stale: self.stale(&raw.dns.stale, &path.key("stale")),

@@ -6,7 +6,7 @@ use crate::announce::ServiceSettings;
 use crate::config::key_path::KeyPath;
 use crate::config::raw::{self, List};
 use crate::dns::record_text::{name_from_text, rdata_from_text};
-use crate::dns::{ForwardZone, LocalRecord, UpstreamAddress};
+use crate::dns::{DialectSettings, ForwardZone, LocalRecord, UpstreamAddress, ZoneAction};
 
 use super::{Checker, elements, owner};
 
@@ -29,7 +29,10 @@ impl Checker<'_> {
             return vec![ForwardZone {
                 zone: ROOT.to_vec(),
                 zone_text: ".".to_owned(),
+                action: ZoneAction::Forward,
                 upstreams: vec![UpstreamAddress::System],
+                last_resort: Vec::new(),
+                dialect: DialectSettings::default(),
                 critical: true,
             }];
         }
@@ -46,7 +49,10 @@ impl Checker<'_> {
                 critical: raw.critical.unwrap_or(zone == ROOT),
                 zone,
                 zone_text,
+                action: ZoneAction::Forward,
                 upstreams,
+                last_resort: Vec::new(),
+                dialect: DialectSettings::default(),
             });
         }
         if all_known && !zones.iter().any(|zone| zone.zone == ROOT) {

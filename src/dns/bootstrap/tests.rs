@@ -7,12 +7,16 @@ use std::cell::Cell;
 use tokio::net::UdpSocket;
 
 use super::*;
+use crate::dns::{DialectSettings, ZoneAction};
 
 fn zone(upstreams: Vec<UpstreamAddress>) -> ForwardZone {
     ForwardZone {
         zone: vec![0],
         zone_text: ".".to_owned(),
+        action: ZoneAction::Forward,
         upstreams,
+        last_resort: Vec::new(),
+        dialect: DialectSettings::default(),
         critical: true,
     }
 }

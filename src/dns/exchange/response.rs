@@ -7,7 +7,7 @@
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::super::key::Key;
-use super::super::walk::{Cursor, HEADER, Malformed, rtype};
+use super::super::walk::{Cursor, HEADER, Malformed, options, rtype};
 
 /// Of questions.
 const QUESTIONS: usize = 4;
@@ -17,6 +17,8 @@ const RESPONSE: u8 = 0x80;
 const OPCODE: u8 = 0x78;
 const TRUNCATED: u8 = 0x02;
 const RCODE: u8 = 0x0f;
+/// Option code of Extended DNS Errors. RFC 8914 §2.
+const EDE: u16 = 15;
 
 /// What a message is to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub enum Response {
         rcode: u16,
         /// Octets of the message; what follows is no part of it.
         length: usize,
+        /// The INFO-CODE of an Extended DNS Error. RFC 8914 §2.
+        reason: Option<u16>,
     },
 }
 
@@ -61,11 +65,10 @@ pub fn read(message: &[u8], id: u16, key: &Key) -> Response {
     if flags & TRUNCATED != 0 {
         return Response::Truncated;
     }
-    walk(message, records_at).map_or(Response::Malformed, |(length, extended)| {
-        Response::Complete {
-            rcode: u16::from(extended) << 4 | rcode,
-            length,
-        }
+    walk(message, records_at).map_or(Response::Malformed, |walked| Response::Complete {
+        rcode: u16::from(walked.extended_rcode) << 4 | rcode,
+        length: walked.length,
+        reason: walked.reason,
     })
 }
 
@@ -88,9 +91,18 @@ fn question_end(message: &[u8], key: &Key) -> Option<usize> {
     same.then(|| cursor.position())
 }
 
-/// Walks all records; gives the end of the last one and the upper RCODE bits of OPT.
-fn walk(message: &[u8], records_at: usize) -> Result<(usize, u8), Malformed> {
-    let mut extended = None;
+/// What walking all records has found.
+#[derive(Default)]
+struct Walked {
+    /// Where the last one ends.
+    length: usize,
+    extended_rcode: u8,
+    reason: Option<u16>,
+}
+
+fn walk(message: &[u8], records_at: usize) -> Result<Walked, Malformed> {
+    let mut walked = Walked::default();
+    let mut has_opt = false;
     let mut counts = Cursor::new(message, COUNTS);
     let mut cursor = Cursor::new(message, records_at);
     for is_additional in [false, false, true] {
@@ -100,13 +112,26 @@ fn walk(message: &[u8], records_at: usize) -> Result<(usize, u8), Malformed> {
                 continue;
             }
             // The root as owner, in the additional section, once.
-            if extended.is_some() || !is_additional || record.owner_octets != 1 {
+            if has_opt || !is_additional || record.owner_octets != 1 {
                 return Err(Malformed);
             }
-            extended = record.ttl_s.to_be_bytes().first().copied();
+            has_opt = true;
+            [walked.extended_rcode, ..] = record.ttl_s.to_be_bytes();
+            walked.reason = reason(record.rdata)?;
         }
     }
-    Ok((cursor.position(), extended.unwrap_or(0)))
+    walked.length = cursor.position();
+    Ok(walked)
+}
+
+fn reason(rdata: &[u8]) -> Result<Option<u16>, Malformed> {
+    for option in options(rdata) {
+        if let (EDE, value) = option? {
+            let code = value.first_chunk().ok_or(Malformed)?;
+            return Ok(Some(u16::from_be_bytes(*code)));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

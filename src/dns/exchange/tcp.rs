@@ -33,8 +33,18 @@ pub(super) enum TcpError {
     Unusable,
 }
 
-/// Asks over a new connection; gives the message, cut to its length, and its RCODE.
-pub(super) async fn ask(remote: SocketAddr, key: &Key) -> Result<(Vec<u8>, u16), TcpError> {
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Cut to its length.
+    pub(super) message: Vec<u8>,
+    pub(super) rcode: u16,
+    /// The INFO-CODE of an Extended DNS Error.
+    pub(super) reason: Option<u16>,
+}
+
+/// Asks over a new connection.
+pub(super) async fn ask(remote: SocketAddr, key: &Key) -> Result<Answer, TcpError> {
     let connecting = TcpStream::connect(remote);
     let stream = timeout(CONNECT_TIME, connecting)
         .await
@@ -44,7 +54,7 @@ pub(super) async fn ask(remote: SocketAddr, key: &Key) -> Result<(Vec<u8>, u16),
         .map_err(|_| TcpError::Late)?
 }
 
-async fn converse(mut stream: TcpStream, key: &Key) -> Result<(Vec<u8>, u16), TcpError> {
+async fn converse(mut stream: TcpStream, key: &Key) -> Result<Answer, TcpError> {
     let id = rand::random();
     let message = query::build(key, id, Edns::With);
     let length = u16::try_from(message.len()).map_err(|_| TcpError::Unusable)?;
@@ -60,9 +70,17 @@ async fn converse(mut stream: TcpStream, key: &Key) -> Result<(Vec<u8>, u16), Tc
         .read_to_end(&mut answer)
         .await?;
     match response::read(&answer, id, key) {
-        Response::Complete { rcode, length } => {
+        Response::Complete {
+            rcode,
+            length,
+            reason,
+        } => {
             answer.truncate(length);
-            Ok((answer, rcode))
+            Ok(Answer {
+                message: answer,
+                rcode,
+                reason,
+            })
         }
         Response::Foreign
         | Response::Headless { .. }

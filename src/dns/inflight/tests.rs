@@ -200,7 +200,7 @@ fn an_answer_to_an_ended_question_never_ends_another() {
     let mut network = quiet(vec![silent()]);
     network
         .flights
-        .ask(&key(b'a'), 1, None, network.now)
+        .ask(&key(b'a'), Asker::default(), 1, None, network.now)
         .unwrap();
     let Some(Command::Send(old)) = network.flights.poll_command() else {
         panic!("nothing sent");
@@ -221,9 +221,15 @@ fn an_answer_to_an_ended_question_never_ends_another() {
         let read = Response::Complete {
             rcode: 0,
             length: 12,
+            reason: None,
         };
         flights.handle_reply(old, &mut [0; 12], read, now, done);
-        flights.handle_tcp(old, Some((&mut [0; 12], 0)), now, done);
+        let reply = Reply {
+            message: &mut [0; 12],
+            rcode: 0,
+            reason: None,
+        };
+        flights.handle_tcp(old, Some(reply), now, done);
         flights.handle_failure(old, now, done);
     });
     assert_eq!(network.told.len(), 1);

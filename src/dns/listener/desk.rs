@@ -70,6 +70,7 @@ impl<F: Forward<Waiter>> Desk<F> {
         };
         let Buffers { key, scratch } = buffers;
         let give_up_at = worker.give_up_at(&ticket);
+        let asker = worker.asker(client.0);
         let waiter = Waiter {
             ticket,
             origin: origin(),
@@ -77,7 +78,7 @@ impl<F: Forward<Waiter>> Desk<F> {
         let asked = self
             .forwarder
             .borrow_mut()
-            .ask(key, waiter, give_up_at, now);
+            .ask(key, asker, waiter, give_up_at, now);
         let Err((failure, waiter)) = asked else {
             return Taken::Waits;
         };

@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::dns::client::Asker;
 use crate::dns::forward::{Done, Failure};
 use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::key::Key;
@@ -55,6 +56,7 @@ impl Forward<Waiter> for Echoing {
     fn ask(
         &mut self,
         key: &Key,
+        _asker: Asker,
         waiter: Waiter,
         _give_up_at: Option<std::time::Instant>,
         _now: std::time::Instant,
@@ -64,6 +66,8 @@ impl Forward<Waiter> for Echoing {
         self.has_news = true;
         Ok(())
     }
+
+    fn refresh(&mut self, _key: &Key, _now: std::time::Instant) {}
 
     fn flush(&mut self, _now: std::time::Instant) {
         let waker = self.echo.waker.borrow();

@@ -357,7 +357,7 @@ proptest! {
 #[test]
 fn a_stranger_holds_no_tcp_connection_and_the_self_probe_always_may() {
     let mut settings = settings();
-    settings.allow = vec!["198.51.100.0/24".parse().unwrap()];
+    settings.access.allow = vec!["198.51.100.0/24".parse().unwrap()];
     let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16]), start()));
     let worker = Worker::new(0, shared).unwrap();
     assert!(!worker.may_connect(STRANGER));

@@ -2,8 +2,10 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::*;
-use crate::dns::LocalRecord;
 use crate::dns::cache::{Lookup, Scratch};
+use crate::dns::{
+    AccessSettings, LimitSettings, LocalRecord, RebindingSettings, SpecialNameSettings,
+};
 
 /// Two workers, 127.0.0.0/8 and ::1 allowed, `local.` has an address.
 pub(in crate::dns) fn settings() -> Settings {
@@ -11,7 +13,16 @@ pub(in crate::dns) fn settings() -> Settings {
         node_name: "node-1".into(),
         service_sockets: Vec::new(),
         listen: Vec::new(),
-        allow: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        access: AccessSettings {
+            allow: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+            ..AccessSettings::default()
+        },
+        limits: LimitSettings::default(),
+        cookie_secrets: None,
+        special_names: SpecialNameSettings::default(),
+        prefetch: true,
+        rebinding: RebindingSettings::default(),
+        hosts_files: Vec::new(),
         workers: NonZeroUsize::new(2).unwrap(),
         cache: CacheSettings {
             size_bytes: 1 << 20,

@@ -51,7 +51,7 @@ fn world(zone: &[u8], addresses: &[SocketAddr]) -> (Arc<Upstreams>, watch::Sende
         zone_text: "test.".to_owned(),
         critical: true,
         upstreams: addresses.to_vec(),
-        unresolved: Vec::new(),
+        ..ResolvedZone::default()
     };
     let upstreams = Arc::new(Upstreams::new(&[zone], Instant::now().into_std()));
     let (stop, stopped) = watch::channel(false);

@@ -171,7 +171,7 @@ mod tests {
                 zone_text: ".".to_owned(),
                 critical: true,
                 upstreams: vec!["192.0.2.1:53".parse().unwrap()],
-                unresolved: Vec::new(),
+                ..ResolvedZone::default()
             }],
             start,
         ));

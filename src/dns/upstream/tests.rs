@@ -29,7 +29,7 @@ fn world() -> World {
         zone_text: zone_text.to_owned(),
         critical: zone == [0],
         upstreams: upstreams.iter().map(|text| text.parse().unwrap()).collect(),
-        unresolved: Vec::new(),
+        ..ResolvedZone::default()
     };
     let upstreams = Upstreams::new(
         &[

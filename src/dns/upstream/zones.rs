@@ -5,11 +5,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use super::super::DialectSettings;
+
 /// Type code of DS, the one type whose records at a zone's apex are the parent's.
 const TYPE_DS: u16 = 43;
 
 /// A forward zone whose upstreams have become addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvedZone {
     /// Apex, uncompressed wire form, lower case; the root is `[0]`.
     pub zone: Vec<u8>,
@@ -19,6 +21,10 @@ pub struct ResolvedZone {
     pub critical: bool,
     /// In the configured order, without duplicates.
     pub upstreams: Vec<SocketAddr>,
+    /// Asked when no upstream is usable: other nodes of the service.
+    pub siblings: Vec<SocketAddr>,
+    /// How its upstreams are talked to.
+    pub dialect: DialectSettings,
     /// Configured host names that did not resolve and are left out: worth a warning.
     pub unresolved: Vec<String>,
 }

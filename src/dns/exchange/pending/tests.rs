@@ -11,6 +11,7 @@ use super::super::super::inflight::{Command, Limits};
 use super::super::super::upstream::{ResolvedZone, Upstreams};
 use super::super::query::{self, Edns};
 use super::*;
+use crate::dns::client::Asker;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -27,7 +28,7 @@ fn world() -> World {
         zone_text: ".".to_owned(),
         critical: true,
         upstreams: vec!["192.0.2.1:53".parse().unwrap()],
-        unresolved: Vec::new(),
+        ..ResolvedZone::default()
     };
     let upstreams = Arc::new(Upstreams::new(&[zone], now));
     World {
@@ -51,7 +52,9 @@ fn answer(label: u8, id: u16) -> Vec<u8> {
 impl World {
     fn question(&mut self, label: u8) -> Question {
         let key = key(label);
-        self.flights.ask(&key, (), None, self.now).unwrap();
+        self.flights
+            .ask(&key, Asker::default(), (), None, self.now)
+            .unwrap();
         let Some(Command::Send(attempt)) = self.flights.poll_command() else {
             panic!("nothing to send");
         };

@@ -51,7 +51,8 @@ fn a_whole_answer_is_complete_and_what_follows_it_is_cut_off() {
         read_it(&answer),
         Response::Complete {
             rcode: 0x13,
-            length
+            length,
+            reason: None,
         }
     );
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use super::super::super::inflight::{Command, Limits};
 use super::super::super::upstream::ResolvedZone;
 use super::*;
+use crate::dns::client::Asker;
 
 struct World {
     receiver: UdpSocket,
@@ -28,7 +29,7 @@ fn world() -> World {
         zone_text: ".".to_owned(),
         critical: true,
         upstreams: vec![receiver.local_addr().unwrap()],
-        unresolved: Vec::new(),
+        ..ResolvedZone::default()
     };
     let now = Instant::now();
     let upstreams = Arc::new(Upstreams::new(&[zone], now));
@@ -47,7 +48,9 @@ impl World {
         for _ in 0..count {
             self.asked += 1;
             let key = Key::new(b"\x01a\0", 1, self.asked, false, false).unwrap();
-            self.flights.ask(&key, (), None, self.now).unwrap();
+            self.flights
+                .ask(&key, Asker::default(), (), None, self.now)
+                .unwrap();
             let Some(Command::Send(attempt)) = self.flights.poll_command() else {
                 panic!("nothing to send");
             };

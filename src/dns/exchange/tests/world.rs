@@ -12,6 +12,7 @@ use tokio::sync::oneshot::{self, Receiver};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, timeout};
 
+use super::super::super::client::Asker;
 use super::super::super::forward::{Failure, Forward, Outcome, Progress};
 use super::super::super::key::Key;
 use super::super::super::upstream::{FailureKind, ResolvedZone, UpstreamIndex, Upstreams};
@@ -48,7 +49,7 @@ pub(super) fn world_within(limits: Limits, addresses: &[SocketAddr]) -> World {
         zone_text: ".".to_owned(),
         critical: true,
         upstreams: addresses.to_vec(),
-        unresolved: Vec::new(),
+        ..ResolvedZone::default()
     };
     let upstreams = Arc::new(Upstreams::new(&[zone], Instant::now().into_std()));
     let forwarder = Rc::new(RefCell::new(Forwarder::new(Arc::clone(&upstreams), limits)));
@@ -101,7 +102,9 @@ impl World {
         let (waiter, told) = oneshot::channel();
         let (now, give_up_at) = (Instant::now().into_std(), give_up_at.map(Instant::into_std));
         let mut forwarder = self.forwarder.borrow_mut();
-        if let Err((failure, waiter)) = forwarder.ask(&key(label), waiter, give_up_at, now) {
+        if let Err((failure, waiter)) =
+            forwarder.ask(&key(label), Asker::default(), waiter, give_up_at, now)
+        {
             waiter.send(Told::Failed(failure)).unwrap();
         }
         forwarder.flush(now);

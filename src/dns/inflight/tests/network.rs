@@ -77,7 +77,7 @@ pub(super) fn network(limits: Limits, scripts: Vec<Script>) -> Network {
         zone_text: ".".to_owned(),
         critical: true,
         upstreams: (0..scripts.len()).map(address).collect(),
-        unresolved: Vec::new(),
+        ..ResolvedZone::default()
     };
     let upstreams = Arc::new(Upstreams::new(&[zone], start));
     Network {
@@ -110,7 +110,9 @@ impl Network {
         give_up_ms: Option<u64>,
     ) -> Result<(), Failure> {
         let give_up_at = give_up_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let asked = self.flights.ask(&key(label), waiter, give_up_at, self.now);
+        let asked = self
+            .flights
+            .ask(&key(label), Asker::default(), waiter, give_up_at, self.now);
         self.carry_out();
         asked.map_err(|(failure, back)| {
             assert_eq!(back, waiter);
@@ -176,8 +178,12 @@ impl Network {
             Word::Tcp(rcode) => {
                 message[3] = rcode.unwrap_or_default();
                 return self.with_flights(|flights, now, done| {
-                    let answer = rcode.map(|rcode| (message.as_mut_slice(), rcode.into()));
-                    flights.handle_tcp(attempt, answer, now, done);
+                    let reply = rcode.map(|rcode| Reply {
+                        message: &mut message,
+                        rcode: rcode.into(),
+                        reason: None,
+                    });
+                    flights.handle_tcp(attempt, reply, now, done);
                 });
             }
         }

@@ -61,7 +61,7 @@ proptest! {
             match event {
                 Event::Ask(label, give_up_ms) => {
                     let give_up_at = give_up_ms.map(|ms| now + Duration::from_millis(ms));
-                    let asked = network.flights.ask(&key(label), waiter, give_up_at, now);
+                    let asked = network.flights.ask(&key(label), Asker::default(), waiter, give_up_at, now);
                     if asked.is_ok() {
                         waiting.insert(waiter, (now, give_up_at));
                     }
