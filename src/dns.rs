@@ -26,6 +26,7 @@ pub mod inflight;
 pub mod key;
 pub mod listener;
 pub mod local;
+pub mod loops;
 pub mod metrics;
 pub mod record_text;
 pub mod request;

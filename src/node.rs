@@ -25,6 +25,7 @@ use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap::{self, BootstrapError};
 use crate::dns::identity::{self, ProbeName};
+use crate::dns::loops;
 use crate::dns::shared::Shared;
 use crate::dns::upkeep;
 use crate::dns::upstream::{ResolvedZone, Upstreams};
@@ -124,9 +125,10 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);
     let mut threads = workers::start(sockets.workers, shared, upstreams, &pulse, &stopping)?;
     let keeping = upkeep::run(Arc::clone(upstreams), stopping.clone());
+    let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
     threads.push(spawn_on_runtime("upkeep", async {
-        tokio::join!(keeping, beating);
+        tokio::join!(keeping, searching, beating);
     })?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     let (routing, inputs) = routing;

@@ -9,6 +9,7 @@ use prometheus::proto::{
 };
 
 use super::counters::{Count, LATENCY_BOUNDS_US, Latency, RCODES, WorkerCounters};
+use super::loops::LoopWatch;
 use super::shared::Shared;
 
 /// Registers the metrics of the query path.
@@ -62,6 +63,8 @@ enum Samples {
     Latencies,
     /// A number about the cache.
     Cache(fn(&Shared) -> u64),
+    /// A number about forwarding loops.
+    Loops(MetricType, fn(&LoopWatch) -> u64),
     /// Entries that had to leave the cache, by reason.
     Evictions,
 }
@@ -195,6 +198,18 @@ const FAMILIES: &[Family] = &[
         |worker| &worker.probes,
     ),
     Family {
+        name: "sidestep_dns_forwarding_loops_total",
+        help: "Questions of this node that came back to it.",
+        label: None,
+        samples: Samples::Loops(MetricType::COUNTER, LoopWatch::returned),
+    },
+    Family {
+        name: "sidestep_dns_looping_upstreams",
+        help: "Upstreams that send questions back to this node; the log names them.",
+        label: None,
+        samples: Samples::Loops(MetricType::GAUGE, LoopWatch::looping),
+    },
+    Family {
         name: "sidestep_dns_worker_heartbeats_total",
         help: "Turns of each worker's loop; one that stands still is wedged.",
         label: Some("worker"),
@@ -279,6 +294,10 @@ impl Family {
                     number(MetricType::COUNTER, self.labels(reason), value)
                 };
                 (MetricType::COUNTER, samples.map(sample).into())
+            }
+            Samples::Loops(kind, value) => {
+                let value = value(shared.loops());
+                (*kind, vec![number(*kind, vec![], value)])
             }
             Samples::Cache(value) => {
                 let value = value(shared);
@@ -396,7 +415,7 @@ mod tests {
     fn names_follow_the_conventions() {
         for family in FAMILIES {
             let counts = match family.samples {
-                Samples::Sum(kind, _) => kind == MetricType::COUNTER,
+                Samples::Sum(kind, _) | Samples::Loops(kind, _) => kind == MetricType::COUNTER,
                 Samples::EachWorker(_) | Samples::Labelled(_) | Samples::Evictions => true,
                 Samples::Latencies | Samples::Cache(_) => false,
             };

@@ -260,9 +260,11 @@ impl Worker {
             }
             (class::IN, rtype::OPT) => Some(Answer::bare(Rcode::FORMERR, None)),
             (class::IN, rtype::TKEY | rtype::TSIG | rtype::IXFR | rtype::AXFR) => Some(refused),
+            // Ends the loop; to whom it is to be told is known where the question was sent.
+            (class::IN, _) if self.shared.loops().comes_back(key.name()) => Some(refused),
             (class::IN, qtype) => {
                 let local = self.shared.local().find(key.name(), qtype);
-                local.map(authoritative)
+                local.map(Answer::from)
             }
             _ => Some(refused),
         }

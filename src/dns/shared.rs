@@ -13,7 +13,8 @@ use super::counters::WorkerCounters;
 use super::forward::{Failure, Outcome};
 use super::identity::{Identity, ProbeName};
 use super::key::Key;
-use super::local::LocalRecords;
+use super::local::LocalTree;
+use super::loops::LoopWatch;
 use super::{CacheSettings, Settings, StaleSettings};
 
 /// The parts of the query path that are the same for every worker.
@@ -22,7 +23,8 @@ pub struct Shared {
     cache: Cache,
     access: AccessList,
     identity: Identity,
-    local: LocalRecords,
+    local: LocalTree,
+    loops: LoopWatch,
     stale: StaleSettings,
     prefix_lengths: PrefixLengths,
     workers: Box<[WorkerCounters]>,
@@ -37,7 +39,8 @@ impl Shared {
             cache: Cache::new(&settings.cache, &settings.stale, started),
             access: AccessList::new(&settings.access.allow),
             identity: Identity::new(&settings.node_name, probe, workers),
-            local: LocalRecords::new(&settings.local),
+            local: LocalTree::new(&settings.local, &settings.zones, &settings.special_names),
+            loops: LoopWatch::default(),
             stale: settings.stale.clone(),
             prefix_lengths: settings.limits.prefix,
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
@@ -62,10 +65,16 @@ impl Shared {
         &self.identity
     }
 
-    /// The records of the configuration.
+    /// What is answered here.
     #[must_use]
-    pub fn local(&self) -> &LocalRecords {
+    pub fn local(&self) -> &LocalTree {
         &self.local
+    }
+
+    /// What has been found out about forwarding loops.
+    #[must_use]
+    pub fn loops(&self) -> &LoopWatch {
+        &self.loops
     }
 
     /// How expired answers are used.
