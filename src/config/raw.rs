@@ -56,6 +56,7 @@ pub(super) struct Dns {
     pub(super) listen: List<String>,
     pub(super) allow: List<String>,
     pub(super) workers: Option<Word>,
+    pub(super) show_version: Option<bool>,
     pub(super) cache: Cache,
     pub(super) stale: Stale,
 }

@@ -38,7 +38,7 @@ impl Shared {
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
             access: AccessList::new(&settings.access.allow),
-            identity: Identity::new(&settings.node_name, probe, workers),
+            identity: Identity::new(&settings.node_name, settings.show_version, probe, workers),
             local: LocalTree::new(&settings.local, &settings.zones, &settings.special_names),
             loops: LoopWatch::default(),
             stale: settings.stale.clone(),

@@ -62,6 +62,7 @@ impl Checker<'_> {
             .collect();
         Settings {
             node_name: self.node_name(&raw.node, options, &root.key("node").key("name")),
+            show_version: raw.dns.show_version == Some(true),
             service_sockets,
             access: AccessSettings {
                 allow: self.allow(&raw.dns.allow, &path.key("allow")),
