@@ -27,8 +27,11 @@ pub mod search;
 
 /// How long a name is listened for.
 pub const WINDOW: Duration = Duration::from_secs(1);
-/// From one round over all upstreams to the next, less at most a quarter by chance.
-pub const INTERVAL: Duration = Duration::from_secs(60);
+/// From the first round over all upstreams to the second, less at most a quarter by chance; each
+/// further wait is twice as long. What leads back may have to come up first.
+pub const INTERVAL_MIN: Duration = Duration::from_secs(2);
+/// The longest wait between rounds.
+pub const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// Rounds without a sighting after which a loop counts as gone: an upstream that asks others as well
 /// does not send every name back.
 pub const QUIET_ROUNDS: u8 = 5;

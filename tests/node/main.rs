@@ -14,6 +14,7 @@
 
 mod announcing;
 mod flooding;
+mod looping;
 mod outage;
 mod resolving;
 mod starting;

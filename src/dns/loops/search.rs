@@ -17,7 +17,7 @@ use super::super::key::Key;
 use super::super::shared::Shared;
 use super::super::upstream::{UpstreamIndex, Upstreams};
 use super::super::walk::{class, rtype};
-use super::{Change, INTERVAL, LoopWatch, Sightings, WINDOW, name};
+use super::{Change, INTERVAL_MAX, INTERVAL_MIN, LoopWatch, Sightings, WINDOW, name};
 
 /// Searches until `stop` says so or its sender is gone. To run once for each [`Shared`], for one
 /// name is out at a time: a round takes [`WINDOW`] for each upstream.
@@ -33,6 +33,7 @@ async fn search(upstreams: &Upstreams, watch: &LoopWatch) {
         .indexes()
         .map(|index| (index, Sightings::default()))
         .collect();
+    let mut interval = INTERVAL_MIN;
     loop {
         let begun = Instant::now();
         for (index, sightings) in &mut sightings {
@@ -45,7 +46,8 @@ async fn search(upstreams: &Upstreams, watch: &LoopWatch) {
         }
         let looping = sightings.iter().filter(|(_, known)| known.is_looping());
         watch.set_looping(u64::try_from(looping.count()).unwrap_or(u64::MAX));
-        sleep_until(begun + jittered(INTERVAL)).await;
+        sleep_until(begun + jittered(interval)).await;
+        interval = INTERVAL_MAX.min(interval * 2);
     }
 }
 
