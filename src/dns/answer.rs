@@ -31,6 +31,8 @@ pub struct Answer<'a> {
     pub ttl: Ttl,
     /// Told to clients that use EDNS.
     pub extended_error: Option<ExtendedError>,
+    /// Where a local alias leads when upstreams know that name: wire form, lower case.
+    pub target: Option<&'a [u8]>,
 }
 
 impl Answer<'_> {
@@ -44,6 +46,7 @@ impl Answer<'_> {
             sections: None,
             ttl: Ttl::Aged(0),
             extended_error,
+            target: None,
         }
     }
 }

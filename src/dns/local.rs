@@ -10,8 +10,8 @@
 //!   upstreams, a local one says that it does not exist, a refused one refuses. Special names are
 //!   zones like that, unless a configured zone other than the root is at or above them.
 //! - An alias (CNAME) is followed as long as its target is answered here too. A target that upstreams
-//!   know is left to the client, and told in [`LocalAnswer::target`]; an alias that never ends is a
-//!   failure.
+//!   know is told in [`LocalAnswer::target`]: what they say of it goes behind the alias. An alias that
+//!   never ends is a failure.
 //!
 //! Wildcards are not known. Local answers have AA set, as Unbound's have: this node is where they
 //! come from.
@@ -29,6 +29,7 @@ use super::{ForwardZone, LocalRecord, SpecialNameSettings};
 
 mod alias;
 mod build;
+pub(super) mod graft;
 pub mod hosts;
 pub mod special;
 
@@ -208,6 +209,7 @@ impl<'a> From<LocalAnswer<'a>> for Answer<'a> {
         Answer {
             authoritative: matches!(local.rcode, Rcode::NOERROR | Rcode::NXDOMAIN),
             sections: Some(local.sections),
+            target: local.target,
             ..Answer::bare(local.rcode, local.extended_error)
         }
     }

@@ -131,6 +131,14 @@ impl BuiltSections {
         }
     }
 
+    /// From records that are whole and sound.
+    pub(super) fn from_records(counts: [u16; 3], records: Vec<u8>) -> Self {
+        Self {
+            counts,
+            records: records.into(),
+        }
+    }
+
     /// The records as an answer wants them.
     #[must_use]
     pub fn lend(&self) -> Sections<'_> {

@@ -1,6 +1,6 @@
 //! The life of one query as two steps: what can be said at once, and what an outcome says later.
 //!
-//! Source: RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 5936 §2.2.1
+//! Source: RFC 1034 §4.3.2 (aliases), RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 5936 §2.2.1
 //! (a transfer may be refused), RFC 8914 §4 (reasons).
 //! A question without RD is answered from what is at hand and never passed on (RFC 1034 §4.3.1).
 //! Serving never writes to the cache: see [`super::shared::store`].
@@ -16,6 +16,7 @@ use super::client::{Asker, Prefix};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
 use super::key::Key;
+use super::local::graft;
 use super::request::{KeptRequest, Request, Transport, Unreadable};
 use super::sections::Sections;
 use super::shared::Shared;
@@ -72,6 +73,8 @@ pub struct Ticket {
     started: Instant,
     /// There was an expired answer.
     stale: bool,
+    /// The question is for a local alias, the key for the name that it leads to.
+    is_alias: bool,
 }
 
 impl Worker {
@@ -133,14 +136,21 @@ impl Worker {
             return Step::ProbeReply;
         }
         self.counters().count_query(transport);
+        let mut chain = None;
         if let Some(answer) = self.answer_without_cache(&request, key, client) {
-            self.reply(out, &request, transport, &answer);
-            return Step::Reply;
+            let target = answer.target.filter(|_| request.recursion_desired);
+            let Some(aimed) = target.and_then(|target| graft::aim(key, target)) else {
+                self.reply(out, &request, transport, &answer);
+                return Step::Reply;
+            };
+            (*key, chain) = (aimed, answer.sections);
         }
         let stale = match self.shared.cache().lookup(key, now, scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
-                self.reply(out, &request, transport, &entry.fresh_answer(now));
+                let mut room = None;
+                let answer = graft::behind(chain, key, entry.fresh_answer(now), &mut room);
+                self.reply(out, &request, transport, &answer);
                 return Step::Reply;
             }
             Lookup::Stale(entry) => Some(entry),
@@ -155,13 +165,14 @@ impl Worker {
         if let Some(entry) = &stale
             && (entry.failed_recently(now) || !is_usable(key))
         {
-            self.reply_stale(out, &request, transport, entry);
+            self.reply_stale(out, &request, transport, (chain, key), entry);
             return Step::Reply;
         }
         Step::Miss(Ticket {
             transport,
             started: now,
             stale: stale.is_some(),
+            is_alias: chain.is_some(),
             request: request.keep(),
         })
     }
@@ -202,6 +213,8 @@ impl Worker {
                     sections: Some(cleaned.sections),
                     ..Answer::bare(cleaned.rcode, None)
                 };
+                let (chain, mut room) = (self.chain(ticket, key), None);
+                let answer = graft::behind(chain, key, answer, &mut room);
                 self.reply(out, &request, ticket.transport, &answer);
             }
             Err(reason) => self.answer_without_upstream((key, ticket), reason, now, scratch, out),
@@ -223,11 +236,14 @@ impl Worker {
         if ticket.stale {
             match self.shared.cache().lookup(key, now, scratch) {
                 Lookup::Fresh(entry) if !entry.is_failure() => {
-                    self.reply(out, request, transport, &entry.fresh_answer(now));
+                    let (chain, mut room) = (self.chain(ticket, key), None);
+                    let answer = graft::behind(chain, key, entry.fresh_answer(now), &mut room);
+                    self.reply(out, request, transport, &answer);
                     return;
                 }
                 Lookup::Stale(entry) => {
-                    self.reply_stale(out, request, transport, &entry);
+                    let chain = self.chain(ticket, key);
+                    self.reply_stale(out, request, transport, (chain, key), &entry);
                     return;
                 }
                 Lookup::Fresh(_) | Lookup::Miss => {}
@@ -237,7 +253,17 @@ impl Worker {
         self.reply(out, request, transport, &answer);
     }
 
-    /// What is said without looking at the cache: refusals, the server itself, local records.
+    /// The local aliases that lead from the question to the name in `key`.
+    fn chain(&self, ticket: &Ticket, key: &Key) -> Option<Sections<'_>> {
+        let request = ticket.request.request();
+        let question = request.question();
+        let name = question.get(..question.len().checked_sub(4)?)?;
+        let asked = ticket.is_alias.then(|| graft::aim(key, name))??;
+        let found = self.shared.local().find(asked.name(), asked.qtype());
+        found.map(|found| found.sections)
+    }
+
+    /// What is said without looking at the cache: refusals, the server itself, local names.
     fn answer_without_cache(
         &self,
         request: &Request<'_>,
@@ -275,12 +301,15 @@ impl Worker {
         out: &mut Vec<u8>,
         request: &Request<'_>,
         transport: Transport,
+        (chain, key): (Option<Sections<'_>>, &Key),
         entry: &Entry<'_>,
     ) {
         self.counters().stale_answers.bump();
         let reply_ttl = self.shared.stale().reply_ttl.as_secs();
         let reply_ttl_s = u32::try_from(reply_ttl).unwrap_or(u32::MAX);
-        self.reply(out, request, transport, &entry.stale_answer(reply_ttl_s));
+        let mut room = None;
+        let answer = graft::behind(chain, key, entry.stale_answer(reply_ttl_s), &mut room);
+        self.reply(out, request, transport, &answer);
     }
 
     fn reply(

@@ -341,12 +341,13 @@ impl<'a> Entry<'a> {
     fn answer(&self, ttl: Ttl) -> Answer<'a> {
         let failed = self.is_failure();
         Answer {
-            rcode: self.head.rcode(),
-            authoritative: false,
             authentic: self.head.is_authentic(),
             sections: Some(Sections::new(self.head.counts(), self.records)),
             ttl,
-            extended_error: failed.then(|| ExtendedError(self.head.tail())),
+            ..Answer::bare(
+                self.head.rcode(),
+                failed.then(|| ExtendedError(self.head.tail())),
+            )
         }
     }
 }

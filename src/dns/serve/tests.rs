@@ -9,7 +9,8 @@ use crate::dns::forward::Failure;
 use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::shared::tests::{Told, response, settings, start};
 use crate::dns::shared::{judge, store};
-use crate::dns::{DialectSettings, ForwardZone, ZoneAction};
+
+mod names;
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -289,51 +290,6 @@ fn local_records_and_the_servers_name_are_answered_with_authority() {
         start(),
     );
     assert_eq!(name.answers[0].data.to_string(), "node-1");
-}
-
-/// RFC 6761 §6.4, RFC 6303 §3, RFC 8914 §4.16.
-#[test]
-fn special_names_and_refused_zones_are_answered_at_once() {
-    let mut settings = settings();
-    settings.zones.push(ForwardZone {
-        zone: b"\x03bad\x00".to_vec(),
-        zone_text: "bad.".into(),
-        action: ZoneAction::Refuse,
-        upstreams: Vec::new(),
-        last_resort: Vec::new(),
-        dialect: DialectSettings::default(),
-        critical: false,
-    });
-    let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16]), start()));
-    let worker = Worker::new(0, shared).unwrap();
-    let ask = |name| at_once(&worker, &query(name, 1, 1, 0x0100), CLIENT, start());
-    let invalid = ask(b"\x01a\x07invalid\x00");
-    assert_eq!(rcode(&invalid), ResponseCode::NXDomain);
-    assert_eq!(invalid.authorities[0].name.to_string(), "invalid.");
-    assert!(invalid.metadata.authoritative);
-    let refused = ask(b"\x01a\x03bad\x00");
-    assert_eq!(
-        (rcode(&refused), extended_error(&refused)),
-        (ResponseCode::Refused, Some(15))
-    );
-    assert!(!refused.metadata.authoritative);
-}
-
-#[test]
-fn a_question_of_this_node_that_comes_back_is_noted_and_goes_no_further() {
-    let worker = worker();
-    let number = std::num::NonZeroU64::new(7).unwrap();
-    let name = crate::dns::loops::name(number, b"\x00").unwrap();
-    let message = query(&name, 16, 1, 0x0100);
-    worker.shared().loops().begin(number);
-    let strange = at_once(&worker, &message, STRANGER, start());
-    assert_eq!(extended_error(&strange), Some(18));
-    assert_eq!(worker.shared().loops().returned(), 0);
-    let answer = at_once(&worker, &message, CLIENT, start());
-    assert_eq!(rcode(&answer), ResponseCode::Refused);
-    assert!(worker.shared().loops().end());
-    let (step, _) = ask_at(&worker, &message, CLIENT, start());
-    assert!(matches!(step, Step::Miss(_)));
 }
 
 /// RFC 1034 §4.3.1: no recursion for those who do not desire it. RFC 8914 §4.21.
