@@ -131,8 +131,8 @@ async fn beat<F: Forward<Waiter> + 'static>(
             tcp.end_silent(Instant::now().into_std());
         }
         if pulse.changed().await.is_err() {
-            // Nobody beats time any longer: the node stops.
-            return std::future::pending().await;
+            // Who has beaten time is gone, which is no fault of this worker.
+            tokio::time::sleep(HEARTBEAT).await;
         }
     }
 }

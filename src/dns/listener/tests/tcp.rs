@@ -169,7 +169,13 @@ async fn a_slow_reader_gets_every_answer() {
         let (mut reader, mut writer) = stream.split();
         let write = async { writer.write_all(&questions).await.unwrap() };
         let read = async {
-            sleep(Duration::from_millis(50)).await;
+            // Nothing is taken until the worker has stopped answering.
+            let counters = &node.shared.workers()[1];
+            let mut before = None;
+            while before != Some(counters.tcp_queries.value()) || before == Some(0) {
+                before = Some(counters.tcp_queries.value());
+                all_is_read(&node).await;
+            }
             let mut answered = Vec::new();
             for _ in ids.clone() {
                 let length = reader.read_u16().await.unwrap();
