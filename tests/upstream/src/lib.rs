@@ -28,6 +28,7 @@
 //! | `rcode NAME`, `ede N`, `aa`, `ad`, `tc` | as they say |
 //! | `delay D`, `delay D1..D2`, `delay exp D` | when: fixed, uniform, exponential |
 //! | `loss N%`, `silent` | no answer |
+//! | `capacity N` | serves N questions a second; what would wait for over 50 ms is lost |
 //! | `refuse` | the port is closed: UDP meets ICMP, TCP a reset |
 //! | `close`, `half-open` | TCP: closed, or held open without an answer |
 //! | `wrong-id`, `wrong-case`, `no-question`, `wrong-question "NAME TYPE"` | what does not match |

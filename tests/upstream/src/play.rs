@@ -6,15 +6,24 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::reply::{self, Question};
-use crate::script::{Condition, Delay, Instead, Name, Reaction, Script};
+use crate::script::{Condition, Delay, Instead, Name, QUEUE, Reaction, Script};
 
 /// A server that follows a script.
 #[derive(Debug)]
 pub struct Play {
     script: Script,
-    /// How often each rule has matched.
-    matched: Vec<u32>,
+    /// Of each rule.
+    states: Vec<State>,
     random: SmallRng,
+}
+
+/// What has become of a rule.
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// How often it has matched.
+    matched: u32,
+    /// Until when it has questions to serve, if its capacity is limited.
+    busy_until: Duration,
 }
 
 /// Something that a server does.
@@ -42,7 +51,7 @@ impl Play {
     #[must_use]
     pub fn new(script: Script, seed: u64) -> Self {
         Self {
-            matched: vec![0; script.rules.len()],
+            states: vec![State::default(); script.rules.len()],
             script,
             random: SmallRng::seed_from_u64(seed),
         }
@@ -50,7 +59,7 @@ impl Play {
 
     /// Follows another script from now on.
     pub fn follow(&mut self, script: Script) {
-        self.matched = vec![0; script.rules.len()];
+        self.states = vec![State::default(); script.rules.len()];
         self.script = script;
     }
 
@@ -65,25 +74,49 @@ impl Play {
         })
     }
 
-    /// What follows from a question, in the order of time; nothing without a rule for it.
-    pub fn hear(&mut self, message: &[u8], is_tcp: bool) -> Vec<Due> {
+    /// What follows from a question that comes at `now` (since any moment), in the order of time;
+    /// nothing without a rule for it.
+    pub fn hear(&mut self, now: Duration, message: &[u8], is_tcp: bool) -> Vec<Due> {
         let Some(question) = Question::parse(message) else {
             return Vec::new();
         };
-        let rules = self.script.rules.iter().zip(&mut self.matched);
-        for (rule, matched) in rules {
+        let rules = self.script.rules.iter().zip(&mut self.states);
+        for (rule, state) in rules {
             if !fits(&rule.condition, &question, is_tcp) {
                 continue;
             }
-            *matched += 1;
-            let Condition { first, every, .. } = rule.condition;
-            if first.is_none_or(|first| *matched <= first)
-                && every.is_none_or(|every| matched.is_multiple_of(every))
+            state.matched += 1;
+            let (Condition { first, every, .. }, matched) = (&rule.condition, state.matched);
+            if first.is_some_and(|first| matched > first)
+                || every.is_some_and(|every| !matched.is_multiple_of(every))
             {
-                return react(&question, &rule.reaction, is_tcp, &mut self.random);
+                continue;
             }
+            let Some(wait) = state.wait(rule.reaction.capacity, now) else {
+                return Vec::new();
+            };
+            let mut due = react(&question, &rule.reaction, is_tcp, &mut self.random);
+            for one in &mut due {
+                one.after += wait;
+            }
+            return due;
         }
         Vec::new()
+    }
+}
+
+impl State {
+    /// How long a question waits for its turn; `None`: it is lost.
+    fn wait(&mut self, capacity: Option<u32>, now: Duration) -> Option<Duration> {
+        let Some(capacity) = capacity.filter(|capacity| *capacity > 0) else {
+            return Some(Duration::ZERO);
+        };
+        let wait = self.busy_until.saturating_sub(now);
+        if wait > QUEUE {
+            return None;
+        }
+        self.busy_until = now + wait + Duration::from_secs(1) / capacity;
+        Some(wait)
     }
 }
 
@@ -198,7 +231,7 @@ mod tests {
     }
 
     fn answered(play: &mut Play) -> Option<Vec<u8>> {
-        match play.hear(QUESTION, false).pop()?.what {
+        match play.hear(Duration::ZERO, QUESTION, false).pop()?.what {
             What::Message(message) => Some(message),
             What::Refused | What::Closed => None,
         }
@@ -214,7 +247,7 @@ mod tests {
     #[test]
     fn an_answer_has_what_the_script_says() {
         let mut play = play("www.example. -> answer \"192.0.2.1\", ttl 7, ad, delay 5ms");
-        let due = play.hear(QUESTION, false);
+        let due = play.hear(Duration::ZERO, QUESTION, false);
         assert_eq!(due[0].after, Duration::from_millis(5));
         let message = answered(&mut play).unwrap();
         assert_eq!(
@@ -232,9 +265,31 @@ mod tests {
     }
 
     #[test]
+    fn more_questions_than_a_server_can_serve_wait_and_then_are_lost() {
+        let mut play = play("* -> echo, capacity 100");
+        let mut hear = |at_ms| play.hear(Duration::from_millis(at_ms), QUESTION, false);
+        let waits: Vec<_> = (0..7)
+            .map(|_| hear(0).pop().map(|due| due.after.as_millis()))
+            .collect();
+        assert_eq!(
+            waits,
+            [
+                Some(0),
+                Some(10),
+                Some(20),
+                Some(30),
+                Some(40),
+                Some(50),
+                None
+            ]
+        );
+        assert_eq!(hear(60).len(), 1);
+    }
+
+    #[test]
     fn forged_answers_come_before_the_real_one() {
         let mut play = play("* -> echo, spoof-first 3");
-        assert_eq!(play.hear(QUESTION, false).len(), 4);
+        assert_eq!(play.hear(Duration::ZERO, QUESTION, false).len(), 4);
         assert_eq!(answered(&mut play).unwrap()[..2], [0x12, 0x34]);
     }
 

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use sidestep::dns::record_text::{name_from_text, rdata_from_text};
 
+/// How long a question waits at most at a server that has more of them than it can serve.
+pub const QUEUE: Duration = Duration::from_millis(50);
+
 /// Rules in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
@@ -76,6 +79,8 @@ pub struct Reaction {
     pub delay: Delay,
     /// 0 to 100.
     pub loss_percent: u32,
+    /// Questions a second that can be served; what would wait for over [`QUEUE`] is lost.
+    pub capacity: Option<u32>,
     /// Instead of an answer.
     pub instead: Option<Instead>,
     /// What is wrong with the answer.
@@ -285,6 +290,7 @@ impl Reaction {
             "ad" => self.flags.authentic = true,
             "tc" => self.flags.truncated = true,
             "delay" => self.delay = Delay::parse(rest)?,
+            "capacity" => self.capacity = Some(number(Some(rest))?),
             "loss" => self.loss_percent = number(rest.strip_suffix('%'))?,
             "silent" | "half-open" => self.instead = Some(Instead::Silent),
             "refuse" => self.instead = Some(Instead::Refuse),

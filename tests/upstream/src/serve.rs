@@ -39,6 +39,7 @@ struct Shared {
     scripts: AtomicU64,
     stop: AtomicBool,
     counts: Counts,
+    started: Instant,
 }
 
 /// What a server has been asked.
@@ -86,6 +87,7 @@ impl Server {
             scripts: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             counts: Counts::default(),
+            started: Instant::now(),
         });
         let (over_udp, over_tcp) = (Arc::clone(&shared), Arc::clone(&shared));
         let threads = vec![
@@ -143,7 +145,7 @@ impl Shared {
 
     fn hear(&self, message: &[u8], is_tcp: bool) -> Vec<Due> {
         self.counts.note(message, is_tcp);
-        self.play().hear(message, is_tcp)
+        self.play().hear(self.started.elapsed(), message, is_tcp)
     }
 }
 
