@@ -18,6 +18,7 @@ pub mod bootstrap;
 pub mod cache;
 pub mod client;
 pub mod code;
+pub mod cookie;
 pub mod counters;
 pub mod exchange;
 pub mod forward;
