@@ -104,6 +104,36 @@ async fn a_full_pipeline_before_garbage_is_answered() {
     .await;
 }
 
+/// RFC 7828 §3.3.2: what is told is what the worker does.
+#[tokio::test]
+async fn a_connection_is_told_how_long_it_may_be_silent() {
+    with_worker(async |node: Rc<Node>| {
+        let mut question = query(b"\x05local\x00", 5);
+        question[11] = 1;
+        question.extend_from_slice(b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x04\x00\x0B\x00\x00");
+        let mut stream = TcpStream::connect(node.tcp).await.unwrap();
+        stream.write_all(&framed(&question)).await.unwrap();
+        let answer = read_message(&mut stream).await;
+        assert!(answer.ends_with(b"\x00\x0B\x00\x02\x00\x64"), "{answer:?}");
+    })
+    .await;
+}
+
+/// A node that clients are moved away from lets go of silent connections soon.
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_is_closed_after_a_second_while_draining() {
+    with_worker(async |node: Rc<Node>| {
+        node.shared.tell_draining(true);
+        let mut stream = TcpStream::connect(node.tcp).await.unwrap();
+        let began = Instant::now();
+        let read = stream.read(&mut [0; 1]).await;
+        assert!(read.is_err() || read.is_ok_and(|octets| octets == 0));
+        let silent = began.elapsed();
+        assert!(silent < Duration::from_secs(3), "{silent:?}");
+    })
+    .await;
+}
+
 /// RFC 7766 §6.2.3; half a message is no activity.
 #[tokio::test(start_paused = true)]
 async fn a_silent_connection_is_closed_after_ten_seconds() {
