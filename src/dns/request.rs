@@ -209,6 +209,12 @@ impl<'a> Request<'a> {
 }
 
 impl KeptRequest {
+    /// What was known of who asked.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.head.standing
+    }
+
     /// What was kept.
     #[must_use]
     pub fn request(&self) -> Request<'_> {

@@ -3,15 +3,15 @@
 //! Source: RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 8914 §4 (reasons), RFC 8482
 //! §4.2 (ANY).
 //! Classes besides IN and CH (HS, NONE, ANY and unknown ones) are refused, as BIND does without a view
-//! for them. ANY is answered with a HINFO, as Knot and others do, for it serves nobody but those who
-//! want a large answer to a small question.
-// Deviates from RFC 8482 §4.2 (an alias is told as such): that would need an upstream's answer.
+//! for them. Questions for any type get a HINFO, by TCP too: the whole of what a name has serves those
+//! who want a large answer to a small question, and no resolver needs it. Deviates from RFC 8482 §4.2
+//! (an alias is told instead, a missing name as such): that would need an upstream's answer.
 //! A question without RD is answered from what is at hand and never passed on (RFC 1034 §4.3.1).
 //! Serving never writes to the cache: see [`super::shared::store`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::answer::{self, Answer};
 use super::cache::clean::Cleaned;
@@ -27,6 +27,10 @@ use super::walk::{class, rtype};
 
 mod odd;
 mod standing;
+
+/// How long a sibling is kept waiting while there is an expired answer: its own client has waited
+/// before it asked.
+const SIBLING_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One query worker: the shared parts, and its own counters.
 #[derive(Clone, Debug)]
@@ -196,7 +200,10 @@ impl Worker {
     /// When a client is told an expired answer rather than kept waiting; `None`: there is none.
     #[must_use]
     pub fn give_up_at(&self, ticket: &Ticket) -> Option<Instant> {
-        let client_timeout = self.shared.stale().client_timeout;
+        let mut client_timeout = self.shared.stale().client_timeout;
+        if ticket.request.standing().is_sibling {
+            client_timeout = client_timeout.min(SIBLING_PATIENCE);
+        }
         ticket
             .stale
             .then(|| ticket.started.checked_add(client_timeout))?
