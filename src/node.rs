@@ -110,11 +110,10 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     rand::fill(&mut random);
     let parts = Parts {
         started: Instant::now(),
-        shared: Arc::new(Shared::new(
-            &config.dns,
-            ProbeName::new(random),
-            Instant::now(),
-        )),
+        shared: Arc::new(
+            Shared::new(&config.dns, ProbeName::new(random), Instant::now())
+                .with_siblings(bootstrap::sibling_addresses(&zones)),
+        ),
         upstreams: Arc::new(Upstreams::new(&zones, Instant::now())),
         metrics: Arc::new(Metrics::new()?),
         published: Arc::new(Published::new(STATUS_FRESH.max(config.health.interval * 3))),
