@@ -61,11 +61,11 @@ pub(super) struct Dns {
     pub(super) prefetch: Option<bool>,
     pub(super) hosts_files: List<String>,
     pub(super) workers: Option<Word>,
+    pub(super) cache: Cache,
+    pub(super) stale: Stale,
     pub(super) rate_limit: RateLimit,
     pub(super) special_names: SpecialNames,
     pub(super) rebinding: Rebinding,
-    pub(super) cache: Cache,
-    pub(super) stale: Stale,
 }
 
 #[derive(Debug, Default, Deserialize)]
