@@ -14,7 +14,7 @@
 
 mod announcing;
 mod flooding;
-mod looping;
+mod naming;
 mod outage;
 mod resolving;
 mod starting;

@@ -1,8 +1,11 @@
-//! Nodes that forward to each other, and names that no upstream may hear of.
+//! Names that are answered here, aliases that lead to others, and nodes that forward to each other.
 
+use std::fs;
 use std::net::Ipv4Addr;
 
-use crate::support::client::{Client, a};
+use hickory_proto::rr::RecordType;
+
+use crate::support::client::{Client, Question, a};
 use crate::support::node::{Node, Site};
 use crate::support::upstream::Upstream;
 use crate::support::wait_until;
@@ -59,4 +62,42 @@ fn special_names_never_reach_an_upstream_unless_a_zone_takes_them() {
     assert_eq!(client.ask(&a("www.lab.test.")).addresses(), [FIRST]);
     assert_eq!(lab.asked("www.lab.test."), 1);
     assert!(looping(&node) == 0.0);
+}
+
+/// hosts(5). RFC 1034 §4.3.2 (3a): clients do not follow an alias by themselves.
+#[test]
+fn hosts_files_and_aliases_are_answered() {
+    let root = Upstream::start(FIRST);
+    let mut site = Site::new(&[root.address]);
+    let hosts = site.path("hosts");
+    fs::write(
+        &hosts,
+        "# ours\n10.0.0.5 nas.corp nas\n0.0.0.0 ads.example\n",
+    )
+    .unwrap();
+    site.dns.push_str(&format!("hosts_files = [{hosts:?}]\n"));
+    site.tables.push_str(
+        "[[local]]\nname = \"www.corp.\"\ntype = \"CNAME\"\ndata = \"www.example.\"\n\
+         [[local]]\nname = \"files.corp.\"\ntype = \"CNAME\"\ndata = \"nas.corp.\"\n",
+    );
+    let _node = site.start();
+    let client = Client::new(site.service);
+    let nas = Ipv4Addr::new(10, 0, 0, 5);
+    for (name, address) in [
+        ("nas.corp.", nas),
+        ("nas.", nas),
+        ("files.corp.", nas),
+        ("ads.example.", Ipv4Addr::UNSPECIFIED),
+        ("www.corp.", FIRST),
+        ("www.corp.", FIRST),
+    ] {
+        assert_eq!(client.ask(&a(name)).addresses(), [address], "{name}");
+        assert_eq!(client.ask_tcp(&a(name)).addresses(), [address], "{name}");
+    }
+    assert_eq!(root.asked("www.example."), 1);
+    let reverse = client.ask(&Question {
+        rtype: RecordType::PTR,
+        ..a("5.0.0.10.in-addr.arpa.")
+    });
+    assert_eq!(reverse.message.answers[0].data.to_string(), "nas.corp.");
 }
