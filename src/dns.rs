@@ -27,6 +27,7 @@ pub mod key;
 pub mod listener;
 pub mod local;
 pub mod metrics;
+pub mod prefetch;
 pub mod record_text;
 pub mod request;
 pub mod sections;

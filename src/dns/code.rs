@@ -58,6 +58,8 @@ pub struct ExtendedError(pub u16);
 impl ExtendedError {
     /// The records have expired. RFC 8914 §4.4.
     pub const STALE_ANSWER: Self = Self(3);
+    /// The operator of this server does not want the name resolved. RFC 8914 §4.16.
+    pub const BLOCKED: Self = Self(15);
     /// The client is not allowed to ask. RFC 8914 §4.19.
     pub const PROHIBITED: Self = Self(18);
     /// The NXDOMAIN has expired. RFC 8914 §4.20.
@@ -68,6 +70,8 @@ impl ExtendedError {
     pub const NO_REACHABLE_AUTHORITY: Self = Self(22);
     /// Talking to the upstreams failed. RFC 8914 §4.24.
     pub const NETWORK_ERROR: Self = Self(23);
+    /// What an authority has is not fit to be told. RFC 8914 §4.25.
+    pub const INVALID_DATA: Self = Self(24);
 }
 
 #[cfg(test)]

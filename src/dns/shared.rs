@@ -1,12 +1,13 @@
 //! What all workers of the query path share, and what becomes of the upstreams' outcomes.
 //!
-//! Source: RFC 2308, RFC 8767 §4, RFC 9520 §3.2 (what is kept), RFC 8914 §4.23 and §4.24 (reasons).
+//! Source: RFC 2308, RFC 8767 §4, RFC 9520 §3.2 (what is kept), RFC 8914 §4.23 to §4.25 (reasons).
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::access::AccessList;
-use super::cache::Cache;
-use super::cache::clean::{Cleaned, clean};
+use super::cache::clean::{Cleaned, Unusable, clean};
+use super::cache::{Backoff, Cache};
 use super::client::PrefixLengths;
 use super::code::ExtendedError;
 use super::counters::WorkerCounters;
@@ -14,7 +15,7 @@ use super::forward::{Failure, Outcome};
 use super::identity::{Identity, ProbeName};
 use super::key::Key;
 use super::local::LocalRecords;
-use super::{CacheSettings, Settings, StaleSettings};
+use super::{Settings, StaleSettings};
 
 /// The parts of the query path that are the same for every worker.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Shared {
     local: LocalRecords,
     stale: StaleSettings,
     prefix_lengths: PrefixLengths,
+    prefetch: bool,
+    unusable_answers: AtomicU64,
     workers: Box<[WorkerCounters]>,
 }
 
@@ -40,6 +43,8 @@ impl Shared {
             local: LocalRecords::new(&settings.local),
             stale: settings.stale.clone(),
             prefix_lengths: settings.limits.prefix,
+            prefetch: settings.prefetch,
+            unusable_answers: AtomicU64::new(0),
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
         }
     }
@@ -80,6 +85,18 @@ impl Shared {
         self.prefix_lengths
     }
 
+    /// Whether popular answers are fetched again before they expire.
+    #[must_use]
+    pub fn prefetch(&self) -> bool {
+        self.prefetch
+    }
+
+    /// Answers of upstreams that no client may see.
+    #[must_use]
+    pub fn unusable_answers(&self) -> u64 {
+        self.unusable_answers.load(Ordering::Relaxed)
+    }
+
     /// The counters of every worker, by index.
     #[must_use]
     pub fn workers(&self) -> &[WorkerCounters] {
@@ -96,12 +113,10 @@ pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, n
         Ok(cleaned) => shared.cache.insert(key, cleaned, now),
         Err(Failed {
             reason,
-            upstreams_asked: true,
-        }) => shared.cache.note_failure(key, *reason, now),
-        // Nobody was asked: there is nothing that remembering it would spare.
+            remembered: Some(backoff),
+        }) => shared.cache.note_failure(key, *reason, *backoff, now),
         Err(Failed {
-            upstreams_asked: false,
-            ..
+            remembered: None, ..
         }) => {}
     }
 }
@@ -111,55 +126,81 @@ pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, n
 pub struct Failed {
     /// Told to the client.
     pub reason: ExtendedError,
-    upstreams_asked: bool,
+    /// `None`: nobody was asked, and remembering it would spare nobody anything.
+    remembered: Option<Backoff>,
 }
 
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        let (reason, upstreams_asked) = match failure {
-            Failure::TimedOut => (ExtendedError::NO_REACHABLE_AUTHORITY, true),
-            Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, false),
-            Failure::Saturated => (ExtendedError::NETWORK_ERROR, false),
-        };
+impl Failed {
+    /// What an upstream said about the name.
+    fn of_name(reason: ExtendedError) -> Self {
+        // What the upstream lacks is somebody to ask, as we may ourselves.
+        let is_for_want = [
+            ExtendedError::NO_REACHABLE_AUTHORITY,
+            ExtendedError::NETWORK_ERROR,
+        ]
+        .contains(&reason);
         Self {
             reason,
-            upstreams_asked,
+            remembered: Some(if is_for_want {
+                Backoff::Constant
+            } else {
+                Backoff::Doubling
+            }),
         }
     }
 }
 
-/// Whether an outcome answers `key`; the TTLs of its records are moved into their limits.
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let (reason, remembered) = match failure {
+            Failure::TimedOut | Failure::Unanswered => (
+                ExtendedError::NO_REACHABLE_AUTHORITY,
+                Some(Backoff::Constant),
+            ),
+            Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, None),
+            Failure::Saturated => (ExtendedError::NETWORK_ERROR, None),
+        };
+        Self { reason, remembered }
+    }
+}
+
+/// Whether an outcome answers `key`; what does not belong to the answer is taken out of it.
 ///
 /// # Errors
 /// [`Failed`] with the reason for the client; an upstream's own reason for an error is passed on.
-pub fn judge<'a>(
-    key: &Key,
-    outcome: Outcome<'a>,
-    limits: &CacheSettings,
-) -> Result<Cleaned<'a>, Failed> {
-    let asked = |reason| Failed {
-        reason,
-        upstreams_asked: true,
-    };
+pub fn judge<'a>(shared: &Shared, key: &Key, outcome: Outcome<'a>) -> Result<Cleaned<'a>, Failed> {
     let message = match outcome {
         Outcome::Answered(message) => message,
         Outcome::Failed(failure) => return Err(failure.into()),
         Outcome::NotYet => {
             return Err(Failed {
                 reason: ExtendedError::NO_REACHABLE_AUTHORITY,
-                upstreams_asked: false,
+                remembered: None,
             });
         }
     };
-    match clean(key, message, limits) {
+    match clean(key, message, shared.cache.limits()) {
         Ok(cleaned) if cleaned.rcode.is_conclusive() => Ok(cleaned),
-        Ok(cleaned) => {
-            let reason = cleaned.extended_error;
-            Err(asked(
-                reason.unwrap_or(ExtendedError::NO_REACHABLE_AUTHORITY),
-            ))
+        Ok(cleaned) => Err(match cleaned.extended_error {
+            Some(reason) => Failed::of_name(reason),
+            None => Failed {
+                reason: ExtendedError::NO_REACHABLE_AUTHORITY,
+                remembered: Some(Backoff::Doubling),
+            },
+        }),
+        Err(unusable) => {
+            shared.unusable_answers.fetch_add(1, Ordering::Relaxed);
+            Err(Failed {
+                reason: match unusable {
+                    Unusable::Malformed | Unusable::Question | Unusable::Truncated => {
+                        ExtendedError::NETWORK_ERROR
+                    }
+                    Unusable::Aliases | Unusable::Unrelated => ExtendedError::INVALID_DATA,
+                    Unusable::Referral => ExtendedError::NO_REACHABLE_AUTHORITY,
+                },
+                remembered: Some(Backoff::Doubling),
+            })
         }
-        Err(_) => Err(asked(ExtendedError::NETWORK_ERROR)),
     }
 }
 
