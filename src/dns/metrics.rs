@@ -153,6 +153,12 @@ const FAMILIES: &[Family] = &[
         }),
     },
     Family {
+        name: "sidestep_dns_blocked_answers_total",
+        help: "Answers from public zones whose private addresses were withheld.",
+        label: None,
+        samples: Samples::Total(Shared::blocked_answers),
+    },
+    Family {
         name: "sidestep_dns_unusable_answers_total",
         help: "Answers of upstreams that no client may see: endless aliases, nothing that belongs to the question, referrals.",
         label: None,
@@ -404,7 +410,7 @@ mod tests {
             "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"+Inf\"} 2",
             "sidestep_dns_response_duration_seconds_sum{path=\"miss\"} 6",
             "sidestep_dns_refreshes_total{reason=\"popular\"} 0",
-            "sidestep_dns_unusable_answers_total 0",
+            "sidestep_dns_blocked_answers_total 0",
             "sidestep_dns_cache_entries 0",
             "sidestep_dns_cache_evictions_total{reason=\"new\"} 0",
             "sidestep_dns_cache_size_bytes 1048576",

@@ -15,6 +15,7 @@ use super::forward::{Failure, Outcome};
 use super::identity::{Identity, ProbeName};
 use super::key::Key;
 use super::local::LocalRecords;
+use super::rebinding::Rebinding;
 use super::{Settings, StaleSettings};
 
 /// The parts of the query path that are the same for every worker.
@@ -27,6 +28,7 @@ pub struct Shared {
     stale: StaleSettings,
     prefix_lengths: PrefixLengths,
     prefetch: bool,
+    rebinding: Option<Rebinding>,
     unusable_answers: AtomicU64,
     workers: Box<[WorkerCounters]>,
 }
@@ -44,6 +46,7 @@ impl Shared {
             stale: settings.stale.clone(),
             prefix_lengths: settings.limits.prefix,
             prefetch: settings.prefetch,
+            rebinding: Rebinding::new(&settings.rebinding, &settings.zones),
             unusable_answers: AtomicU64::new(0),
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
         }
@@ -89,6 +92,12 @@ impl Shared {
     #[must_use]
     pub fn prefetch(&self) -> bool {
         self.prefetch
+    }
+
+    /// Answers whose private addresses were withheld.
+    #[must_use]
+    pub fn blocked_answers(&self) -> u64 {
+        self.rebinding.as_ref().map_or(0, Rebinding::blocked)
     }
 
     /// Answers of upstreams that no client may see.
@@ -179,8 +188,13 @@ pub fn judge<'a>(shared: &Shared, key: &Key, outcome: Outcome<'a>) -> Result<Cle
             });
         }
     };
-    match clean(key, message, shared.cache.limits()) {
-        Ok(cleaned) if cleaned.rcode.is_conclusive() => Ok(cleaned),
+    let limits = shared.cache.limits();
+    match clean(key, message, limits) {
+        Ok(cleaned) if cleaned.rcode.is_conclusive() => {
+            Ok(shared.rebinding.as_ref().map_or(cleaned, |rebinding| {
+                rebinding.pass(key, cleaned, limits.max_negative_ttl)
+            }))
+        }
         Ok(cleaned) => Err(match cleaned.extended_error {
             Some(reason) => Failed::of_name(reason),
             None => Failed {

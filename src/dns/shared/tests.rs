@@ -173,6 +173,31 @@ fn a_failure_tells_why() {
     assert_eq!(shared.unusable_answers(), 2);
 }
 
+/// RFC 8914 §4.16. It is kept, so that nobody is asked again for each client.
+#[test]
+fn private_addresses_of_public_names_are_withheld_where_that_is_wanted() {
+    let mut settings = settings();
+    for (enabled, blocked) in [(false, 0), (true, 1)] {
+        settings.rebinding.enabled = enabled;
+        let (shared, now) = (
+            Shared::new(&settings, ProbeName::new([7; 16]), start()),
+            start(),
+        );
+        keep(&shared, &key(), response(&key(), 0, 1), now);
+        let mut scratch = Scratch::new();
+        let Lookup::Fresh(entry) = shared.cache.lookup(&key(), now, &mut scratch) else {
+            panic!("not kept");
+        };
+        let told = entry.fresh_answer(now);
+        assert_eq!(told.sections.unwrap().counts(), [1 - blocked, 0, 0]);
+        assert_eq!(
+            told.extended_error,
+            enabled.then_some(ExtendedError::BLOCKED)
+        );
+        assert_eq!(shared.blocked_answers(), u64::from(blocked));
+    }
+}
+
 #[test]
 fn an_answer_is_kept_and_survives_a_failure() {
     let key = key();
