@@ -11,6 +11,10 @@ use super::super::super::walk::{Name, Record, rtype};
 use super::chain::Chain;
 use super::{ANSWER, AUTHORITY};
 
+/// So many records are compared with each name of the chain: more than there are signatures of
+/// sixteen aliases, and no burden when somebody sends thousands with long names.
+const COMPARED_MAX: usize = 128;
+
 /// Tells record after record, in their order.
 pub(super) struct Belonging<'a> {
     key: &'a Key,
@@ -18,6 +22,7 @@ pub(super) struct Belonging<'a> {
     chain: &'a Chain,
     answered: bool,
     has_soa: bool,
+    compared: usize,
 }
 
 impl<'a> Belonging<'a> {
@@ -28,6 +33,7 @@ impl<'a> Belonging<'a> {
             chain,
             answered: false,
             has_soa: false,
+            compared: 0,
         }
     }
 
@@ -47,30 +53,37 @@ impl<'a> Belonging<'a> {
                 self.answered = true;
                 true
             }
-            ANSWER => self.leads_on(owner, record),
+            ANSWER if record.rtype == rtype::CNAME => self.chain.has_link(record.rdata_at),
+            ANSWER => self.may_compare() && self.leads_on(owner, record),
             AUTHORITY if record.rtype == rtype::SOA => {
                 let is_first = self.ends_in(owner) && !self.has_soa;
                 self.has_soa |= is_first;
                 is_first
             }
-            AUTHORITY if self.key.dnssec_ok() => match (record.rtype, record.covered()) {
-                (rtype::RRSIG, rtype::SOA) => self.ends_in(owner),
-                (rtype::NSEC | rtype::NSEC3, _) => self.is_proof(record.rtype, owner),
-                (rtype::RRSIG, covered) => self.is_proof(covered, owner),
-                (_, _) => false,
-            },
+            AUTHORITY if self.key.dnssec_ok() && self.may_compare() => {
+                match (record.rtype, record.covered()) {
+                    (rtype::RRSIG, rtype::SOA) => self.ends_in(owner),
+                    (rtype::NSEC | rtype::NSEC3, _) => self.is_proof(record.rtype, owner),
+                    (rtype::RRSIG, covered) => self.is_proof(covered, owner),
+                    (_, _) => false,
+                }
+            }
             _ => false,
         }
     }
 
-    /// Whether a record of the answer is an alias on the way, or signs something that belongs.
+    fn may_compare(&mut self) -> bool {
+        self.compared += 1;
+        self.compared <= COMPARED_MAX
+    }
+
+    /// Whether a record of the answer is an alias of names above, or signs something that belongs.
     fn leads_on(&self, owner: Name<'_>, record: &Record<'_>) -> bool {
         let is_above = || {
             let mut names = self.chain.names(self.message);
             names.any(|name| name.is_below(owner))
         };
         match (record.rtype, record.covered()) {
-            (rtype::CNAME, _) => self.chain.has_link(record.rdata_at),
             (rtype::DNAME, _) => is_above(),
             (rtype::RRSIG, _) if !self.key.dnssec_ok() => false,
             (rtype::RRSIG, rtype::DNAME) if is_above() => true,

@@ -134,6 +134,24 @@ fn signatures_and_proofs_are_for_those_who_ask_for_them() {
     assert_kept(&key, 0x8180, sections, [&signed, &authorities[2..6]]);
 }
 
+/// Each is compared with all names of the chain.
+#[test]
+fn of_endless_signatures_and_proofs_a_bounded_number_is_kept() {
+    let key = asked(WWW, rtype::A, true);
+    let address = [address(WWW, 1)];
+    let signatures = vec![signature(WWW, rtype::A); 200];
+    let answers = [&address[..], &signatures].concat();
+    let proofs = vec![opaque("b.example.", rtype::NSEC); 200];
+    let kept = &answers[..=128];
+    assert_kept(&key, 0x8180, [&answers, &proofs, &[]], [kept, &[]]);
+    assert_kept(
+        &key,
+        0x8180,
+        [&address, &proofs, &[]],
+        [&address, &proofs[..128]],
+    );
+}
+
 /// RFC 4035 §3.1.3: an SOA with its signature, and proofs, the root's among them.
 #[test]
 fn a_negative_answer_keeps_its_proofs() {
