@@ -28,6 +28,8 @@ pub mod key;
 pub mod listener;
 pub mod local;
 pub mod metrics;
+pub mod prefetch;
+pub mod rebinding;
 pub mod record_text;
 pub mod request;
 pub mod sections;

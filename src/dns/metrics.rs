@@ -62,6 +62,8 @@ enum Samples {
     Latencies,
     /// A number about the cache.
     Cache(fn(&Shared) -> u64),
+    /// A count that all workers share.
+    Total(fn(&Shared) -> u64),
     /// Entries that had to leave the cache, by reason.
     Evictions,
 }
@@ -139,6 +141,29 @@ const FAMILIES: &[Family] = &[
         "Expired answers that were sent (RFC 8767).",
         |worker| &worker.stale_answers,
     ),
+    Family {
+        name: "sidestep_dns_refreshes_total",
+        help: "Questions that were asked with no client waiting: for popular answers before they expire, for expired ones after a failure.",
+        label: Some("reason"),
+        samples: Samples::Labelled(|| {
+            vec![
+                ("popular", Box::new(|worker| worker.prefetches.value())),
+                ("expired", Box::new(|worker| worker.rechecks.value())),
+            ]
+        }),
+    },
+    Family {
+        name: "sidestep_dns_blocked_answers_total",
+        help: "Answers from public zones whose private addresses were withheld.",
+        label: None,
+        samples: Samples::Total(Shared::blocked_answers),
+    },
+    Family {
+        name: "sidestep_dns_unusable_answers_total",
+        help: "Answers of upstreams that no client may see: endless aliases, nothing that belongs to the question, referrals.",
+        label: None,
+        samples: Samples::Total(Shared::unusable_answers),
+    },
     counter(
         "sidestep_dns_truncated_answers_total",
         "Answers that were sent truncated.",
@@ -297,6 +322,10 @@ impl Family {
                 };
                 (MetricType::COUNTER, samples.map(sample).into())
             }
+            Samples::Total(value) => {
+                let value = number(MetricType::COUNTER, vec![], value(shared));
+                (MetricType::COUNTER, vec![value])
+            }
             Samples::Cache(value) => {
                 let value = value(shared);
                 (
@@ -397,6 +426,8 @@ mod tests {
             "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"2\"} 0",
             "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"+Inf\"} 2",
             "sidestep_dns_response_duration_seconds_sum{path=\"miss\"} 6",
+            "sidestep_dns_refreshes_total{reason=\"popular\"} 0",
+            "sidestep_dns_blocked_answers_total 0",
             "sidestep_dns_cache_entries 0",
             "sidestep_dns_cache_evictions_total{reason=\"new\"} 0",
             "sidestep_dns_cache_size_bytes 1048576",
@@ -414,7 +445,8 @@ mod tests {
         for family in FAMILIES {
             let counts = match family.samples {
                 Samples::Sum(kind, _) => kind == MetricType::COUNTER,
-                Samples::EachWorker(_) | Samples::Labelled(_) | Samples::Evictions => true,
+                Samples::EachWorker(_) | Samples::Labelled(_) => true,
+                Samples::Total(_) | Samples::Evictions => true,
                 Samples::Latencies | Samples::Cache(_) => false,
             };
             assert_eq!(family.name.ends_with("_total"), counts, "{}", family.name);

@@ -20,6 +20,7 @@ use super::client::{Asker, Prefix};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
 use super::key::Key;
+use super::prefetch::Budget;
 use super::request::{KeptRequest, Request, Transport};
 use super::sections::Sections;
 use super::shared::Shared;
@@ -50,6 +51,10 @@ pub struct Buffers {
     pub verified: bool,
     /// Whether it was a sibling, which no limit of clients holds for.
     pub is_sibling: bool,
+    /// Whether the key is to be fetched again, beside the answer that has been given.
+    pub refresh: bool,
+    /// For answers that are fetched before they expire.
+    pub budget: Budget,
 }
 
 impl Default for Buffers {
@@ -59,6 +64,8 @@ impl Default for Buffers {
             scratch: Scratch::new(),
             verified: false,
             is_sibling: false,
+            refresh: false,
+            budget: Budget::default(),
         }
     }
 }
@@ -134,7 +141,14 @@ impl Worker {
         buffers: &mut Buffers,
         out: &mut Vec<u8>,
     ) -> Step {
-        let Buffers { key, scratch, .. } = buffers;
+        buffers.refresh = false;
+        let Buffers {
+            key,
+            scratch,
+            refresh,
+            budget,
+            ..
+        } = buffers;
         let mut request = match Request::parse(message, key) {
             Ok(request) => request,
             Err(unreadable) => {
@@ -163,22 +177,28 @@ impl Worker {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
                 self.reply(out, &request, transport, &entry.fresh_answer(now));
+                *refresh = entry.wants_refresh()
+                    && request.recursion_desired
+                    && self.prefetch(key, now, is_usable, budget);
                 return Step::Reply;
             }
             Lookup::Stale(entry) => Some(entry),
             Lookup::Miss => None,
         };
         self.counters().cache_misses.bump();
+        budget.note_miss();
         if !request.recursion_desired {
             let answer = Answer::bare(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
-        if let Some(entry) = &stale
-            && (entry.failed_recently(now) || !is_usable(key))
-        {
-            self.reply_stale(out, &request, transport, entry);
-            return Step::Reply;
+        if let Some(entry) = &stale {
+            let is_usable = is_usable(key);
+            if !is_usable || entry.failed_recently(now) {
+                self.reply_stale(out, &request, transport, entry);
+                *refresh = is_usable && entry.wants_refresh() && self.recheck(key, now);
+                return Step::Reply;
+            }
         }
         Step::Miss(Ticket {
             transport,
@@ -186,6 +206,36 @@ impl Worker {
             stale: stale.is_some(),
             request: request.keep(),
         })
+    }
+
+    /// Whether a popular answer is to be fetched before it expires.
+    #[cold]
+    fn prefetch(
+        &self,
+        key: &Key,
+        now: Instant,
+        is_usable: impl FnOnce(&Key) -> bool,
+        budget: &mut Budget,
+    ) -> bool {
+        let begins = self.shared.prefetch()
+            && budget.suffices(now)
+            && is_usable(key)
+            && self.shared.cache().claim_refresh(key, now);
+        if begins {
+            budget.spend();
+            self.counters().prefetches.bump();
+        }
+        begins
+    }
+
+    /// Whether to try again what failed while there is an expired answer. It comes in place of a
+    /// question that a client would wait for, and needs no budget.
+    fn recheck(&self, key: &Key, now: Instant) -> bool {
+        let begins = self.shared.cache().claim_refresh(key, now);
+        if begins {
+            self.counters().rechecks.bump();
+        }
+        begins
     }
 
     /// Whom upstreams are asked for on behalf of `client`; [`Buffers`] tell whether it is a sibling.
