@@ -29,6 +29,8 @@ pub mod listener;
 pub mod local;
 pub mod loops;
 pub mod metrics;
+pub mod prefetch;
+pub mod rebinding;
 pub mod record_text;
 pub mod request;
 pub mod sections;

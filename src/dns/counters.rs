@@ -94,6 +94,10 @@ pub struct WorkerCounters {
     pub cache_misses: Count,
     /// Expired answers that were sent. RFC 8767.
     pub stale_answers: Count,
+    /// Popular answers that were fetched again before they expired.
+    pub prefetches: Count,
+    /// Expired answers that were fetched again, after that had failed, with nobody waiting.
+    pub rechecks: Count,
     /// Answers that were truncated.
     pub truncated: Count,
     /// Questions of clients that are not allowed to ask.

@@ -20,12 +20,13 @@ use super::client::{Asker, Prefix};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
 use super::key::Key;
-use super::local::graft;
+use super::prefetch::Budget;
 use super::request::{KeptRequest, Request, Transport};
 use super::sections::Sections;
 use super::shared::Shared;
 use super::walk::{class, rtype};
 
+mod alias;
 mod odd;
 mod standing;
 
@@ -51,6 +52,10 @@ pub struct Buffers {
     pub verified: bool,
     /// Whether it was a sibling, which no limit of clients holds for.
     pub is_sibling: bool,
+    /// Whether the key is to be fetched again, beside the answer that has been given.
+    pub refresh: bool,
+    /// For answers that are fetched before they expire.
+    pub budget: Budget,
 }
 
 impl Default for Buffers {
@@ -60,6 +65,8 @@ impl Default for Buffers {
             scratch: Scratch::new(),
             verified: false,
             is_sibling: false,
+            refresh: false,
+            budget: Budget::default(),
         }
     }
 }
@@ -137,7 +144,14 @@ impl Worker {
         buffers: &mut Buffers,
         out: &mut Vec<u8>,
     ) -> Step {
-        let Buffers { key, scratch, .. } = buffers;
+        buffers.refresh = false;
+        let Buffers {
+            key,
+            scratch,
+            refresh,
+            budget,
+            ..
+        } = buffers;
         let mut request = match Request::parse(message, key) {
             Ok(request) => request,
             Err(unreadable) => {
@@ -149,19 +163,13 @@ impl Worker {
         request.standing = self.standing(request.edns.as_ref(), (client, transport));
         buffers.verified = request.standing.is_verified;
         buffers.is_sibling = request.standing.is_sibling;
-        let identity = self.shared.identity();
-        if let Some(sections) = identity.probe_answer(key, client, self.index) {
-            self.counters().probes.bump();
-            let answer = authoritative(sections);
-            let limit = request.size_limit(transport);
-            answer::write(out, &request, limit, identity.name(), &answer);
+        if self.answer_probe(&request, key, (client, transport), out) {
             return Step::ProbeReply;
         }
         self.counters().count_query(transport);
         let mut chain = None;
         if let Some(answer) = self.answer_without_cache(&request, key, client) {
-            let target = answer.target.filter(|_| request.recursion_desired);
-            let Some(aimed) = target.and_then(|target| graft::aim(key, target)) else {
+            let Some(aimed) = alias::aimed(&request, &answer, key) else {
                 self.reply(out, &request, transport, &answer);
                 return Step::Reply;
             };
@@ -170,25 +178,30 @@ impl Worker {
         let stale = match self.shared.cache().lookup(key, now, scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
-                let mut room = None;
-                let answer = graft::behind(chain, key, entry.fresh_answer(now), &mut room);
-                self.reply(out, &request, transport, &answer);
+                let answer = entry.fresh_answer(now);
+                self.reply_behind(out, &request, transport, (chain, key), answer);
+                *refresh = entry.wants_refresh()
+                    && request.recursion_desired
+                    && self.prefetch(key, now, is_usable, budget);
                 return Step::Reply;
             }
             Lookup::Stale(entry) => Some(entry),
             Lookup::Miss => None,
         };
         self.counters().cache_misses.bump();
+        budget.note_miss();
         if !request.recursion_desired {
             let answer = Answer::bare(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
-        if let Some(entry) = &stale
-            && (entry.failed_recently(now) || !is_usable(key))
-        {
-            self.reply_stale(out, &request, transport, (chain, key), entry);
-            return Step::Reply;
+        if let Some(entry) = &stale {
+            let is_usable = is_usable(key);
+            if !is_usable || entry.failed_recently(now) {
+                self.reply_stale(out, &request, transport, (chain, key), entry);
+                *refresh = is_usable && entry.wants_refresh() && self.recheck(key, now);
+                return Step::Reply;
+            }
         }
         Step::Miss(Ticket {
             transport,
@@ -197,6 +210,55 @@ impl Worker {
             is_alias: chain.is_some(),
             request: request.keep(),
         })
+    }
+
+    /// Whether it was a self-probe, which is answered.
+    fn answer_probe(
+        &self,
+        request: &Request<'_>,
+        key: &Key,
+        (client, transport): (IpAddr, Transport),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let identity = self.shared.identity();
+        let Some(sections) = identity.probe_answer(key, client, self.index) else {
+            return false;
+        };
+        self.counters().probes.bump();
+        let answer = authoritative(sections);
+        let limit = request.size_limit(transport);
+        answer::write(out, request, limit, identity.name(), &answer);
+        true
+    }
+
+    /// Whether a popular answer is to be fetched before it expires.
+    #[cold]
+    fn prefetch(
+        &self,
+        key: &Key,
+        now: Instant,
+        is_usable: impl FnOnce(&Key) -> bool,
+        budget: &mut Budget,
+    ) -> bool {
+        let begins = self.shared.prefetch()
+            && budget.suffices(now)
+            && is_usable(key)
+            && self.shared.cache().claim_refresh(key, now);
+        if begins {
+            budget.spend();
+            self.counters().prefetches.bump();
+        }
+        begins
+    }
+
+    /// Whether to try again what failed while there is an expired answer. It comes in place of a
+    /// question that a client would wait for, and needs no budget.
+    fn recheck(&self, key: &Key, now: Instant) -> bool {
+        let begins = self.shared.cache().claim_refresh(key, now);
+        if begins {
+            self.counters().rechecks.bump();
+        }
+        begins
     }
 
     /// Whom upstreams are asked for on behalf of `client`; [`Buffers`] tell whether it is a sibling.
@@ -238,9 +300,8 @@ impl Worker {
                     sections: Some(cleaned.sections),
                     ..Answer::bare(cleaned.rcode, cleaned.extended_error)
                 };
-                let (chain, mut room) = (self.chain(ticket, key), None);
-                let answer = graft::behind(chain, key, answer, &mut room);
-                self.reply(out, &request, ticket.transport, &answer);
+                let chain = self.chain(ticket, key);
+                self.reply_behind(out, &request, ticket.transport, (chain, key), answer);
             }
             Err(reason) => self.answer_without_upstream((key, ticket), reason, now, scratch, out),
         }
@@ -270,9 +331,9 @@ impl Worker {
         if ticket.stale {
             match self.shared.cache().lookup(key, now, scratch) {
                 Lookup::Fresh(entry) if !entry.is_failure() => {
-                    let (chain, mut room) = (self.chain(ticket, key), None);
-                    let answer = graft::behind(chain, key, entry.fresh_answer(now), &mut room);
-                    self.reply(out, request, transport, &answer);
+                    let chain = self.chain(ticket, key);
+                    let answer = entry.fresh_answer(now);
+                    self.reply_behind(out, request, transport, (chain, key), answer);
                     return;
                 }
                 Lookup::Stale(entry) => {
@@ -285,16 +346,6 @@ impl Worker {
         }
         let answer = Answer::bare(Rcode::SERVFAIL, Some(reason));
         self.reply(out, request, transport, &answer);
-    }
-
-    /// The local aliases that lead from the question to the name in `key`.
-    fn chain(&self, ticket: &Ticket, key: &Key) -> Option<Sections<'_>> {
-        let request = ticket.request.request();
-        let question = request.question();
-        let name = question.get(..question.len().checked_sub(4)?)?;
-        let asked = ticket.is_alias.then(|| graft::aim(key, name))??;
-        let found = self.shared.local().find(asked.name(), asked.qtype());
-        found.map(|found| found.sections)
     }
 
     /// What is said without looking at the cache: refusals, the server itself, local names.
@@ -345,15 +396,14 @@ impl Worker {
         out: &mut Vec<u8>,
         request: &Request<'_>,
         transport: Transport,
-        (chain, key): (Option<Sections<'_>>, &Key),
+        of: (Option<Sections<'_>>, &Key),
         entry: &Entry<'_>,
     ) {
         self.counters().stale_answers.bump();
         let reply_ttl = self.shared.stale().reply_ttl.as_secs();
         let reply_ttl_s = u32::try_from(reply_ttl).unwrap_or(u32::MAX);
-        let mut room = None;
-        let answer = graft::behind(chain, key, entry.stale_answer(reply_ttl_s), &mut room);
-        self.reply(out, request, transport, &answer);
+        let answer = entry.stale_answer(reply_ttl_s);
+        self.reply_behind(out, request, transport, of, answer);
     }
 
     fn reply(

@@ -63,7 +63,14 @@ impl<F: Forward<Waiter>> Desk<F> {
         let is_usable = |key: &_| self.forwarder.borrow().is_usable(key);
         let worker = &self.worker;
         let ticket = match worker.answer_now(message, client, now, is_usable, buffers, out) {
-            Step::Reply => return Taken::Reply,
+            Step::Reply => {
+                if buffers.refresh {
+                    let mut forwarder = self.forwarder.borrow_mut();
+                    forwarder.refresh(&buffers.key, now);
+                    forwarder.flush(now);
+                }
+                return Taken::Reply;
+            }
             Step::ProbeReply => return Taken::ProbeReply,
             Step::Drop => return Taken::Drop,
             Step::Miss(ticket) => ticket,
@@ -108,7 +115,7 @@ impl<F: Forward<Waiter>> Desk<F> {
         let mut forwarder = self.forwarder.borrow_mut();
         let progress = forwarder.poll(cx, now, &mut |key, outcome, waiters| {
             let still_under_way = matches!(outcome, Outcome::NotYet);
-            let judged = judge(key, outcome, shared.cache().limits());
+            let judged = judge(shared, key, outcome);
             if !still_under_way {
                 store(shared, key, &judged, now);
             }

@@ -9,6 +9,7 @@ use crate::dns::shared::tests::{Told, response, settings, start};
 use crate::dns::shared::{judge, store};
 
 mod names;
+mod refresh;
 
 pub(super) const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 pub(super) const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -74,8 +75,7 @@ pub(super) fn ticket(worker: &Worker, now: Instant) -> Ticket {
 
 /// What a client that waits is told of what the upstreams have said.
 pub(super) fn later(worker: &Worker, ticket: &Ticket, mut told: Told, now: Instant) -> Message {
-    let limits = worker.shared().cache().limits();
-    let judged = judge(&key(), told.outcome(), limits);
+    let judged = judge(worker.shared(), &key(), told.outcome());
     let outcome = judged.as_ref().map_err(|failed| failed.reason);
     let (mut scratch, mut out) = (Scratch::default(), Vec::new());
     worker.answer_late((&key(), ticket), outcome, now, &mut scratch, &mut out);
@@ -83,7 +83,7 @@ pub(super) fn later(worker: &Worker, ticket: &Ticket, mut told: Told, now: Insta
 }
 
 pub(super) fn keep(worker: &Worker, mut told: Told, now: Instant) {
-    let judged = judge(&key(), told.outcome(), worker.shared().cache().limits());
+    let judged = judge(worker.shared(), &key(), told.outcome());
     store(worker.shared(), &key(), &judged, now);
 }
 
