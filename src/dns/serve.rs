@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::access::Access;
 use super::answer::{self, Answer};
 use super::cache::clean::Cleaned;
 use super::cache::{Entry, Lookup, Scratch};
@@ -35,6 +36,10 @@ pub struct Buffers {
     pub key: Key,
     /// For what the cache knows.
     pub scratch: Scratch,
+    /// The question last read came with proof of its sender's address.
+    pub verified: bool,
+    /// It came from another node of the service.
+    pub is_sibling: bool,
 }
 
 impl Default for Buffers {
@@ -42,6 +47,8 @@ impl Default for Buffers {
         Self {
             key: Key::empty(),
             scratch: Scratch::new(),
+            verified: false,
+            is_sibling: false,
         }
     }
 }
@@ -96,7 +103,7 @@ impl Worker {
 
     /// Whether a client may hold a TCP connection. The self-probe comes from a loopback address.
     pub(super) fn may_connect(&self, client: IpAddr) -> bool {
-        self.shared.access().allows(client) || client.to_canonical().is_loopback()
+        !self.shared.access().of(client).is_none() || client.to_canonical().is_loopback()
     }
 
     /// Does all that can be done without waiting; an answer is appended to `out`.
@@ -108,7 +115,7 @@ impl Worker {
         (client, transport): (IpAddr, Transport),
         now: Instant,
         is_usable: impl FnOnce(&Key) -> bool,
-        Buffers { key, scratch }: &mut Buffers,
+        Buffers { key, scratch, .. }: &mut Buffers,
         out: &mut Vec<u8>,
     ) -> Step {
         let request = match Request::parse(message, key) {
@@ -133,7 +140,8 @@ impl Worker {
             return Step::ProbeReply;
         }
         self.counters().count_query(transport);
-        if let Some(answer) = self.answer_without_cache(&request, key, client) {
+        let access = self.shared.access().of(client);
+        if let Some(answer) = self.answer_without_cache(&request, key, access) {
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
@@ -147,13 +155,19 @@ impl Worker {
             Lookup::Miss => None,
         };
         self.counters().cache_misses.bump();
-        if !request.recursion_desired {
-            let answer = Answer::bare(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+        let may_ask = access.has_upstreams();
+        if !request.recursion_desired || (!may_ask && stale.is_none()) {
+            let reason = if request.recursion_desired {
+                ExtendedError::PROHIBITED
+            } else {
+                ExtendedError::NOT_AUTHORITATIVE
+            };
+            let answer = Answer::bare(Rcode::REFUSED, Some(reason));
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
         if let Some(entry) = &stale
-            && (entry.failed_recently(now) || !is_usable(key))
+            && (!may_ask || entry.failed_recently(now) || !is_usable(key))
         {
             self.reply_stale(out, &request, transport, entry);
             return Step::Reply;
@@ -242,9 +256,13 @@ impl Worker {
         &self,
         request: &Request<'_>,
         key: &Key,
-        client: IpAddr,
+        access: Access,
     ) -> Option<Answer<'_>> {
-        if !self.shared.access().allows(client) {
+        let may_ask = match key.qclass() {
+            class::CH => access.has_chaos(),
+            _ => access.has_cache(),
+        };
+        if !may_ask {
             self.counters().refused_clients.bump();
             let reason = Some(ExtendedError::PROHIBITED);
             return Some(Answer::bare(Rcode::REFUSED, reason));

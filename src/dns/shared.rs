@@ -14,7 +14,7 @@ use super::forward::{Failure, Outcome};
 use super::identity::{Identity, ProbeName};
 use super::key::Key;
 use super::local::LocalRecords;
-use super::{CacheSettings, Settings, StaleSettings};
+use super::{CacheSettings, LimitSettings, Settings, StaleSettings};
 
 /// The parts of the query path that are the same for every worker.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub struct Shared {
     identity: Identity,
     local: LocalRecords,
     stale: StaleSettings,
-    prefix_lengths: PrefixLengths,
+    limits: LimitSettings,
+    has_proofs: bool,
     workers: Box<[WorkerCounters]>,
 }
 
@@ -35,11 +36,16 @@ impl Shared {
         let workers = settings.workers.get();
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
-            access: AccessList::new(&settings.access.allow),
+            access: AccessList::new(&settings.access, &settings.limits.exempt),
             identity: Identity::new(&settings.node_name, probe, workers),
             local: LocalRecords::new(&settings.local),
             stale: settings.stale.clone(),
-            prefix_lengths: settings.limits.prefix,
+            limits: settings.limits.clone(),
+            has_proofs: settings.cookie_secrets.is_some()
+                || settings
+                    .zones
+                    .iter()
+                    .any(|zone| !zone.last_resort.is_empty()),
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
         }
     }
@@ -50,7 +56,7 @@ impl Shared {
         &self.cache
     }
 
-    /// Who may ask.
+    /// Who may have what.
     #[must_use]
     pub fn access(&self) -> &AccessList {
         &self.access
@@ -77,7 +83,19 @@ impl Shared {
     /// Which clients count as one.
     #[must_use]
     pub fn prefix_lengths(&self) -> PrefixLengths {
-        self.prefix_lengths
+        self.limits.prefix
+    }
+
+    /// What the clients of one prefix may have.
+    #[must_use]
+    pub fn limits(&self) -> &LimitSettings {
+        &self.limits
+    }
+
+    /// Whether a question by UDP can prove who sent it, as a cookie or a sibling's marker does.
+    #[must_use]
+    pub fn has_proofs(&self) -> bool {
+        self.has_proofs
     }
 
     /// The counters of every worker, by index.

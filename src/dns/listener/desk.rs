@@ -68,7 +68,7 @@ impl<F: Forward<Waiter>> Desk<F> {
             Step::Drop => return Taken::Drop,
             Step::Miss(ticket) => ticket,
         };
-        let Buffers { key, scratch } = buffers;
+        let Buffers { key, scratch, .. } = buffers;
         let give_up_at = worker.give_up_at(&ticket);
         let asker = worker.asker(client.0);
         let waiter = Waiter {
