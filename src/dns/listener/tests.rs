@@ -19,6 +19,7 @@ use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::key::Key;
 use crate::dns::shared::tests::{response, settings, start};
 
+mod limits;
 mod tcp;
 
 const PATIENCE: Duration = Duration::from_secs(30);
