@@ -23,6 +23,8 @@ impl Access {
     const CACHE: u8 = 1 << 1;
     const CHAOS: u8 = 1 << 2;
     const UNLIMITED: u8 = 1 << 3;
+    /// All but freedom from limits.
+    pub const EVERYTHING: Self = Self(Self::UPSTREAMS | Self::CACHE | Self::CHAOS);
     const BITS: [u8; 4] = [Self::UPSTREAMS, Self::CACHE, Self::CHAOS, Self::UNLIMITED];
 
     /// Whether upstreams are asked on the client's behalf.
@@ -46,7 +48,7 @@ impl Access {
     /// Whether the client gets no answer but refusals.
     #[must_use]
     pub fn is_none(self) -> bool {
-        self.0 & (Self::UPSTREAMS | Self::CACHE | Self::CHAOS) == 0
+        self.0 & Self::EVERYTHING.0 == 0
     }
 
     /// Whether no limit on questions and answers holds for the client.
@@ -70,11 +72,10 @@ impl AccessList {
     /// A prefix on several lists gets what any of them gives.
     #[must_use]
     pub fn new(settings: &AccessSettings, unlimited: &[IpNet]) -> Self {
-        let all = Access::UPSTREAMS | Access::CACHE | Access::CHAOS;
         let mut v4 = Vec::new();
         let mut v6 = Vec::new();
         for (prefixes, bits) in [
-            (&settings.allow[..], all),
+            (&settings.allow[..], Access::EVERYTHING.0),
             (&settings.allow_cached, Access::CACHE),
             (&settings.allow_chaos, Access::CHAOS),
             (unlimited, Access::UNLIMITED),

@@ -70,7 +70,6 @@ impl<F: Forward<Waiter>> Desk<F> {
             Err(taken) => return taken,
         };
         let buffers = &mut *self.buffers.borrow_mut();
-        (buffers.verified, buffers.is_sibling) = (false, false);
         let is_usable = |key: &_| self.forwarder.borrow().is_usable(key);
         let ticket = match worker.answer_now(message, client, now, is_usable, buffers, out) {
             Step::Reply => None,
@@ -85,9 +84,9 @@ impl<F: Forward<Waiter>> Desk<F> {
         let Some(ticket) = ticket else {
             return gate.leave(worker, pass, message, (out, start));
         };
+        let asker = worker.asker(client.0, buffers.is_sibling);
         let Buffers { key, scratch, .. } = buffers;
         let give_up_at = worker.give_up_at(&ticket);
-        let asker = worker.asker(client.0);
         let waiter = Waiter {
             ticket,
             origin: origin(),

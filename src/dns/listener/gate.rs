@@ -23,8 +23,8 @@ const REFUSAL_EXTRA: usize = 11 + 6;
 pub(super) struct Gate {
     limiter: RefCell<Limiter>,
     lengths: PrefixLengths,
-    /// Whether anything in a question could prove who sent it.
-    has_proofs: bool,
+    /// Whether clients have cookies that prove who they are.
+    has_cookies: bool,
 }
 
 /// How a message has got in.
@@ -51,7 +51,7 @@ impl Gate {
         Self {
             limiter: RefCell::new(Limiter::new(shared.limits(), workers, now)),
             lengths: shared.prefix_lengths(),
-            has_proofs: shared.has_proofs(),
+            has_cookies: shared.cookie_secrets().is_some(),
         }
     }
 
@@ -70,21 +70,23 @@ impl Gate {
         }
         let prefix = Prefix::of(client, self.lengths);
         let mut limiter = self.limiter.borrow_mut();
+        // Only with its marker is it one; nobody can seem to be at its address by TCP.
+        let may_be_sibling = has_additional(message) && worker.shared().is_sibling(client);
         if transport == Transport::Tcp {
-            if limiter.admits_stream(prefix, now) {
+            if may_be_sibling || limiter.admits_stream(prefix, now) {
                 return Ok(Pass::Free);
             }
             return Err(Taken::TooSoon);
         }
-        let may_prove = self.has_proofs && has_additional(message);
         if access.is_none() {
             let is_told = limiter.refuses_aloud(prefix, now);
-            if is_told || may_prove {
+            if is_told || may_be_sibling {
                 return Ok(Pass::Stranger { is_told });
             }
             worker.counters().limit_drops.bump(Reason::Refused);
             return Err(Taken::Drop);
         }
+        let may_prove = may_be_sibling || self.has_cookies && has_additional(message);
         let seat = limiter.seat(prefix, now);
         if may_prove {
             return Ok(Pass::Unread(seat, prefix));

@@ -8,6 +8,8 @@ use crate::dns::shared::tests::{settings, start};
 
 const CLIENT: &str = "10.0.0.1";
 const STRANGER: &str = "192.0.2.1";
+/// Of the same prefix.
+const SIBLING: &str = "192.0.2.2";
 /// With an OPT record without options.
 const QUESTION: &[u8] = b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\x01\x07example\x00\0\x01\0\x01\
     \x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x00";
@@ -24,7 +26,8 @@ fn tight() -> Settings {
 }
 
 fn parts(settings: &Settings) -> (Worker, Gate) {
-    let shared = Arc::new(Shared::new(settings, ProbeName::new([7; 16]), start()));
+    let shared = Shared::new(settings, ProbeName::new([7; 16]), start());
+    let shared = Arc::new(shared.with_siblings([SIBLING.parse().unwrap()]));
     let gate = Gate::new(&shared, start());
     (Worker::new(0, shared).unwrap(), gate)
 }
@@ -164,18 +167,18 @@ fn strangers_hear_little_and_then_nothing() {
 
 #[test]
 fn a_stranger_that_proves_to_be_a_sibling_is_served_and_another_is_not() {
-    let mut settings = settings();
-    settings.cookie_secrets = Some(crate::dns::CookieSecrets {
-        active: [1; 16],
-        other: None,
-    });
-    let parts = parts(&settings);
+    let parts = parts(&settings());
     let (worker, gate) = &parts;
     let mut out = Vec::new();
     for _ in 0..5 {
         enter(&parts, QUESTION, STRANGER, Transport::Udp, &mut out).unwrap();
     }
-    let pass = enter(&parts, QUESTION, STRANGER, Transport::Udp, &mut out).unwrap();
+    // Nothing in it could be a marker, or it is from elsewhere.
+    for (message, client) in [(PLAIN, SIBLING), (QUESTION, STRANGER)] {
+        let sixth = enter(&parts, message, client, Transport::Udp, &mut out);
+        assert_eq!(sixth.unwrap_err(), Taken::Drop);
+    }
+    let pass = enter(&parts, QUESTION, SIBLING, Transport::Udp, &mut out).unwrap();
     out.extend_from_slice(b"an answer");
     let sibling = buffers(false, true);
     let admitted = gate.admit(worker, pass, &sibling, QUESTION, (&mut out, 0));
