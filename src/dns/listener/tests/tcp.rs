@@ -216,7 +216,7 @@ async fn a_long_answer_is_cut_by_udp_and_whole_by_tcp() {
         let client = udp_client(&node).await;
         client.send(&query(FAST, 1)).await.unwrap();
         let cut = Message::from_vec(&receive(&client).await).unwrap();
-        assert!(cut.metadata.truncation && cut.answers.is_empty());
+        assert!(cut.metadata.truncation && (1..100).contains(&cut.answers.len()));
         let mut stream = TcpStream::connect(node.tcp).await.unwrap();
         for id in [2, 3] {
             stream.write_all(&framed(&query(FAST, id))).await.unwrap();
