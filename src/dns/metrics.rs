@@ -8,7 +8,8 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-use super::counters::{Count, LATENCY_BOUNDS_US, Latency, RCODES, WorkerCounters};
+use super::counters::{ByReason, Count, LATENCY_BOUNDS_US, Latency, RCODES, WorkerCounters};
+use super::limit::Reason;
 use super::shared::Shared;
 
 /// Registers the metrics of the query path.
@@ -174,6 +175,28 @@ const FAMILIES: &[Family] = &[
         "Questions of clients that are not allowed to ask.",
         |worker| &worker.refused_clients,
     ),
+    Family {
+        name: "sidestep_dns_limit_dropped_total",
+        help: "Questions and answers that were dropped because a client prefix was over a limit, by limit.",
+        label: Some("reason"),
+        samples: Samples::Labelled(|| by_reason(|worker| &worker.limit_drops)),
+    },
+    Family {
+        name: "sidestep_dns_limit_truncated_total",
+        help: "Truncated answers without records that were sent because a client prefix was over a limit, by limit.",
+        label: Some("reason"),
+        samples: Samples::Labelled(|| by_reason(|worker| &worker.limit_truncated)),
+    },
+    counter(
+        "sidestep_dns_limit_tcp_pauses_total",
+        "How often a TCP connection was not read for a moment because its client prefix was over the limit of questions.",
+        |worker| &worker.limit_tcp_pauses,
+    ),
+    counter(
+        "sidestep_dns_limit_evictions_total",
+        "Client prefixes and answers that limits forgot within a second, for want of room.",
+        |worker| &worker.limit_evictions,
+    ),
     counter(
         "sidestep_dns_malformed_messages_total",
         "Messages that are no readable question.",
@@ -243,6 +266,14 @@ const FAMILIES: &[Family] = &[
         samples: Samples::EachWorker(|worker| &worker.heartbeat),
     },
 ];
+
+fn by_reason(counts: fn(&WorkerCounters) -> &ByReason) -> Vec<(&'static str, CountOf)> {
+    let count_of = |reason| -> CountOf { Box::new(move |worker| counts(worker).value(reason)) };
+    let reasons = Reason::ALL.into_iter();
+    reasons
+        .map(|(name, reason)| (name, count_of(reason)))
+        .collect()
+}
 
 const fn counter(
     name: &'static str,
@@ -390,68 +421,4 @@ fn histogram<'a>(latencies: impl Iterator<Item = &'a Latency>) -> Histogram {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::dns::code::Rcode;
-    use crate::dns::request::Transport;
-    use crate::dns::shared::tests::shared;
-
-    fn rendered(shared: &Arc<Shared>) -> String {
-        let registry = prometheus::Registry::new();
-        register(&registry, Arc::clone(shared)).unwrap();
-        let encoder = prometheus::TextEncoder::new();
-        encoder.encode_to_string(&registry.gather()).unwrap()
-    }
-
-    #[test]
-    fn workers_are_summed_and_buckets_are_cumulative() {
-        let shared = Arc::new(shared());
-        for worker in shared.workers() {
-            worker.count_query(Transport::Udp);
-            worker.count_response(Rcode::NXDOMAIN);
-            worker.heartbeat.add(3);
-            worker.hit_latency.record(Duration::from_micros(40), 1);
-            worker.miss_latency.record(Duration::from_secs(3), 1);
-        }
-        let text = rendered(&shared);
-        for line in [
-            "sidestep_dns_queries_total{protocol=\"udp\"} 2",
-            "sidestep_dns_queries_total{protocol=\"tcp\"} 0",
-            "sidestep_dns_responses_total{rcode=\"nxdomain\"} 2",
-            "sidestep_dns_worker_heartbeats_total{worker=\"1\"} 3",
-            "sidestep_dns_response_duration_seconds_bucket{path=\"hit\",le=\"0.000025\"} 0",
-            "sidestep_dns_response_duration_seconds_bucket{path=\"hit\",le=\"0.00005\"} 2",
-            "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"2\"} 0",
-            "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"+Inf\"} 2",
-            "sidestep_dns_response_duration_seconds_sum{path=\"miss\"} 6",
-            "sidestep_dns_refreshes_total{reason=\"popular\"} 0",
-            "sidestep_dns_blocked_answers_total 0",
-            "sidestep_dns_cache_entries 0",
-            "sidestep_dns_cache_evictions_total{reason=\"new\"} 0",
-            "sidestep_dns_cache_size_bytes 1048576",
-        ] {
-            assert!(
-                text.lines().any(|rendered| rendered == line),
-                "{line}\n{text}"
-            );
-        }
-    }
-
-    /// The rules of `promtool check metrics` that these names could break.
-    #[test]
-    fn names_follow_the_conventions() {
-        for family in FAMILIES {
-            let counts = match family.samples {
-                Samples::Sum(kind, _) => kind == MetricType::COUNTER,
-                Samples::EachWorker(_) | Samples::Labelled(_) => true,
-                Samples::Total(_) | Samples::Evictions => true,
-                Samples::Latencies | Samples::Cache(_) => false,
-            };
-            assert_eq!(family.name.ends_with("_total"), counts, "{}", family.name);
-            assert!(family.name.starts_with("sidestep_dns_"));
-            assert!(!family.help.is_empty());
-        }
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ use super::local::LocalRecords;
 use super::rebinding::Rebinding;
 use super::sections::{BuiltSections, Sections};
 use super::walk::{class, rtype};
-use super::{CookieSecrets, Settings, StaleSettings};
+use super::{CookieSecrets, LimitSettings, Settings, StaleSettings};
 
 /// Type, class, TTL in seconds, RDATA: a HINFO of `"RFC8482" ""`. RFC 8482 §4.2.
 const ANY_ANSWER: (u16, u16, u32, &[u8]) = (rtype::HINFO, class::IN, 3600, b"\x07RFC8482\x00");
@@ -33,7 +33,7 @@ pub struct Shared {
     identity: Identity,
     local: LocalRecords,
     stale: StaleSettings,
-    prefix_lengths: PrefixLengths,
+    limits: LimitSettings,
     cookie_secrets: Option<CookieSecrets>,
     /// Sorted.
     siblings: Box<[IpAddr]>,
@@ -53,11 +53,11 @@ impl Shared {
         let workers = settings.workers.get();
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
-            access: AccessList::new(&settings.access.allow),
+            access: AccessList::new(&settings.access, &settings.limits.exempt),
             identity: Identity::new(&settings.node_name, probe, workers),
             local: LocalRecords::new(&settings.local),
             stale: settings.stale.clone(),
-            prefix_lengths: settings.limits.prefix,
+            limits: settings.limits.clone(),
             cookie_secrets: settings.cookie_secrets.clone(),
             siblings: Box::default(),
             any_answer: BuiltSections::answers([ANY_ANSWER]),
@@ -133,7 +133,7 @@ impl Shared {
         &self.cache
     }
 
-    /// Who may ask.
+    /// Who may have what.
     #[must_use]
     pub fn access(&self) -> &AccessList {
         &self.access
@@ -160,7 +160,13 @@ impl Shared {
     /// Which clients count as one.
     #[must_use]
     pub fn prefix_lengths(&self) -> PrefixLengths {
-        self.prefix_lengths
+        self.limits.prefix
+    }
+
+    /// What the clients of one prefix may have.
+    #[must_use]
+    pub fn limits(&self) -> &LimitSettings {
+        &self.limits
     }
 
     /// Whether popular answers are fetched again before they expire.
