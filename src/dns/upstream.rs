@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::DialectSettings;
+
 mod breaker;
 mod evidence;
 mod last_resort;
@@ -74,6 +76,14 @@ pub const SPEED_BAND: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ZoneIndex(usize);
 
+impl ZoneIndex {
+    /// From 0 to the number of zones, for tables beside [`Upstreams`].
+    #[must_use]
+    pub fn position(self) -> usize {
+        self.0
+    }
+}
+
 /// An upstream of one zone of one [`Upstreams`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamIndex(usize);
@@ -112,6 +122,7 @@ struct Zone {
     apex: Vec<u8>,
     text: String,
     critical: bool,
+    dialect: DialectSettings,
     upstreams: Range<usize>,
     siblings: Range<usize>,
 }
@@ -139,6 +150,7 @@ impl Upstreams {
                 apex: zone.zone.to_ascii_lowercase(),
                 text: zone.zone_text.clone(),
                 critical: zone.critical,
+                dialect: zone.dialect,
                 upstreams: add(&zone.upstreams, false),
                 siblings: add(&zone.siblings, true),
             });
@@ -151,6 +163,7 @@ impl Upstreams {
                     apex: vec![0],
                     text: ".".to_owned(),
                     critical: false,
+                    dialect: DialectSettings::default(),
                     upstreams: 0..0,
                     siblings: 0..0,
                 });
@@ -278,6 +291,12 @@ impl Upstreams {
     #[must_use]
     pub fn apex(&self, index: UpstreamIndex) -> &[u8] {
         &self.zone(self.state(index)).apex
+    }
+
+    /// How an upstream is talked to.
+    #[must_use]
+    pub fn dialect(&self, index: UpstreamIndex) -> DialectSettings {
+        self.zone(self.state(index)).dialect
     }
 
     /// The apex of an upstream's zone as text.

@@ -140,12 +140,12 @@ impl Upstreams {
         state.loss.answered();
     }
 
-    /// Whether to try TCP with this upstream: to be asked once for each connection. After failures in
-    /// a row one caller hears `true` after 250 ms, then after longer times of up to 4 s.
+    /// Whether to try TCP with this upstream. After failures in a row it is tried for 20 ms after
+    /// 250 ms, then after longer times of up to 4 s, until a question is answered.
     #[must_use]
     pub fn tcp_usable(&self, index: UpstreamIndex, now: Instant) -> bool {
         let (state, now_us) = (self.state(index), self.micros(now));
-        state.tcp.take_turn(now_us, state.jitter(now_us))
+        state.tcp.is_usable(now_us, state.jitter(now_us))
     }
 
     /// Counts a failure that says nothing about whether the upstream lives.
