@@ -12,12 +12,12 @@
 //!    suspicion. An upstream that nobody asks gets there by its one probe a second.
 //!
 //! One lost packet or one slow name raises a suspicion that the next probe clears. NXDOMAIN and
-//! NODATA are answers like any other; SERVFAIL and REFUSED are about a name, unless [`evidence`] says
-//! otherwise. What answers, but loses much, is slow or is contradicted by others, is asked after
+//! NODATA are answers like any other; SERVFAIL and REFUSED are about a name, unless
+//! [`Upstreams::poor_answer`] finds otherwise. What answers, but loses much, is slow or is contradicted by others, is asked after
 //! those that do not.
 //!
 //! How a recovered upstream comes back: at most 4 s later a probe is answered and closes its breaker
-//! ([`breaker`]); three more probes, 75 ms apart, show that this was no chance ([`loss`], [`speed`]).
+//! ([`Breaker`]); three more probes, 75 ms apart, show that this was no chance.
 
 use std::net::SocketAddr;
 use std::ops::Range;

@@ -109,6 +109,10 @@ impl Upstreams {
     /// A client's question was answered with another RCODE, which may say something about the
     /// upstream. Told once for each such answer, when it is known whether another upstream knows
     /// better.
+    ///
+    /// Errors open the breaker only when they come from several client prefixes and are about several
+    /// domains. Where all clients of a node share a prefix they never do: questions then turn to the
+    /// next upstream one by one, and this one is asked last.
     pub fn poor_answer(&self, index: UpstreamIndex, evidence: &Evidence, now: Instant) {
         let state = self.state(index);
         let has_others = self
