@@ -25,6 +25,7 @@ pub mod forward;
 pub mod identity;
 pub mod inflight;
 pub mod key;
+pub mod limit;
 pub mod listener;
 pub mod local;
 pub mod loops;

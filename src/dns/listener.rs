@@ -10,6 +10,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `desk` | from a message to an answer, or to the upstreams and back |
+//! | `gate` | what limits let in and out |
 //! | `udp` | the UDP sockets, in batches |
 //! | `tcp`, `session` | accepting; one connection |
 //! | `connections`, `mailbox` | how many connections there may be; what one waits for |
@@ -36,6 +37,7 @@ use super::shared::Shared;
 
 mod connections;
 mod desk;
+mod gate;
 mod mailbox;
 mod session;
 mod tcp;
@@ -94,7 +96,11 @@ pub async fn run<F: Forward<Waiter> + 'static>(
 ) -> Result<(), ListenerError> {
     let worker = Worker::new(worker, shared).ok_or(ListenerError::Index(worker))?;
     tell_time(worker.shared());
-    let desk = Rc::new(Desk::new(worker.clone(), forwarder));
+    let desk = Rc::new(Desk::new(
+        worker.clone(),
+        forwarder,
+        Instant::now().into_std(),
+    ));
     let mut loops = JoinSet::new();
     let tcp = tcp::Tcp::new(
         Rc::clone(&desk),
@@ -128,6 +134,7 @@ async fn beat<F: Forward<Waiter> + 'static>(
 ) {
     for beats in 0_u64.. {
         worker.counters().heartbeat.bump();
+        tcp.resume();
         tell_time(worker.shared());
         if beats % IDLE_LOOK == 0 {
             tcp.end_silent(Instant::now().into_std());

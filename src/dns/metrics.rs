@@ -8,7 +8,8 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-use super::counters::{Count, LATENCY_BOUNDS_US, Latency, RCODES, WorkerCounters};
+use super::counters::{ByReason, Count, LATENCY_BOUNDS_US, Latency, RCODES, WorkerCounters};
+use super::limit::Reason;
 use super::shared::Shared;
 
 /// Registers the metrics of the query path.
@@ -174,6 +175,28 @@ const FAMILIES: &[Family] = &[
         "Questions of clients that are not allowed to ask.",
         |worker| &worker.refused_clients,
     ),
+    Family {
+        name: "sidestep_dns_limit_dropped_total",
+        help: "Questions and answers that were dropped because a client prefix was over a limit, by limit.",
+        label: Some("reason"),
+        samples: Samples::Labelled(|| by_reason(|worker| &worker.limit_drops)),
+    },
+    Family {
+        name: "sidestep_dns_limit_truncated_total",
+        help: "Truncated answers without records that were sent because a client prefix was over a limit, by limit.",
+        label: Some("reason"),
+        samples: Samples::Labelled(|| by_reason(|worker| &worker.limit_truncated)),
+    },
+    counter(
+        "sidestep_dns_limit_tcp_pauses_total",
+        "How often a TCP connection was not read for a moment because its client prefix was over the limit of questions.",
+        |worker| &worker.limit_tcp_pauses,
+    ),
+    counter(
+        "sidestep_dns_limit_evictions_total",
+        "Client prefixes and answers that limits forgot within a second, for want of room.",
+        |worker| &worker.limit_evictions,
+    ),
     counter(
         "sidestep_dns_malformed_messages_total",
         "Messages that are no readable question.",
@@ -255,6 +278,14 @@ const FAMILIES: &[Family] = &[
         samples: Samples::EachWorker(|worker| &worker.heartbeat),
     },
 ];
+
+fn by_reason(counts: fn(&WorkerCounters) -> &ByReason) -> Vec<(&'static str, CountOf)> {
+    let count_of = |reason| -> CountOf { Box::new(move |worker| counts(worker).value(reason)) };
+    let reasons = Reason::ALL.into_iter();
+    reasons
+        .map(|(name, reason)| (name, count_of(reason)))
+        .collect()
+}
 
 const fn counter(
     name: &'static str,

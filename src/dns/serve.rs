@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::access::Access;
 use super::answer::{self, Answer};
 use super::cache::clean::Cleaned;
 use super::cache::{Entry, Lookup, Scratch};
@@ -28,6 +29,7 @@ use super::walk::{class, rtype};
 
 mod alias;
 mod odd;
+mod refresh;
 mod standing;
 
 /// How long a sibling is kept waiting while there is an expired answer: its own client has waited
@@ -123,13 +125,17 @@ impl Worker {
 
     /// Whether a client may hold a TCP connection. The self-probe comes from a loopback address.
     pub(super) fn may_connect(&self, client: IpAddr) -> bool {
-        self.shared.access().allows(client)
-            || client.to_canonical().is_loopback()
-            || self.shared.is_sibling(client)
+        let may_have_any = !self.shared.access().of(client).is_none();
+        may_have_any || client.to_canonical().is_loopback() || self.shared.is_sibling(client)
     }
 
-    fn may_ask(&self, request: &Request<'_>, client: IpAddr) -> bool {
-        request.standing.is_sibling || self.shared.access().allows(client)
+    /// What the sender of a request may have.
+    fn access(&self, request: &Request<'_>, client: IpAddr) -> Access {
+        if request.standing.is_sibling {
+            Access::EVERYTHING
+        } else {
+            self.shared.access().of(client)
+        }
     }
 
     /// Does all that can be done without waiting; an answer is appended to `out`.
@@ -167,8 +173,9 @@ impl Worker {
             return Step::ProbeReply;
         }
         self.counters().count_query(transport);
+        let access = self.access(&request, client);
         let mut chain = None;
-        if let Some(answer) = self.answer_without_cache(&request, key, client) {
+        if let Some(answer) = self.answer_without_cache(&request, key, access) {
             let Some(aimed) = alias::aimed(&request, &answer, key) else {
                 self.reply(out, &request, transport, &answer);
                 return Step::Reply;
@@ -182,6 +189,7 @@ impl Worker {
                 self.reply_behind(out, &request, transport, (chain, key), answer);
                 *refresh = entry.wants_refresh()
                     && request.recursion_desired
+                    && access.has_upstreams()
                     && self.prefetch(key, now, is_usable, budget);
                 return Step::Reply;
             }
@@ -190,13 +198,15 @@ impl Worker {
         };
         self.counters().cache_misses.bump();
         budget.note_miss();
-        if !request.recursion_desired {
-            let answer = Answer::bare(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+        let may_ask = access.has_upstreams();
+        if !request.recursion_desired || (!may_ask && stale.is_none()) {
+            let reason = why_nobody_is_asked(&request);
+            let answer = Answer::bare(Rcode::REFUSED, Some(reason));
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
         if let Some(entry) = &stale {
-            let is_usable = is_usable(key);
+            let is_usable = may_ask && is_usable(key);
             if !is_usable || entry.failed_recently(now) {
                 self.reply_stale(out, &request, transport, (chain, key), entry);
                 *refresh = is_usable && entry.wants_refresh() && self.recheck(key, now);
@@ -229,36 +239,6 @@ impl Worker {
         let limit = request.size_limit(transport);
         answer::write(out, request, limit, identity.name(), &answer);
         true
-    }
-
-    /// Whether a popular answer is to be fetched before it expires.
-    #[cold]
-    fn prefetch(
-        &self,
-        key: &Key,
-        now: Instant,
-        is_usable: impl FnOnce(&Key) -> bool,
-        budget: &mut Budget,
-    ) -> bool {
-        let begins = self.shared.prefetch()
-            && budget.suffices(now)
-            && is_usable(key)
-            && self.shared.cache().claim_refresh(key, now);
-        if begins {
-            budget.spend();
-            self.counters().prefetches.bump();
-        }
-        begins
-    }
-
-    /// Whether to try again what failed while there is an expired answer. It comes in place of a
-    /// question that a client would wait for, and needs no budget.
-    fn recheck(&self, key: &Key, now: Instant) -> bool {
-        let begins = self.shared.cache().claim_refresh(key, now);
-        if begins {
-            self.counters().rechecks.bump();
-        }
-        begins
     }
 
     /// Whom upstreams are asked for on behalf of `client`; [`Buffers`] tell whether it is a sibling.
@@ -353,9 +333,13 @@ impl Worker {
         &self,
         request: &Request<'_>,
         key: &Key,
-        client: IpAddr,
+        access: Access,
     ) -> Option<Answer<'_>> {
-        if !self.may_ask(request, client) {
+        let may_ask = match key.qclass() {
+            class::CH => access.has_chaos(),
+            _ => access.has_cache(),
+        };
+        if !may_ask {
             self.counters().refused_clients.bump();
             let reason = Some(ExtendedError::PROHIBITED);
             return Some(Answer::bare(Rcode::REFUSED, reason));
@@ -419,6 +403,15 @@ impl Worker {
             self.counters().truncated.bump();
         }
         self.counters().count_response(answer.rcode);
+    }
+}
+
+/// Of two reasons the one that the client can do something about.
+fn why_nobody_is_asked(request: &Request<'_>) -> ExtendedError {
+    if request.recursion_desired {
+        ExtendedError::PROHIBITED
+    } else {
+        ExtendedError::NOT_AUTHORITATIVE
     }
 }
 

@@ -21,7 +21,7 @@ use super::loops::LoopWatch;
 use super::rebinding::Rebinding;
 use super::sections::{BuiltSections, Sections};
 use super::walk::{class, rtype};
-use super::{CookieSecrets, Settings, StaleSettings};
+use super::{CookieSecrets, LimitSettings, Settings, StaleSettings};
 
 /// Type, class, TTL in seconds, RDATA: a HINFO of `"RFC8482" ""`. RFC 8482 §4.2.
 const ANY_ANSWER: (u16, u16, u32, &[u8]) = (rtype::HINFO, class::IN, 3600, b"\x07RFC8482\x00");
@@ -35,7 +35,7 @@ pub struct Shared {
     local: LocalTree,
     loops: LoopWatch,
     stale: StaleSettings,
-    prefix_lengths: PrefixLengths,
+    limits: LimitSettings,
     cookie_secrets: Option<CookieSecrets>,
     /// Sorted.
     siblings: Box<[IpAddr]>,
@@ -55,12 +55,12 @@ impl Shared {
         let workers = settings.workers.get();
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
-            access: AccessList::new(&settings.access.allow),
+            access: AccessList::new(&settings.access, &settings.limits.exempt),
             identity: Identity::new(&settings.node_name, settings.show_version, probe, workers),
             local: LocalTree::new(&settings.local, &settings.zones, &settings.special_names),
             loops: LoopWatch::default(),
             stale: settings.stale.clone(),
-            prefix_lengths: settings.limits.prefix,
+            limits: settings.limits.clone(),
             cookie_secrets: settings.cookie_secrets.clone(),
             siblings: Box::default(),
             any_answer: BuiltSections::answers([ANY_ANSWER]),
@@ -136,7 +136,7 @@ impl Shared {
         &self.cache
     }
 
-    /// Who may ask.
+    /// Who may have what.
     #[must_use]
     pub fn access(&self) -> &AccessList {
         &self.access
@@ -169,7 +169,13 @@ impl Shared {
     /// Which clients count as one.
     #[must_use]
     pub fn prefix_lengths(&self) -> PrefixLengths {
-        self.prefix_lengths
+        self.limits.prefix
+    }
+
+    /// What the clients of one prefix may have.
+    #[must_use]
+    pub fn limits(&self) -> &LimitSettings {
+        &self.limits
     }
 
     /// Whether popular answers are fetched again before they expire.

@@ -20,6 +20,7 @@ use crate::dns::key::Key;
 use crate::dns::shared::tests::{response, settings, start};
 use crate::dns::shared::{judge, store};
 
+mod limits;
 mod tcp;
 
 const PATIENCE: Duration = Duration::from_secs(30);

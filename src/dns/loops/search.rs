@@ -31,6 +31,8 @@ pub async fn run(upstreams: Arc<Upstreams>, shared: Arc<Shared>, mut stop: watch
 async fn search(upstreams: &Upstreams, watch: &LoopWatch) {
     let mut sightings: Vec<(UpstreamIndex, Sightings)> = upstreams
         .indexes()
+        // Who is asked by a sibling asks none in turn.
+        .filter(|&index| !upstreams.is_sibling(index))
         .map(|index| (index, Sightings::default()))
         .collect();
     let mut interval = INTERVAL_MIN;

@@ -19,6 +19,7 @@ fn workers_are_summed_and_buckets_are_cumulative() {
         worker.count_query(Transport::Udp);
         worker.count_response(Rcode::NXDOMAIN);
         worker.heartbeat.add(3);
+        worker.limit_drops.bump(Reason::Refused);
         worker.hit_latency.record(Duration::from_micros(40), 1);
         worker.miss_latency.record(Duration::from_secs(3), 1);
     }
@@ -33,6 +34,9 @@ fn workers_are_summed_and_buckets_are_cumulative() {
         "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"2\"} 0",
         "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"+Inf\"} 2",
         "sidestep_dns_response_duration_seconds_sum{path=\"miss\"} 6",
+        "sidestep_dns_limit_dropped_total{reason=\"rate\"} 0",
+        "sidestep_dns_limit_dropped_total{reason=\"refused\"} 2",
+        "sidestep_dns_limit_truncated_total{reason=\"refused\"} 0",
         "sidestep_dns_refreshes_total{reason=\"popular\"} 0",
         "sidestep_dns_blocked_answers_total 0",
         "sidestep_dns_cache_entries 0",
