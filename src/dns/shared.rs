@@ -117,7 +117,9 @@ pub struct Failed {
 impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
         let (reason, upstreams_asked) = match failure {
-            Failure::TimedOut => (ExtendedError::NO_REACHABLE_AUTHORITY, true),
+            Failure::TimedOut | Failure::Unanswered => {
+                (ExtendedError::NO_REACHABLE_AUTHORITY, true)
+            }
             Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, false),
             Failure::Saturated => (ExtendedError::NETWORK_ERROR, false),
         };

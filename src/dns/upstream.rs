@@ -74,6 +74,14 @@ pub const SPEED_BAND: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ZoneIndex(usize);
 
+impl ZoneIndex {
+    /// From 0 to the number of zones, for tables beside [`Upstreams`].
+    #[must_use]
+    pub fn position(self) -> usize {
+        self.0
+    }
+}
+
 /// An upstream of one zone of one [`Upstreams`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamIndex(usize);

@@ -97,6 +97,6 @@ proptest! {
                 prop_assert!(give_up_at.is_none_or(|due| now < due.max(*asked) + wheel::TICK * 2));
             }
         }
-        assert_idle(&network);
+        assert_idle(&mut network);
     }
 }
