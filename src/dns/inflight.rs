@@ -35,6 +35,7 @@ pub mod counters;
 mod domain;
 mod hearing;
 pub mod limits;
+pub mod metrics;
 mod queue;
 mod race;
 mod table;
@@ -143,10 +144,10 @@ impl<W> Flights<W> {
     pub fn new(upstreams: Arc<Upstreams>, limits: Limits, now: Instant) -> Self {
         let zones = upstreams.zones().count();
         let lane = |_| Lane {
-            window: Window::new(limits.questions, now),
+            window: Window::new(limits.window, limits.questions, now),
             budget: Budget::new(now),
         };
-        Self {
+        let flights = Self {
             limits,
             table: Table::new(limits.questions),
             places: Room::new(limits.questions, zones),
@@ -166,7 +167,9 @@ impl<W> Flights<W> {
             traces: Traces::new(),
             counters: Arc::default(),
             upstreams,
-        }
+        };
+        flights.show_window();
+        flights
     }
 
     /// Lets `counters` be what is counted in from now on.
@@ -266,7 +269,10 @@ impl<W> Flights<W> {
             return Err((Failure::Saturated, waiter));
         }
         let begun = match joined {
-            Some(place) => Ok(place),
+            Some(place) => {
+                self.hurry(place, asker.prefix);
+                Ok(place)
+            }
             None => self.begin(key, fingerprint, (zone, party, asker), now),
         };
         let place = match begun {
@@ -351,7 +357,7 @@ impl<W> Flights<W> {
         race.begin(key, fingerprint, (now, now + self.limits.deadline));
         if has_to_wait {
             race.queued_until = Some(now + QUEUE_TIME.min(self.limits.deadline));
-            self.queue.push(party.zone, asker.prefix, place);
+            self.line_up(place, asker.prefix);
             self.counters.queued.bump();
         } else if !self.start(place, now) {
             self.table.give_back(place);
@@ -401,8 +407,8 @@ impl<W> Flights<W> {
         self.table.unlink(place);
         let race = &mut self.table[place];
         let party = race.party;
-        if race.queued_until.is_some() {
-            self.queue.remove(party.zone, race.asker.prefix, place);
+        if race.is_queued {
+            self.queue.remove(party.zone, race.turn, place);
         }
         for terms in race.waiters.terms() {
             let bucket = terms.bucket;

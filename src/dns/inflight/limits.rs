@@ -32,6 +32,9 @@ pub struct Limits {
     pub waiters: usize,
     /// TCP connections to upstreams at a time. Default 64.
     pub tcp: usize,
+    /// Questions at the upstreams of one zone at a time, at first: it is then found out how many they
+    /// can take. Default 256.
+    pub window: usize,
     /// From a question to its outcome. Default 2 s: less than any client's own timer (5 s in
     /// glibc, 3 s in `nslookup`'s first try), so that it hears from us and not from its timer.
     pub deadline: Duration,
@@ -44,6 +47,7 @@ impl Default for Limits {
             questions,
             waiters,
             tcp,
+            window: 256,
             deadline: Duration::from_secs(2),
         }
     }
@@ -78,11 +82,11 @@ impl Limits {
         (self.questions / 5).max(1)
     }
 
-    /// How many questions of one client prefix may wait until its zone's upstreams can take them: as
-    /// many as upstreams of 640 answers a second take in [`super::QUEUE_TIME`]. Default 256.
+    /// How many questions of one client prefix may wait until its zone's upstreams can take them: half
+    /// of all, for a burst of one prefix is no flood as long as it does not last. Default 2048.
     #[must_use]
     pub fn queued_each(&self) -> usize {
-        (self.questions / 16).max(16)
+        (self.questions / 2).max(1)
     }
 }
 
@@ -228,6 +232,6 @@ mod tests {
         );
         assert_eq!(of(16).questions, of(100).questions);
         assert_eq!(Limits::default().waiters_each(), 1024);
-        assert_eq!(Limits::default().queued_each(), 256);
+        assert_eq!(Limits::default().queued_each(), 2048);
     }
 }

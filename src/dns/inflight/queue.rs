@@ -56,8 +56,13 @@ impl FairQueue {
 
     /// Whether one more of this prefix may wait.
     pub(super) fn has_room(&self, zone: usize, prefix: Prefix) -> bool {
+        self.waiting_of(zone, prefix) < self.each_max
+    }
+
+    /// How many of this prefix wait.
+    pub(super) fn waiting_of(&self, zone: usize, prefix: Prefix) -> usize {
         let flow = self.by_name.get(&(zone, prefix));
-        flow.is_none_or(|&flow| self.flows[flow].places.len() < self.each_max)
+        flow.map_or(0, |&flow| self.flows[flow].places.len())
     }
 
     /// To be called when there is room.

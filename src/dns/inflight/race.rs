@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::client::Asker;
+use super::super::client::{Asker, Prefix};
 use super::super::forward::Failure;
 use super::super::key::Key;
 use super::super::upstream::{Asked, Evidence, UpstreamIndex, Upstreams, ZoneIndex};
@@ -17,7 +17,7 @@ use super::window::Ticket;
 /// How often one question may be sent to one upstream: one datagram may be lost.
 const TRIES: u32 = 2;
 /// The same where there is no other upstream.
-const TRIES_ALONE: u32 = 4;
+const TRIES_ALONE: u32 = 5;
 /// The same of another node of the service.
 const TRIES_SIBLING: u32 = 1;
 const RCODE_SERVFAIL: u16 = 2;
@@ -40,7 +40,11 @@ pub(super) struct Race<W> {
     pub(super) party: Party,
     pub(super) begun: Instant,
     pub(super) deadline: Instant,
-    /// It waits for its turn, and until when at most.
+    /// It waits for its turn, for the first time or to be asked once more,
+    pub(super) is_queued: bool,
+    /// the turn of this prefix,
+    pub(super) turn: Prefix,
+    /// and, if nobody has been asked yet, until when at most.
     pub(super) queued_until: Option<Instant>,
     /// How long it has waited so.
     pub(super) queued_for: Duration,
@@ -116,6 +120,8 @@ impl<W> Race<W> {
             party: Party::default(),
             begun: now,
             deadline: now,
+            is_queued: false,
+            turn: Prefix::default(),
             queued_until: None,
             queued_for: Duration::ZERO,
             look_at: None,
@@ -166,6 +172,7 @@ impl<W> Race<W> {
         self.standings.clear();
         self.latest = None;
         self.look_at = None;
+        self.is_queued = false;
         self.queued_until = None;
         self.waiters.shrink();
         self.generation = self.generation.wrapping_add(1);
@@ -248,9 +255,10 @@ impl<W> Race<W> {
         standing.tries += 1;
         standing.open += 1;
         standing.sent = now;
-        let tries = standing.tries;
-        standing.overdue_at = Some(now + upstreams.patience(upstream) * tries);
-        self.look_at = Some(now + upstreams.hedge_after(upstream) * tries);
+        // RFC 6298 §5.5: twice as long each time.
+        let longer = 1 << (standing.tries - 1).min(8);
+        standing.overdue_at = Some(now + upstreams.patience(upstream));
+        self.look_at = Some(now + upstreams.hedge_after(upstream) * longer);
         self.latest = Some(upstream);
         self.steps
             .push(upstream, why, now.saturating_duration_since(begun));

@@ -3,8 +3,12 @@
 use super::super::exchange::response::Response;
 use super::*;
 
+mod fairness;
+mod ills;
 mod network;
 mod properties;
+mod siblings;
+mod turns;
 mod upkeep;
 
 use network::{

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::client::Prefix;
 use super::super::exchange::query::Edns;
 use super::super::forward::{Done, Failure, Outcome};
 use super::limits::Party;
@@ -12,8 +13,6 @@ use super::{Attempt, Command, FlightId, Flights, HOPE_CHECK, SIBLINGS_MAX, domai
 
 /// A question that was denied another upstream looks again after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// The same when the window has no place for it.
-const LOOK_FOR_PLACE: Duration = Duration::from_millis(20);
 
 impl<W> Flights<W> {
     /// Does what is due at `now`. Harmless when called early.
@@ -123,6 +122,15 @@ impl<W> Flights<W> {
         done(&race.key, outcome, self.leaving.drain(..));
     }
 
+    /// Other nodes must not wait for what siblings are asked: no question goes round.
+    fn dismiss_siblings(&mut self, place: usize, done: &mut Done<'_, W>) {
+        let race = &self.table[place];
+        if race.is_last_resort && race.waiters.terms().any(|terms| terms.is_sibling) {
+            let failed = Outcome::Failed(Failure::NoneUsable);
+            self.dismiss(place, failed, |terms| terms.is_sibling, done);
+        }
+    }
+
     fn note_overdue(&mut self, place: usize, upstream: super::UpstreamIndex, now: Instant) {
         let race = &mut self.table[place];
         let age = race.age(now);
@@ -152,12 +160,7 @@ impl<W> Flights<W> {
         let race = &self.table[place];
         let is_for_client = race.waiters.terms().any(|terms| !terms.is_sibling);
         if is_for_client && !race.is_last_resort && self.turn_to_siblings(place, now) {
-            self.dismiss(
-                place,
-                Outcome::Failed(Failure::NoneUsable),
-                |terms| terms.is_sibling,
-                done,
-            );
+            self.dismiss_siblings(place, done);
             return self.wheel.arm(place, self.table[place].wake_at());
         }
         let failure = self.table[place].verdict();
@@ -230,8 +233,7 @@ impl<W> Flights<W> {
         let is_half_over = race.age(now) * 2 >= self.limits.deadline;
         if race.is_alone() {
             if lane.window.is_full() && race.inside.is_none() {
-                race.look_at = Some(now + LOOK_FOR_PLACE);
-                return;
+                return self.queue_retry(place, now);
             }
             self.counters.retries.bump();
         } else if lane.budget.spend(now) {
@@ -253,6 +255,39 @@ impl<W> Flights<W> {
             return;
         }
         self.send(place, next, why, now);
+    }
+
+    /// A question that has to be asked once more waits for its turn like a new one.
+    fn queue_retry(&mut self, place: usize, now: Instant) {
+        let race = &mut self.table[place];
+        let (zone, prefix) = (race.party.zone, race.asker.prefix);
+        if race.is_queued {
+            return;
+        }
+        if self.queue.has_room(zone, prefix) {
+            self.line_up(place, prefix);
+        } else {
+            race.look_at = Some(now + LOOK_AGAIN);
+        }
+    }
+
+    /// Lets a question wait for the turn of a prefix.
+    pub(super) fn line_up(&mut self, place: usize, prefix: Prefix) {
+        let race = &mut self.table[place];
+        (race.is_queued, race.turn) = (true, prefix);
+        self.queue.push(race.party.zone, prefix, place);
+    }
+
+    /// A client of `prefix` joins: a question that waits for the turn of a crowded prefix is not held
+    /// up by that, or whoever floods could hold up the names that others want.
+    pub(super) fn hurry(&mut self, place: usize, prefix: Prefix) {
+        let race = &self.table[place];
+        let (zone, turn) = (race.party.zone, race.turn);
+        let waiting = |prefix| self.queue.waiting_of(zone, prefix);
+        if race.is_queued && waiting(prefix) + 1 < waiting(turn) {
+            self.queue.remove(zone, turn, place);
+            self.line_up(place, prefix);
+        }
     }
 
     fn send(&mut self, place: usize, next: Candidate, why: Why, now: Instant) {
@@ -311,7 +346,12 @@ impl<W> Flights<W> {
             while !self.lanes[zone].window.is_full()
                 && let Some(place) = self.queue.pop(zone)
             {
-                if self.start(place, now) {
+                self.table[place].is_queued = false;
+                if self.table[place].has_started() {
+                    self.look(place, now);
+                    self.settle(place, now, done);
+                } else if self.start(place, now) {
+                    self.dismiss_siblings(place, done);
                     self.wheel.arm(place, self.table[place].wake_at());
                 } else {
                     self.give_up(place, Failure::NoneUsable, now, done);

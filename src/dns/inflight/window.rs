@@ -13,24 +13,25 @@
 //!   this sense, for questions fail over from it.
 //! - Over an eighth lost narrows the window, but only if it was nearly full meanwhile, and if an eighth
 //!   is lost as well without the prefix, and without the domain, that had most: a flood of names that
-//!   nobody answers is no congestion.
+//!   nobody answers is no congestion. Where nearly all is of one prefix or domain, so that there is
+//!   nothing to compare with, it narrows to [`HARMLESS`] and no further.
 
 use std::time::{Duration, Instant};
 
 /// At least so many questions may be under way.
 pub(super) const MIN: u32 = 4;
-/// So many may be at first.
-pub(super) const START: u32 = 128;
 /// Sending a batch takes at least this long,
 const BATCH_TIME_MIN: Duration = Duration::from_millis(50);
 /// and at most this long,
-const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
-/// and it has at least this many questions.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(400);
+/// and it has at least this many questions, and enough of them to compare with.
 const BATCH_MIN: u32 = 16;
 /// After the window has become narrower, what it was too wide for has this time to go away.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Prefixes and domains fall into so many buckets each.
 const BUCKETS: usize = 16;
+/// A window up to this does no harm, whatever it is: it may widen while some are spared the losses.
+const HARMLESS: u32 = 64;
 /// With fewer questions nothing is said about losses.
 const TELLING: u32 = 8;
 
@@ -83,15 +84,18 @@ struct Batch {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
+    sent: u32,
     answered: u32,
     lost: u32,
 }
 
 impl Window {
-    pub(super) fn new(size_max: usize, now: Instant) -> Self {
-        let size_max = u32::try_from(size_max).unwrap_or(u32::MAX).max(MIN);
+    /// For `size` questions at first and `size_max` at most.
+    pub(super) fn new(size: usize, size_max: usize, now: Instant) -> Self {
+        let limit = |size| u32::try_from(size).unwrap_or(u32::MAX).max(MIN);
+        let size_max = limit(size_max);
         Self {
-            size: START.min(size_max),
+            size: limit(size).min(size_max),
             size_max,
             inside: 0,
             is_new: true,
@@ -102,6 +106,12 @@ impl Window {
 
     pub(super) fn size(&self) -> u32 {
         self.size
+    }
+
+    /// How many are within it.
+    #[cfg(test)]
+    pub(super) fn inside(&self) -> u32 {
+        self.inside
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -139,8 +149,10 @@ impl Window {
             domain: bucket(domain),
         };
         let took = now.saturating_duration_since(begun);
+        batch.prefixes[usize::from(ticket.prefix)].sent += 1;
+        batch.domains[usize::from(ticket.domain)].sent += 1;
         let is_enough = batch.sent >= BATCH_MIN.max(self.size / 2) && took >= BATCH_TIME_MIN;
-        batch.is_closed = is_enough || took >= BATCH_TIME_MAX;
+        batch.is_closed = took >= BATCH_TIME_MAX || is_enough && batch.is_varied();
         ticket
     }
 
@@ -170,42 +182,84 @@ impl Window {
     fn judge(&mut self, now: Instant) {
         let batch = &self.batch;
         if is_crowded(batch.peak, self.size) && batch.all.total() >= TELLING {
-            if batch.is_congested() {
-                // As wide as what was answered, but never less than a quarter at a time.
-                let fitting = u64::from(self.size) * u64::from(batch.all.answered) * 9
-                    / (u64::from(batch.all.total()) * 8);
-                let fitting = u32::try_from(fitting).unwrap_or(u32::MAX);
-                let least = (self.size / 4).max(MIN);
-                self.size = fitting.clamp(least, (self.size - self.size / 8).max(least));
-                self.is_new = false;
-                self.paused_until = now + PAUSE;
-            } else {
-                let more = if self.is_new {
-                    self.size / 2
-                } else {
-                    self.size / 8
-                };
-                self.size = self.size.saturating_add(more.max(1)).min(self.size_max);
+            match batch.verdict() {
+                Verdict::Free if self.is_new => self.widen(2),
+                Verdict::Free => self.widen(8),
+                Verdict::Spared if self.size < HARMLESS => self.widen(8),
+                Verdict::Spared => {}
+                Verdict::Congested => self.narrow(MIN, now),
+                Verdict::Untold => self.narrow(HARMLESS.min(self.size), now),
             }
         }
-        let number = self.batch.number;
         self.batch = Batch {
-            number,
+            number: self.batch.number,
             ..Batch::default()
         };
     }
+
+    /// By a part of what it is.
+    fn widen(&mut self, part: u32) {
+        let more = (self.size / part).max(1);
+        self.size = self.size.saturating_add(more).min(self.size_max);
+    }
+
+    /// To a little more than what was answered, but not below a quarter nor below `least`.
+    fn narrow(&mut self, least: u32, now: Instant) {
+        let all = self.batch.all;
+        let fitting = u64::from(self.size) * u64::from(all.answered) * 9;
+        let fitting = fitting / (u64::from(all.total()) * 8);
+        let least = (self.size / 4).max(least);
+        let most = (self.size - self.size / 8).max(least);
+        self.size = u32::try_from(fitting)
+            .unwrap_or(u32::MAX)
+            .clamp(least, most);
+        self.is_new = false;
+        self.paused_until = now + PAUSE;
+    }
+}
+
+/// What a batch says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Hardly anything is lost.
+    Free,
+    /// Much is lost, but not of all prefixes, or not of all domains.
+    Spared,
+    /// Much is lost of everything.
+    Congested,
+    /// Much is lost, and there is too little to compare with: one prefix asks, or about one domain.
+    Untold,
 }
 
 impl Batch {
-    fn is_congested(&self) -> bool {
+    /// Whether the loudest prefix and the loudest domain have left enough to compare with.
+    fn is_varied(&self) -> bool {
+        [&self.prefixes, &self.domains].iter().all(|tallies| {
+            let loudest = tallies.iter().map(|tally| tally.sent).max();
+            // Not all that is sent comes to an end that says something.
+            self.sent - loudest.unwrap_or(0) >= 2 * TELLING
+        })
+    }
+
+    fn verdict(&self) -> Verdict {
+        if !self.all.is_lossy() {
+            return Verdict::Free;
+        }
         let rests = [&self.prefixes, &self.domains].map(|tallies| {
             let loudest = tallies.iter().max_by_key(|tally| tally.total());
             self.all.without(loudest.copied().unwrap_or_default())
         });
-        self.all.is_lossy()
-            && rests
-                .iter()
-                .all(|rest| rest.total() < TELLING || rest.is_lossy())
+        let is_telling = |rest: &Tally| rest.total() >= TELLING;
+        if rests
+            .iter()
+            .any(|rest| is_telling(rest) && !rest.is_lossy())
+        {
+            Verdict::Spared
+        } else if rests.iter().all(is_telling) {
+            Verdict::Congested
+        } else {
+            Verdict::Untold
+        }
     }
 }
 
@@ -216,6 +270,7 @@ impl Tally {
 
     fn without(self, other: Self) -> Self {
         Self {
+            sent: self.sent.saturating_sub(other.sent),
             answered: self.answered - other.answered,
             lost: self.lost - other.lost,
         }

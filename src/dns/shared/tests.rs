@@ -105,6 +105,7 @@ fn failures_are_kept_when_an_upstream_was_asked() {
         (response(&key, 5, 0), true),
         (Told::Message(vec![1]), true),
         (Told::Failed(Failure::TimedOut), true),
+        (Told::Failed(Failure::Unanswered), true),
         (Told::Failed(Failure::NoneUsable), false),
         (Told::Failed(Failure::Saturated), false),
         (Told::NotYet, false),

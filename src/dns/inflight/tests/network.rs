@@ -58,6 +58,8 @@ pub(super) struct Network {
     pub(super) sent: Vec<(Instant, Attempt)>,
     wire: BTreeMap<(Instant, usize), (Attempt, Instant, Word)>,
     pub(super) upkeep: Option<Upkeep>,
+    /// Names that begin with it are answered by nobody.
+    pub(super) dead_letter: Option<u8>,
     /// Who was told what, and when.
     pub(super) told: Vec<(u32, Told, Instant)>,
     pub(super) ended: usize,
@@ -143,6 +145,7 @@ pub(super) fn network_of(
         sent: Vec::new(),
         wire: BTreeMap::new(),
         upkeep: None,
+        dead_letter: None,
         told: Vec::new(),
         ended: 0,
         events: 0,
@@ -289,6 +292,11 @@ impl Network {
                 // Answered over TCP if it is ever answered at all.
                 Command::AskOverTcp(attempt) => (attempt, vec![(20, Word::Tcp(Some(NOERROR)))]),
             };
+            let key = self.flights.question(attempt.flight).map(|(key, _)| *key);
+            let letter = key.and_then(|key| key.name().get(1).copied());
+            if self.dead_letter.is_some() && letter == self.dead_letter {
+                continue;
+            }
             for (delay_ms, word) in words {
                 let at = self.now + Duration::from_millis(delay_ms);
                 self.events += 1;
