@@ -150,35 +150,39 @@ impl Trace {
     /// For humans: a line for the question and one for each step.
     #[must_use]
     pub fn describe<'a>(&'a self, upstreams: &'a Upstreams) -> impl fmt::Display + 'a {
-        fmt::from_fn(move |f| {
-            write_name(f, self.key.name())?;
-            let (qtype, qclass) = (self.key.qtype(), self.key.qclass());
-            write!(f, " type {qtype} class {qclass}: ")?;
-            match self.end {
-                End::Answered(rcode) => write!(f, "answered (rcode {rcode})")?,
-                End::Failed(failure) => write!(f, "failed ({failure:?})")?,
-            }
-            writeln!(
-                f,
-                " after {} ms, {} of them in the queue",
-                self.took.as_millis(),
-                self.queued.as_millis()
-            )?;
-            for step in self.steps.iter() {
-                let address = upstreams.address(step.upstream);
-                writeln!(
-                    f,
-                    "  {:>9} µs {address} {}: {}",
-                    step.asked_us,
-                    step.why,
-                    Coming(step)
-                )?;
-            }
-            match self.steps.count().saturating_sub(STEPS_MAX) {
-                0 => Ok(()),
-                more => writeln!(f, "  and {more} more"),
-            }
-        })
+        Description {
+            trace: self,
+            upstreams,
+        }
+    }
+}
+
+struct Description<'a> {
+    trace: &'a Trace,
+    upstreams: &'a Upstreams,
+}
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trace = self.trace;
+        write_name(f, trace.key.name())?;
+        let (qtype, qclass) = (trace.key.qtype(), trace.key.qclass());
+        write!(f, " type {qtype} class {qclass}: ")?;
+        match trace.end {
+            End::Answered(rcode) => write!(f, "answered (rcode {rcode})")?,
+            End::Failed(failure) => write!(f, "failed ({failure:?})")?,
+        }
+        let (took_ms, queued_ms) = (trace.took.as_millis(), trace.queued.as_millis());
+        writeln!(f, " after {took_ms} ms, {queued_ms} of them in the queue")?;
+        for step in trace.steps.iter() {
+            let address = self.upstreams.address(step.upstream);
+            let (asked_us, why, coming) = (step.asked_us, step.why, Coming(step));
+            writeln!(f, "  {asked_us:>9} µs {address} {why}: {coming}")?;
+        }
+        match trace.steps.count().saturating_sub(STEPS_MAX) {
+            0 => Ok(()),
+            more => writeln!(f, "  and {more} more"),
+        }
     }
 }
 

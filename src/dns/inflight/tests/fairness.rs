@@ -296,3 +296,46 @@ fn a_question_waits_for_its_turn_no_longer_than_it_may() {
     assert_eq!(network.told.len(), 16 + each + 1);
     assert_idle(&mut network);
 }
+
+/// Whoever floods could otherwise hold up popular names by asking for them first.
+#[test]
+fn who_joins_a_question_of_a_crowded_prefix_has_a_turn_of_its_own() {
+    let limits = Limits {
+        window: 4,
+        ..Limits::default()
+    };
+    let mut network = network(
+        limits,
+        vec![Box::new(|_, _, _| vec![(20, Word::Rcode(NOERROR))])],
+    );
+    for number in 0..300 {
+        let name = named(&format!("n{number}"), "x");
+        network
+            .ask_for(&name, client(0), FLOOD + number, None)
+            .unwrap();
+    }
+    let wanted = named("n299", "x");
+    network.ask_for(&wanted, client(1), 1, None).unwrap();
+    network.pass(50);
+    assert_eq!(network.told(1).0, Told::Rcode(NOERROR));
+    network.pass(3000);
+    assert_idle(&mut network);
+}
+
+/// With one worker's share of the window in use, a flood of one prefix is refused and not queued for
+/// ever: nobody waits longer for an error than for an answer.
+#[test]
+fn who_is_refused_hears_so_at_once_or_within_the_time_of_the_queue() {
+    let mut flood = Flood::new(network(Limits::default(), vec![dropping(100)]));
+    flood.run(3, true);
+    let start = flood.network.start;
+    flood.network.pass(2500);
+    for (waiter, what, at) in &flood.network.told {
+        if *what == Told::Failed(Failure::Saturated) && *waiter >= FLOOD {
+            let asked_ms = u128::from((waiter - FLOOD - 1) / 10);
+            let told_ms = at.duration_since(start).as_millis();
+            assert!(told_ms <= asked_ms + QUEUE_TIME.as_millis() + TICK_MS + 1);
+        }
+    }
+    assert!(flood.network.flights.counters().queue_drops.value() > 0);
+}

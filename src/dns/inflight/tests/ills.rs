@@ -170,16 +170,15 @@ fn a_minute_of_good_health_costs_a_tenth_of_extra_load_at_most() {
 
 #[test]
 fn an_upstream_that_has_recovered_is_in_use_again_within_five_seconds() {
-    let illnesses: [fn() -> Vec<(u64, Word)>; 3] = [
-        Vec::new,
-        || vec![(HEALTHY_MS, Word::Rcode(SERVFAIL))],
-        || vec![(1, Word::Unreachable)],
-    ];
-    for illness in illnesses {
+    for illness in [
+        None,
+        Some((HEALTHY_MS, Word::Rcode(SERVFAIL))),
+        Some((1, Word::Unreachable)),
+    ] {
         let mut well = healthy(3);
         let script: Script = Box::new(move |number, edns, ms| {
             if ms < ONSET_MS + 10_000 {
-                illness()
+                illness.into_iter().collect()
             } else {
                 well(number, edns, ms)
             }
@@ -189,6 +188,32 @@ fn an_upstream_that_has_recovered_is_in_use_again_within_five_seconds() {
         let before = run.network.asked[0];
         run.run_until(ONSET_MS + 16_000);
         let asked = run.network.asked[0] - before;
-        assert!(asked >= 400, "{asked} of 500 after {:?}", illness());
+        assert!(asked >= 400, "{asked} of 500 after {illness:?}");
     }
+}
+
+/// Both are dead: new names fail within the deadline at first, and within 50 ms once it is known.
+#[test]
+fn with_both_upstreams_silent_questions_fail_quickly_as_soon_as_it_is_known() {
+    let silent = || -> Script { Box::new(|_, _, _| Vec::new()) };
+    let mut network = network(Limits::default(), vec![ill(silent()), ill(silent())]);
+    network.begin_upkeep();
+    let mut refused_since = None;
+    for number in 0..13_000_u32 {
+        let now_ms = network.elapsed_ms();
+        let key = unique(u64::from(number));
+        match network.ask_for(&key, client(1), number, None) {
+            Ok(()) => refused_since = None,
+            Err(failure) => {
+                assert_eq!(failure, Failure::NoneUsable);
+                refused_since = refused_since.or(Some(now_ms));
+            }
+        }
+        network.pass(GAP_MS);
+    }
+    let since = refused_since.unwrap();
+    assert!(since <= ONSET_MS + 1500, "{since} ms");
+    let limit = network.start + Duration::from_millis(since) + HOPE_CHECK + wheel::TICK;
+    assert!(network.told.iter().all(|(_, _, at)| *at <= limit));
+    assert_eq!(network.flights.under_way(), 0);
 }

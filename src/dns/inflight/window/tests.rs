@@ -125,7 +125,7 @@ fn losses_while_there_was_room_are_no_congestion() {
 #[test]
 fn losses_of_one_prefix_or_about_one_domain_are_no_congestion() {
     let start = Instant::now();
-    let ours = |number: u32| number % 4 != 0;
+    let ours = |number: u32| !number.is_multiple_of(4);
     let others = |number: u32| u64::from(number / 4 % 12) + 1;
     let fate = |number: u32| {
         if ours(number) {
