@@ -18,6 +18,7 @@ pub mod bootstrap;
 pub mod cache;
 pub mod client;
 pub mod code;
+pub mod cookie;
 pub mod counters;
 pub mod exchange;
 pub mod forward;
@@ -96,7 +97,7 @@ pub struct LimitSettings {
     /// Of the questions over a limit every n-th gets a truncated answer, so that a client can come
     /// back by TCP, and the others get none; 1: all, 0: none.
     pub slip: u32,
-    /// Octets to unverified clients for each octet of theirs, over [`LimitSettings::allowance`];
+    /// Octets to unverified clients for each octet of theirs, over [`LimitSettings::allowance_bytes`];
     /// `None`: no limit.
     pub amplification: Option<NonZeroU32>,
     /// Octets a second to unverified clients that count for nothing.

@@ -5,8 +5,8 @@
 //! ```text
 //! hash of the question → shard → two buckets of slots → words of the entry, copied for the reader
 //! ```
-//! Readers take no lock, allocate nothing and wait for nobody; what they copied is whole or copied
-//! again (`slot` says why that is so). Writers hold the lock of one shard for one insert with the
+//! Readers take no lock, allocate nothing and wait for nobody; what they copied is whole, or copied
+//! again up to four times and then a miss (`slot` says why that is so). Writers hold the lock of one shard for one insert with the
 //! evictions that it needs (`shard`). All memory is taken at the start, untouched, in four pieces
 //! (`words`, `index`, `ghosts`, the shards themselves), and comes into use as the cache fills:
 //! what [`Cache::octets`] reports is what has been written to.

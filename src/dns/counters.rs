@@ -118,6 +118,16 @@ pub struct WorkerCounters {
     pub tcp_open: Count,
     /// What its forwarding counts.
     pub flights: Arc<FlightCounters>,
+    /// How long a TCP connection may be silent now, in milliseconds; 0 means that none may be kept.
+    pub tcp_idle_ms: Count,
+    /// Good server cookies.
+    pub cookies_good: Count,
+    /// Server cookies that were not: forged, too old, of other secrets.
+    pub cookies_bad: Count,
+    /// Cookies of clients that had none of ours yet.
+    pub cookies_new: Count,
+    /// Questions of siblings.
+    pub sibling_queries: Count,
     /// Self-probes that were answered; in no other counter.
     pub probes: Count,
 }

@@ -24,7 +24,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -93,6 +93,7 @@ pub async fn run<F: Forward<Waiter> + 'static>(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), ListenerError> {
     let worker = Worker::new(worker, shared).ok_or(ListenerError::Index(worker))?;
+    tell_time(worker.shared());
     let desk = Rc::new(Desk::new(worker.clone(), forwarder));
     let mut loops = JoinSet::new();
     let tcp = tcp::Tcp::new(
@@ -127,14 +128,21 @@ async fn beat<F: Forward<Waiter> + 'static>(
 ) {
     for beats in 0_u64.. {
         worker.counters().heartbeat.bump();
+        tell_time(worker.shared());
         if beats % IDLE_LOOK == 0 {
             tcp.end_silent(Instant::now().into_std());
         }
         if pulse.changed().await.is_err() {
-            // Nobody beats time any longer: the node stops.
-            return std::future::pending().await;
+            // Who has beaten time is gone, which is no fault of this worker.
+            tokio::time::sleep(HEARTBEAT).await;
         }
     }
+}
+
+/// Cookies are made by the clock on the wall.
+fn tell_time(shared: &Shared) {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    shared.tell_unix_time(since_1970.map_or(0, |since| since.as_secs()));
 }
 
 /// Does what there is to do now, up to a bound, and asks to be woken for the rest.

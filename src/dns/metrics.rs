@@ -189,6 +189,23 @@ const FAMILIES: &[Family] = &[
         "TCP connections that are open.",
         |worker| &worker.tcp_open,
     ),
+    Family {
+        name: "sidestep_dns_cookies_total",
+        help: "DNS cookies of clients: new without one of ours, good, bad (too old, forged, other secrets).",
+        label: Some("result"),
+        samples: Samples::Labelled(|| {
+            vec![
+                ("new", Box::new(|worker| worker.cookies_new.value())),
+                ("good", Box::new(|worker| worker.cookies_good.value())),
+                ("bad", Box::new(|worker| worker.cookies_bad.value())),
+            ]
+        }),
+    },
+    counter(
+        "sidestep_dns_sibling_queries_total",
+        "Questions of other nodes of the service, which asked as their last resort.",
+        |worker| &worker.sibling_queries,
+    ),
     counter(
         "sidestep_dns_self_probes_total",
         "Self-probes of this node that were answered; counted nowhere else.",

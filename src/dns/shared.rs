@@ -1,7 +1,10 @@
 //! What all workers of the query path share, and what becomes of the upstreams' outcomes.
 //!
-//! Source: RFC 2308, RFC 8767 §4, RFC 9520 §3.2 (what is kept), RFC 8914 §4.23 and §4.24 (reasons).
+//! Source: RFC 2308, RFC 8767 §4, RFC 9520 §3.2 (what is kept), RFC 8914 §4.23 and §4.24 (reasons),
+//! RFC 8482 §4.2 (the answer to ANY).
 
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::access::AccessList;
@@ -14,7 +17,12 @@ use super::forward::{Failure, Outcome};
 use super::identity::{Identity, ProbeName};
 use super::key::Key;
 use super::local::LocalRecords;
-use super::{CacheSettings, Settings, StaleSettings};
+use super::sections::{BuiltSections, Sections};
+use super::walk::{class, rtype};
+use super::{CacheSettings, CookieSecrets, Settings, StaleSettings};
+
+/// Type, class, TTL in seconds, RDATA: a HINFO of `"RFC8482" ""`. RFC 8482 §4.2.
+const ANY_ANSWER: (u16, u16, u32, &[u8]) = (rtype::HINFO, class::IN, 3600, b"\x07RFC8482\x00");
 
 /// The parts of the query path that are the same for every worker.
 #[derive(Debug)]
@@ -25,6 +33,12 @@ pub struct Shared {
     local: LocalRecords,
     stale: StaleSettings,
     prefix_lengths: PrefixLengths,
+    cookie_secrets: Option<CookieSecrets>,
+    /// Sorted.
+    siblings: Box<[IpAddr]>,
+    any_answer: BuiltSections,
+    unix_time_s: AtomicU32,
+    is_draining: AtomicBool,
     workers: Box<[WorkerCounters]>,
 }
 
@@ -40,8 +54,70 @@ impl Shared {
             local: LocalRecords::new(&settings.local),
             stale: settings.stale.clone(),
             prefix_lengths: settings.limits.prefix,
+            cookie_secrets: settings.cookie_secrets.clone(),
+            siblings: Box::default(),
+            any_answer: BuiltSections::answers([ANY_ANSWER]),
+            unix_time_s: AtomicU32::new(0),
+            is_draining: AtomicBool::new(false),
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
         }
+    }
+
+    /// The same with the addresses that other nodes of the service ask from.
+    #[must_use]
+    pub fn with_siblings(self, siblings: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut siblings: Vec<_> = siblings.into_iter().map(|s| s.to_canonical()).collect();
+        siblings.sort_unstable();
+        siblings.dedup();
+        Self {
+            siblings: siblings.into(),
+            ..self
+        }
+    }
+
+    /// Whether `client` is on the list of siblings.
+    #[must_use]
+    pub fn is_sibling(&self, client: IpAddr) -> bool {
+        self.siblings.binary_search(&client.to_canonical()).is_ok()
+    }
+
+    /// What server cookies are made with; `None`: there are none.
+    #[must_use]
+    pub fn cookie_secrets(&self) -> Option<&CookieSecrets> {
+        self.cookie_secrets.as_ref()
+    }
+
+    /// What is said to questions for any type, without looking.
+    #[must_use]
+    pub fn any_answer(&self) -> Sections<'_> {
+        self.any_answer.lend()
+    }
+
+    /// Seconds since 1970, modulo 2³², as last told.
+    #[must_use]
+    pub fn unix_time_s(&self) -> u32 {
+        self.unix_time_s.load(Ordering::Relaxed)
+    }
+
+    /// Tells the time: seconds since 1970. Cookies are made by the clock that all nodes share, which
+    /// may be put right while the node runs.
+    pub fn tell_unix_time(&self, seconds: u64) {
+        let seconds = (seconds & u64::from(u32::MAX)) as u32;
+        // The line is written to once a second, and read by all the rest of the time.
+        if self.unix_time_s() != seconds {
+            self.unix_time_s.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether clients are being moved to other nodes.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Says that clients are, or are no longer, being moved to other nodes.
+    pub fn tell_draining(&self, is_draining: bool) {
+        self.is_draining.store(is_draining, Ordering::Relaxed);
     }
 
     /// The cache.

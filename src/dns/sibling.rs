@@ -1,10 +1,9 @@
-//! How a node tells another node of its service that it asks as its last resort.
+//! How another node of the service says that it asks as its last resort.
 //!
-//! Source: RFC 6891 §6.1.2 (options), §9 (codes 65001 to 65534 are for local use).
-//!
-//! A question with this option is never passed on to a sibling in turn, so that no loop can form.
+//! Source: RFC 6891 §6.1.2 (options), §9 (option codes 65001 to 65534 are for local use).
 
-/// Code of the option that marks a sibling's question; its value is one octet, 1.
+/// EDNS option code of the marker. It counts only beside a source address on the list of siblings.
+/// Its value is one octet, 1.
 pub const MARKER: u16 = 65_053;
 
 const TYPE_OPT: u16 = 41;

@@ -12,12 +12,12 @@
 //!    suspicion. An upstream that nobody asks gets there by its one probe a second.
 //!
 //! One lost packet or one slow name raises a suspicion that the next probe clears. NXDOMAIN and
-//! NODATA are answers like any other; SERVFAIL and REFUSED are about a name, unless [`evidence`] says
-//! otherwise. What answers, but loses much, is slow or is contradicted by others, is asked after
+//! NODATA are answers like any other; SERVFAIL and REFUSED are about a name, unless
+//! [`Upstreams::poor_answer`] finds otherwise. What answers, but loses much, is slow or is contradicted by others, is asked after
 //! those that do not.
 //!
 //! How a recovered upstream comes back: at most 4 s later a probe is answered and closes its breaker
-//! ([`breaker`]); three more probes, 75 ms apart, show that this was no chance ([`loss`], [`speed`]).
+//! ([`Breaker`]); three more probes, 75 ms apart, show that this was no chance.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+use super::DialectSettings;
 
 mod breaker;
 mod evidence;
@@ -120,6 +122,7 @@ struct Zone {
     apex: Vec<u8>,
     text: String,
     critical: bool,
+    dialect: DialectSettings,
     upstreams: Range<usize>,
     siblings: Range<usize>,
 }
@@ -147,6 +150,7 @@ impl Upstreams {
                 apex: zone.zone.to_ascii_lowercase(),
                 text: zone.zone_text.clone(),
                 critical: zone.critical,
+                dialect: zone.dialect,
                 upstreams: add(&zone.upstreams, false),
                 siblings: add(&zone.siblings, true),
             });
@@ -159,6 +163,7 @@ impl Upstreams {
                     apex: vec![0],
                     text: ".".to_owned(),
                     critical: false,
+                    dialect: DialectSettings::default(),
                     upstreams: 0..0,
                     siblings: 0..0,
                 });
@@ -286,6 +291,12 @@ impl Upstreams {
     #[must_use]
     pub fn apex(&self, index: UpstreamIndex) -> &[u8] {
         &self.zone(self.state(index)).apex
+    }
+
+    /// How an upstream is talked to.
+    #[must_use]
+    pub fn dialect(&self, index: UpstreamIndex) -> DialectSettings {
+        self.zone(self.state(index)).dialect
     }
 
     /// The apex of an upstream's zone as text.

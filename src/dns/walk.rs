@@ -18,6 +18,8 @@ pub(super) mod rtype {
     pub(in crate::dns) const CNAME: u16 = 5;
     /// Start of authority.
     pub(in crate::dns) const SOA: u16 = 6;
+    /// Host information; stands for others where ANY is asked for. RFC 8482 §4.2.
+    pub(in crate::dns) const HINFO: u16 = 13;
     /// Text.
     pub(in crate::dns) const TXT: u16 = 16;
     /// SIG(0) uses this one. RFC 2931.
@@ -32,6 +34,10 @@ pub(super) mod rtype {
     pub(in crate::dns) const IXFR: u16 = 251;
     /// Zone transfer. RFC 5936.
     pub(in crate::dns) const AXFR: u16 = 252;
+    /// Mailbox-related records. RFC 1035 §3.2.3.
+    pub(in crate::dns) const MAILB: u16 = 253;
+    /// Mail agents. RFC 1035 §3.2.3.
+    pub(in crate::dns) const MAILA: u16 = 254;
     /// Any type. RFC 8482.
     pub(in crate::dns) const ANY: u16 = 255;
 }

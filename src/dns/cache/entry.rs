@@ -7,7 +7,8 @@
 //! word 1   stored, in ms since the cache began 40 | lifetime in s 24
 //! word 2   last failed refresh, in ms since the cache began, plus one 40
 //!          | octets of records, or the reason of a failure 16 | unused 8
-//! word 3   records in answer, authority, additional 3 × 13 | class 16 | unused 9
+//! word 3   records in answer, authority, additional 3 × 13 | class 16
+//!          | an upstream's reason beside an answer, plus one 9
 //! then     name, records
 //! ```
 //! Words 1 and 2 may change while the entry lives; each stands for itself.
@@ -43,6 +44,8 @@ const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
 /// Word 0 without RCODE and AD: what the question decides.
 const QUESTION_MASK: u64 = 0x30FF_FFFF_FFFF_FFFF;
 const CLASS_SHIFT: u32 = 3 * COUNT_BITS;
+const REASON_SHIFT: u32 = CLASS_SHIFT + 16;
+const REASON_MAX: u64 = (1 << (64 - REASON_SHIFT)) - 1;
 
 /// Milliseconds from `started` to `now`; 34 years at most.
 pub(super) fn ms_since(started: Instant, now: Instant) -> u64 {
@@ -98,6 +101,15 @@ impl Head {
 
     pub(super) fn is_failure(&self) -> bool {
         self.rcode() == Rcode::SERVFAIL
+    }
+
+    /// What is told beside the answer. RFC 8914 §3.
+    fn reason(&self) -> Option<ExtendedError> {
+        if self.is_failure() {
+            return Some(ExtendedError(self.tail()));
+        }
+        let kept = u16::try_from(self.0[3] >> REASON_SHIFT).ok()?;
+        kept.checked_sub(1).map(ExtendedError)
     }
 
     fn counts(&self) -> [u16; 3] {
@@ -194,6 +206,10 @@ impl<'a> Content<'a> {
         let counts = counts.iter().rev();
         let counts = counts.fold(0, |sum, count| sum << COUNT_BITS | u64::from(*count));
         let result = u64::from(cleaned.rcode.low()) << 56 | u64::from(cleaned.authentic) << 62;
+        let reason = cleaned.extended_error.map(|code| u64::from(code.0) + 1);
+        // A code that has no room is none that is known yet.
+        let reason = reason.filter(|kept| *kept <= REASON_MAX).unwrap_or(0) << REASON_SHIFT;
+        let counts = counts | reason;
         Some(Self::new(question, result, counts, octets, lifetime, now_ms).with(records))
     }
 
@@ -346,7 +362,8 @@ impl<'a> Entry<'a> {
             authentic: self.head.is_authentic(),
             sections: Some(Sections::new(self.head.counts(), self.records)),
             ttl,
-            extended_error: failed.then(|| ExtendedError(self.head.tail())),
+            extended_error: self.head.reason(),
+            is_cached_error: failed,
         }
     }
 }

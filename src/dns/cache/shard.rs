@@ -120,7 +120,8 @@ impl Shard {
         now_ms: u64,
     ) -> Writing<'a> {
         let written = &self.written.0;
-        // A panic between two words leaves an entry that no slot leads to.
+        // Nothing in there panics; if it did, the worst that a reader meets is a record that cannot
+        // be walked, which ends the patching of its TTLs.
         let rings = written.rings.lock().unwrap_or_else(PoisonError::into_inner);
         Writing::new(tables, number, now_ms, &self.layout.0, written, rings)
     }

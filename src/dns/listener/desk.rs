@@ -68,9 +68,9 @@ impl<F: Forward<Waiter>> Desk<F> {
             Step::Drop => return Taken::Drop,
             Step::Miss(ticket) => ticket,
         };
-        let Buffers { key, scratch } = buffers;
+        let asker = worker.asker(client.0, buffers.is_sibling);
+        let Buffers { key, scratch, .. } = buffers;
         let give_up_at = worker.give_up_at(&ticket);
-        let asker = worker.asker(client.0);
         let waiter = Waiter {
             ticket,
             origin: origin(),

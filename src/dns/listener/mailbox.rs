@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-/// Answers of one worker that TCP clients have not taken yet: octets in all.
+/// Answers of one worker that TCP clients have not taken yet: octets in all, from which on a
+/// connection that holds more than [`HELD_FREE`] has to go.
 const HELD_MAX: usize = 16 << 20;
-/// A connection that holds no more than this never has to go for the others' sake.
-const HELD_FREE: usize = 128 << 10;
+/// A connection that holds no more than this never has to go for the others' sake: 512 of them can
+/// hold another 16 MiB.
+const HELD_FREE: usize = 32 << 10;
 
 /// What all connections of a worker hold, in octets; clones are the same.
 #[derive(Clone, Debug, Default)]

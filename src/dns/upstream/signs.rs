@@ -109,6 +109,10 @@ impl Upstreams {
     /// A client's question was answered with another RCODE, which may say something about the
     /// upstream. Told once for each such answer, when it is known whether another upstream knows
     /// better.
+    ///
+    /// Errors open the breaker only when they come from several client prefixes and are about several
+    /// domains. Where all clients of a node share a prefix they never do: questions then turn to the
+    /// next upstream one by one, and this one is asked last.
     pub fn poor_answer(&self, index: UpstreamIndex, evidence: &Evidence, now: Instant) {
         let state = self.state(index);
         let has_others = self
@@ -140,12 +144,12 @@ impl Upstreams {
         state.loss.answered();
     }
 
-    /// Whether to try TCP with this upstream: to be asked once for each connection. After failures in
-    /// a row one caller hears `true` after 250 ms, then after longer times of up to 4 s.
+    /// Whether to try TCP with this upstream. After failures in a row it is tried for 20 ms after
+    /// 250 ms, then after longer times of up to 4 s, until a question is answered.
     #[must_use]
     pub fn tcp_usable(&self, index: UpstreamIndex, now: Instant) -> bool {
         let (state, now_us) = (self.state(index), self.micros(now));
-        state.tcp.take_turn(now_us, state.jitter(now_us))
+        state.tcp.is_usable(now_us, state.jitter(now_us))
     }
 
     /// Counts a failure that says nothing about whether the upstream lives.

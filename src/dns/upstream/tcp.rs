@@ -1,15 +1,18 @@
 //! Whether an upstream is worth a TCP connection: a breaker of its own, for TCP may be filtered or
 //! overloaded where UDP works. It says nothing about UDP.
 //!
-//! It opens after [`FAILURES_TO_OPEN`] failures in a row. Then one connection is let through as a
-//! trial after 250 ms, 500 ms, 1 s, 2 s and from then on every 4 s, each up to a quarter less; one
-//! answer closes it.
+//! It opens after [`FAILURES_TO_OPEN`] failures in a row. Then TCP is tried after 250 ms, 500 ms, 1 s,
+//! 2 s and from then on every 4 s, each up to a quarter less, and by whoever asks within
+//! [`TRIAL_MS`]: who asks twice about one connection must not be told two things. One answer closes
+//! it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Failures without an answer in between that open the breaker.
 pub(super) const FAILURES_TO_OPEN: u8 = 3;
 
+/// How long a trial is open.
+const TRIAL_MS: u64 = 20;
 const GAP_MIN_MS: u64 = 250;
 /// The gap has been doubled so often when it is at its longest.
 const DOUBLINGS_MAX: u8 = 4;
@@ -70,47 +73,57 @@ fn gap_ms(doublings: u8, jitter: u8) -> u64 {
     gap_ms - gap_ms * u64::from(jitter) / 1024
 }
 
-/// The breaker that several threads use. Times are in microseconds since the start; `jitter` may be
+/// The breaker that several threads use, and when its last trial began. Times are in microseconds since the start; `jitter` may be
 /// any value.
 #[derive(Debug, Default)]
-pub(super) struct TcpBreaker(AtomicU64);
+pub(super) struct TcpBreaker {
+    standing: AtomicU64,
+    trial_at_ms: AtomicU64,
+}
 
 impl TcpBreaker {
     pub(super) fn failed(&self, now_us: u64, jitter: u8) {
+        let next = |packed| {
+            let standing = Standing::unpack(packed);
+            Some(standing.after_failure(now_us / 1000, jitter).pack())
+        };
         // The closure always returns `Some`, so the update cannot fail.
         let _ = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |packed| {
-                let standing = Standing::unpack(packed);
-                Some(standing.after_failure(now_us / 1000, jitter).pack())
-            });
+            .standing
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 
     pub(super) fn answered(&self) {
-        if self.0.load(Ordering::Relaxed) != 0 {
-            self.0.store(0, Ordering::Relaxed);
+        if self.standing.load(Ordering::Relaxed) != 0 {
+            self.standing.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Whether a connection may be tried now. While the breaker is open, `true` is said to one who
-    /// asks, and that counts as the trial.
-    pub(super) fn take_turn(&self, now_us: u64, jitter: u8) -> bool {
-        let packed = self.0.load(Ordering::Relaxed);
+    /// Whether a connection may be tried now. While the breaker is open, a `true` begins a trial.
+    pub(super) fn is_usable(&self, now_us: u64, jitter: u8) -> bool {
+        let now_ms = now_us / 1000;
+        let packed = self.standing.load(Ordering::Relaxed);
         let standing = Standing::unpack(packed);
         if standing.retry_at_ms == 0 {
             return true;
         }
-        standing
-            .after_trial(now_us / 1000, jitter)
-            .is_some_and(|after| {
-                self.0
-                    .compare_exchange(packed, after.pack(), Ordering::Relaxed, Ordering::Relaxed)
-                    .is_ok()
-            })
+        let Some(after) = standing.after_trial(now_ms, jitter) else {
+            let trial_at_ms = self.trial_at_ms.load(Ordering::Relaxed);
+            return standing.trials > 0 && now_ms < trial_at_ms + TRIAL_MS;
+        };
+        self.trial_at_ms.store(now_ms, Ordering::Relaxed);
+        // Who comes second to this finds the trial begun.
+        let _ = self.standing.compare_exchange(
+            packed,
+            after.pack(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        true
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        Standing::unpack(self.0.load(Ordering::Relaxed)).retry_at_ms == 0
+        Standing::unpack(self.standing.load(Ordering::Relaxed)).retry_at_ms == 0
     }
 }
 
@@ -131,34 +144,28 @@ mod tests {
         let breaker = TcpBreaker::default();
         breaker.failed(MS, 0);
         breaker.failed(MS, 0);
-        assert!(breaker.take_turn(MS, 0));
+        assert!(breaker.is_usable(MS, 0));
         breaker.answered();
         breaker.failed(MS, 0);
         breaker.failed(MS, 0);
         assert!(breaker.is_closed());
         breaker.failed(MS, 0);
         assert!(!breaker.is_closed());
-        assert!(!breaker.take_turn(MS, 0));
+        assert!(!breaker.is_usable(MS, 0));
     }
 
     #[test]
-    fn one_trial_is_let_through_after_each_gap_and_gaps_grow_to_four_seconds() {
+    fn tcp_is_tried_for_twenty_ms_after_each_gap_and_gaps_grow_to_four_seconds() {
         let breaker = opened();
-        let mut last_ms = 1;
-        let mut gaps = Vec::new();
-        for ms in 2..30_000 {
-            if breaker.take_turn(ms * MS, 0) {
-                assert!(!breaker.take_turn(ms * MS, 0));
-                breaker.failed(ms * MS, 0);
-                gaps.push(ms - last_ms);
-                last_ms = ms;
-            }
-        }
-        assert_eq!(
-            gaps,
-            [250, 500, 1000, 2000, 4000, 4000, 4000, 4000, 4000, 4000][..gaps.len()]
-        );
-        assert!(gaps.len() >= 9, "{gaps:?}");
+        let usable: Vec<u64> = (2..26_000)
+            .filter(|ms| breaker.is_usable(ms * MS, 0))
+            .inspect(|ms| breaker.failed(ms * MS, 0))
+            .collect();
+        let trials: Vec<u64> = usable.iter().copied().step_by(20).collect();
+        let gaps: Vec<u64> = trials.windows(2).map(|two| two[1] - two[0]).collect();
+        assert_eq!(trials[0], 251);
+        assert_eq!(gaps, [500, 1000, 2000, 4000, 4000, 4000, 4000, 4000]);
+        assert!(usable.contains(&270) && !usable.contains(&271));
     }
 
     #[test]
@@ -173,18 +180,18 @@ mod tests {
     fn failures_while_it_is_open_do_not_lengthen_the_gap() {
         let breaker = opened();
         (0..200).for_each(|_| breaker.failed(2 * MS, 0));
-        assert!(!breaker.take_turn(250 * MS, 0));
-        assert!(breaker.take_turn(251 * MS, 0));
+        assert!(!breaker.is_usable(250 * MS, 0));
+        assert!(breaker.is_usable(251 * MS, 0));
     }
 
     #[test]
     fn an_answer_closes_it_and_forgets_the_gaps() {
         let breaker = opened();
-        assert!(breaker.take_turn(10_000 * MS, 0));
+        assert!(breaker.is_usable(10_000 * MS, 0));
         breaker.answered();
         assert!(breaker.is_closed());
         (0..FAILURES_TO_OPEN).for_each(|_| breaker.failed(20_000 * MS, 0));
-        assert!(!breaker.take_turn(20_249 * MS, 0));
-        assert!(breaker.take_turn(20_250 * MS, 0));
+        assert!(!breaker.is_usable(20_249 * MS, 0));
+        assert!(breaker.is_usable(20_250 * MS, 0));
     }
 }

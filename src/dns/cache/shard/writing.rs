@@ -127,7 +127,7 @@ impl<'a> Writing<'a> {
 
     fn store_word(&self, position: usize, index: usize, value: u64) {
         let word = self.tables.words.word(self.shard, position, index);
-        word.store(value, Ordering::Relaxed);
+        slot::store_live(word, value);
     }
 
     /// Takes words in the ring that the question has earned; returns their place.
