@@ -32,6 +32,7 @@ pub mod request;
 pub mod sections;
 pub mod serve;
 pub mod shared;
+pub mod sibling;
 pub mod upkeep;
 pub mod upstream;
 mod walk;

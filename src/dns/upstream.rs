@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::DialectSettings;
+
 pub mod metrics;
 pub mod pacing;
 mod report;
@@ -90,6 +92,7 @@ struct Zone {
     apex: Vec<u8>,
     text: String,
     critical: bool,
+    dialect: DialectSettings,
     upstreams: std::ops::Range<usize>,
 }
 
@@ -114,6 +117,7 @@ impl Upstreams {
                 apex: zone.zone.to_ascii_lowercase(),
                 text: zone.zone_text.clone(),
                 critical: zone.critical,
+                dialect: zone.dialect,
                 upstreams: first..states.len(),
             });
         }
@@ -125,6 +129,7 @@ impl Upstreams {
                     apex: vec![0],
                     text: ".".to_owned(),
                     critical: false,
+                    dialect: DialectSettings::default(),
                     upstreams: states.len()..states.len(),
                 });
                 table.len() - 1
@@ -241,6 +246,12 @@ impl Upstreams {
     #[must_use]
     pub fn apex(&self, index: UpstreamIndex) -> &[u8] {
         &self.zone(self.state(index)).apex
+    }
+
+    /// How an upstream is talked to.
+    #[must_use]
+    pub fn dialect(&self, index: UpstreamIndex) -> DialectSettings {
+        self.zone(self.state(index)).dialect
     }
 
     /// The apex of an upstream's zone as text.
