@@ -34,7 +34,8 @@
 //! - *Guesses are noticed.* An answer before which three others came to its socket that answered
 //!   nothing is fetched again over TCP, where nobody guesses. So a port that leaks is not enough either:
 //!   the id has to be hit within three attempts (2⁻¹⁴). A flood of guesses takes at most half of what
-//!   TCP has room for; what finds no place there is accepted as it is. Answers with the right cookie are
+//!   TCP has room for; what finds no place there, or whose upstream has no TCP as far as is known, is
+//!   accepted as it is. Answers with the right cookie are
 //!   never doubted.
 
 #![expect(
