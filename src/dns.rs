@@ -18,15 +18,19 @@ pub mod bootstrap;
 pub mod cache;
 pub mod client;
 pub mod code;
+pub mod cookie;
 pub mod counters;
 pub mod exchange;
 pub mod forward;
 pub mod identity;
 pub mod inflight;
 pub mod key;
+pub mod limit;
 pub mod listener;
 pub mod local;
 pub mod metrics;
+pub mod prefetch;
+pub mod rebinding;
 pub mod record_text;
 pub mod request;
 pub mod sections;
@@ -45,7 +49,7 @@ pub struct Settings {
     /// Addresses of services: bound even while the address is absent (`IP_FREEBIND`).
     pub service_sockets: Vec<SocketAddr>,
     /// Extra unicast addresses (`dns.listen`).
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// Who may ask what.
     pub access: AccessSettings,
     /// What one client prefix may have.
@@ -58,7 +62,7 @@ pub struct Settings {
     pub prefetch: bool,
     /// Private addresses in answers from public zones.
     pub rebinding: RebindingSettings,
-    /// Hosts files whose addresses are answered like `local` records, in the form of `hosts(5)`.
+    /// Hosts files, in the form of `hosts(5)`: what they say is in [`Settings::local`] already.
     pub hosts_files: Vec<PathBuf>,
     /// How many query workers run, each on a thread of its own.
     pub workers: NonZeroUsize,
@@ -66,10 +70,30 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// What happens with expired answers.
     pub stale: StaleSettings,
-    /// Records that are answered from the configuration.
+    /// Records that are answered from the configuration and from hosts files.
     pub local: Vec<LocalRecord>,
     /// Where misses go. One of them is the root zone.
     pub zones: Vec<ForwardZone>,
+}
+
+/// Where the node listens beside its services, as configured. What differs between nodes is found
+/// out at the start, so that one file does for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// An address and a port.
+    Socket(SocketAddr),
+    /// The primary unicast IPv4 address, which is the BGP identifier too.
+    RouterId {
+        /// Default 53.
+        port: u16,
+    },
+    /// Every global and lasting address of an interface, but for those of services.
+    Interface {
+        /// 1 to 15 octets.
+        name: String,
+        /// Default 53.
+        port: u16,
+    },
 }
 
 /// Who may ask what; everybody else gets REFUSED.
@@ -96,7 +120,7 @@ pub struct LimitSettings {
     /// Of the questions over a limit every n-th gets a truncated answer, so that a client can come
     /// back by TCP, and the others get none; 1: all, 0: none.
     pub slip: u32,
-    /// Octets to unverified clients for each octet of theirs, over [`LimitSettings::allowance`];
+    /// Octets to unverified clients for each octet of theirs, over [`LimitSettings::allowance_bytes`];
     /// `None`: no limit.
     pub amplification: Option<NonZeroU32>,
     /// Octets a second to unverified clients that count for nothing.

@@ -251,6 +251,7 @@ fn every_protocol_module_names_its_source() {
         "src/dns/upstream",
         "src/dns/inflight",
         "src/dns/counters.rs",
+        "src/dns/prefetch.rs",
         "src/dns/cache/atomics.rs",
         "src/dns/cache/ghosts.rs",
         "src/dns/cache/hash.rs",

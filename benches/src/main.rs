@@ -26,6 +26,7 @@ mod scenario;
 mod soak;
 mod subject;
 mod sys;
+mod trouble;
 mod upstream;
 
 /// Sidestep's query path against its peers and against bare loops
@@ -72,6 +73,8 @@ enum Command {
     Lookups(lookups::Lookups),
     /// Full load with a checker, for a long time
     Soak(soak::Soak),
+    /// What clients see while upstreams are ill, beside the peers
+    Trouble(trouble::Trouble),
 }
 
 fn main() -> Result<ExitCode> {
@@ -111,6 +114,10 @@ fn main() -> Result<ExitCode> {
         }
         Command::Soak(soak) => {
             soak.run()?;
+            Validity::Unchecked
+        }
+        Command::Trouble(trouble) => {
+            trouble.run()?;
             Validity::Unchecked
         }
         Command::Load(load) => {

@@ -226,6 +226,11 @@ pub(crate) fn over_udp(address: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>>
 pub(crate) fn over_tcp(address: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(ANSWER))?;
+    exchange(&mut stream, query)
+}
+
+/// Two octets of length stand before each message. RFC 7766 §8.
+pub(crate) fn exchange(stream: &mut TcpStream, query: &[u8]) -> io::Result<Vec<u8>> {
     let length = u16::try_from(query.len()).unwrap_or_default().to_be_bytes();
     stream.write_all(&[&length, query].concat())?;
     let mut length = [0; 2];

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::process::{Ask, Launch, Process, free_port, last_words};
 
-pub(crate) use list::{PEERS, SUBJECTS};
+pub(crate) use list::{FENCED, PEERS, SUBJECTS, TROUBLED};
 
 mod list;
 

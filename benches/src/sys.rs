@@ -188,6 +188,29 @@ impl Batch {
         }
     }
 
+    /// Turns the first `received` datagrams into answers, in their buffers: `answer` gets a buffer
+    /// with the octets of its datagram, and gives those of the answer, if there is one. Returns how
+    /// many answers there are; they come first.
+    pub(crate) fn answer(
+        &mut self,
+        received: usize,
+        answer: impl Fn(&mut [u8; DATAGRAM_OCTETS], usize) -> Option<usize>,
+    ) -> usize {
+        let mut answers = 0;
+        for place in 0..received {
+            let octets = self.message(place).len();
+            let Some(octets) = answer(self.buffer(place), octets) else {
+                continue;
+            };
+            self.set_length(place, octets);
+            if answers != place {
+                self.copy(place, answers);
+            }
+            answers += 1;
+        }
+        answers
+    }
+
     /// Makes `to` a copy of `from`, content and sender, and as long as set last.
     pub(crate) fn copy(&mut self, from: usize, to: usize) {
         *self.buffer(to) = *self.buffer(from);

@@ -83,18 +83,7 @@ fn serve(socket: &UdpSocket, silent: &AtomicBool, stop: impl Fn() -> bool) -> io
         if silent.load(Ordering::Relaxed) {
             continue;
         }
-        let mut answers = 0;
-        for place in 0..received {
-            let octets = batch.message(place).len();
-            let Some(octets) = answer(batch.buffer(place), octets) else {
-                continue;
-            };
-            batch.set_length(place, octets);
-            if answers != place {
-                batch.copy(place, answers);
-            }
-            answers += 1;
-        }
+        let answers = batch.answer(received, answer);
         batch.send(socket, answers)?;
     }
     Ok(())

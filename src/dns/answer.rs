@@ -1,20 +1,30 @@
 //! Writes answers into a buffer of the caller.
 //!
 //! Source: RFC 1035 §4.1, RFC 6891 §6.1 and §7 (OPT), RFC 2181 §9 (TC), RFC 5001 §2.2 (NSID),
-//! RFC 8914 §2 (EDE), RFC 6840 §5.8 (AD). A truncated answer has no records at all: RFC 2181 §9 has
-//! clients ignore them.
+//! RFC 7873 §5.2 (COOKIE), RFC 7828 §3.3.2 (keepalive), RFC 8914 §2 (EDE), RFC 6840 §5.7 to §5.9 (AD,
+//! CD).
+//! RFC 2181 §9 has clients ignore the records of a truncated answer, so there are none for those that
+//! use EDNS. Others get what fits: among them is musl before 1.2.4, which knows no TCP and takes a
+//! name without records for one that does not exist.
+//! RA is always set, Z never, whatever came in; an OPT is answered with an OPT of version 0 whose only
+//! flag is DO as the client had it.
+//! A refusal is its question and an OPT: it must not be worth more to a forger than it has cost him.
+//! NSID, which may be long, is not in it unless the client is known to be who it says.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::code::{ExtendedError, Rcode};
-use super::request::{NSID, Rejection, Request, UDP_MAX};
+use super::cookie::{self, COOKIE};
+use super::request::{KEEPALIVE, NSID, Rejection, Request, UDP_MAX};
 use super::sections::{Sections, Ttl};
 use super::walk::{HEADER, rtype};
 
 /// EDNS option code of Extended DNS Errors. RFC 8914 §2.
 const EDE: u16 = 15;
 const OPT_FIXED: usize = 11;
-const EDE_OPTION: usize = 6;
 const OPTION_HEAD: usize = 4;
+const EDE_OPTION: usize = OPTION_HEAD + 2;
+const KEEPALIVE_OPTION: usize = OPTION_HEAD + 2;
+const COOKIE_OPTION: usize = OPTION_HEAD + cookie::REPLY;
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +41,8 @@ pub struct Answer<'a> {
     pub ttl: Ttl,
     /// Told to clients that use EDNS.
     pub extended_error: Option<ExtendedError>,
+    /// The error is not new: an EDE says so, beside that of the error itself. RFC 8914 §4.14.
+    pub is_cached_error: bool,
 }
 
 impl Answer<'_> {
@@ -44,7 +56,14 @@ impl Answer<'_> {
             sections: None,
             ttl: Ttl::Aged(0),
             extended_error,
+            is_cached_error: false,
         }
+    }
+
+    /// The EDE options, in the order in which they are sent.
+    fn extended_errors(&self) -> [Option<ExtendedError>; 2] {
+        let cached = self.is_cached_error.then_some(ExtendedError::CACHED_ERROR);
+        [self.extended_error, cached]
     }
 }
 
@@ -62,7 +81,15 @@ pub fn write(
     let fixed = HEADER + question.len() + opt_octets(request, answer);
     let records = answer.sections.map_or(0, |sections| sections.octets());
     let truncated = fixed + records > limit;
-    let sections = answer.sections.filter(|_| !truncated);
+    let sections = answer.sections.map(|sections| {
+        if !truncated {
+            sections
+        } else if request.edns.is_none() {
+            sections.beginning(limit.saturating_sub(fixed))
+        } else {
+            sections.beginning(0)
+        }
+    });
 
     let flags = Flags {
         opcode: 0,
@@ -79,7 +106,12 @@ pub fn write(
         out,
         request.id,
         flags,
-        [1, answers, authorities, additionals],
+        [
+            u16::from(!question.is_empty()),
+            answers,
+            authorities,
+            additionals,
+        ],
     );
     out.extend_from_slice(question);
     if let Some(sections) = sections {
@@ -137,11 +169,15 @@ fn put_header(out: &mut Vec<u8>, id: u16, flags: Flags, counts: [u16; 4]) {
 
 /// Octets of the OPT record without NSID.
 fn opt_octets(request: &Request<'_>, answer: &Answer<'_>) -> usize {
-    match (request.edns, answer.extended_error) {
-        (None, _) => 0,
-        (Some(_), None) => OPT_FIXED,
-        (Some(_), Some(_)) => OPT_FIXED + EDE_OPTION,
+    if request.edns.is_none() {
+        return 0;
     }
+    let standing = &request.standing;
+    let reasons = answer.extended_errors().into_iter().flatten();
+    OPT_FIXED
+        + standing.cookie.map_or(0, |_| COOKIE_OPTION)
+        + standing.keepalive.map_or(0, |_| KEEPALIVE_OPTION)
+        + reasons.map(|_| EDE_OPTION).sum::<usize>()
 }
 
 /// RFC 6891 §6.1.2; NSID is left out when `room` is too small for it.
@@ -153,10 +189,14 @@ fn put_opt(
     room: usize,
 ) {
     let Some(edns) = request.edns else { return };
-    let ede_octets = answer.extended_error.map_or(0, |_| EDE_OPTION);
-    let nsid = Some(node_name).filter(|name| edns.nsid && OPTION_HEAD + name.len() <= room);
+    let standing = &request.standing;
+    let nsid = Some(node_name).filter(|name| {
+        let may_be_told = standing.is_verified || !answer.rcode.is_refusal();
+        edns.nsid && may_be_told && OPTION_HEAD + name.len() <= room
+    });
     let nsid_octets = nsid.map_or(0, |name| OPTION_HEAD + name.len());
-    let rdata_octets = u16::try_from(ede_octets + nsid_octets).unwrap_or(u16::MAX);
+    let rdata_octets = opt_octets(request, answer) - OPT_FIXED + nsid_octets;
+    let rdata_octets = u16::try_from(rdata_octets).unwrap_or(u16::MAX);
 
     out.push(0);
     out.extend_from_slice(&rtype::OPT.to_be_bytes());
@@ -167,7 +207,13 @@ fn put_opt(
     if let Some(name) = nsid {
         put_option(out, NSID, name);
     }
-    if let Some(ExtendedError(code)) = answer.extended_error {
+    if let Some(cookie) = &standing.cookie {
+        put_option(out, COOKIE, cookie);
+    }
+    if let Some(units) = standing.keepalive {
+        put_option(out, KEEPALIVE, &units.to_be_bytes());
+    }
+    for ExtendedError(code) in answer.extended_errors().into_iter().flatten() {
         put_option(out, EDE, &code.to_be_bytes());
     }
 }

@@ -1,6 +1,7 @@
 //! Result codes of answers: RCODE and Extended DNS Errors.
 //!
-//! Source: RFC 1035 §4.1.1, RFC 6891 §6.1.3 (RCODE in twelve bits), RFC 8914 §4 (EDE).
+//! Source: RFC 1035 §4.1.1, RFC 6891 §6.1.3 (RCODE in twelve bits), RFC 7873 §8 (BADCOOKIE),
+//! RFC 8914 §4 and RFC 9824 §9 (EDE).
 
 /// A result code, with the upper bits that EDNS carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ impl Rcode {
     pub const YXDOMAIN: Self = Self(6);
     /// An EDNS version that this server does not know. RFC 6891 §6.1.3.
     pub const BADVERS: Self = Self(16);
+    /// The server cookie is not one of ours. RFC 7873 §8.
+    pub const BADCOOKIE: Self = Self(23);
 
     /// From the four bits of the header and the eight of an OPT record.
     #[must_use]
@@ -44,6 +47,12 @@ impl Rcode {
         high
     }
 
+    /// Whether it says no more than that this server will not do it.
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::FORMERR | Self::NOTIMP | Self::REFUSED)
+    }
+
     /// Whether the name's owner has spoken: such an answer is passed on, others count as failures.
     #[must_use]
     pub fn is_conclusive(self) -> bool {
@@ -58,16 +67,30 @@ pub struct ExtendedError(pub u16);
 impl ExtendedError {
     /// The records have expired. RFC 8914 §4.4.
     pub const STALE_ANSWER: Self = Self(3);
+    /// A failure of a moment ago is told again. RFC 8914 §4.14.
+    pub const CACHED_ERROR: Self = Self(13);
+    /// The operator of this server does not want the name resolved. RFC 8914 §4.16.
+    pub const BLOCKED: Self = Self(15);
+    /// Somebody else has ordered that. RFC 8914 §4.17.
+    pub const CENSORED: Self = Self(16);
+    /// The client has asked for that. RFC 8914 §4.18.
+    pub const FILTERED: Self = Self(17);
     /// The client is not allowed to ask. RFC 8914 §4.19.
     pub const PROHIBITED: Self = Self(18);
     /// The NXDOMAIN has expired. RFC 8914 §4.20.
     pub const STALE_NXDOMAIN: Self = Self(19);
     /// No recursion was desired, and the answer is not at hand. RFC 8914 §4.21.
     pub const NOT_AUTHORITATIVE: Self = Self(20);
+    /// This server does not do what was asked for. RFC 8914 §4.22.
+    pub const NOT_SUPPORTED: Self = Self(21);
     /// No upstream answered. RFC 8914 §4.23.
     pub const NO_REACHABLE_AUTHORITY: Self = Self(22);
     /// Talking to the upstreams failed. RFC 8914 §4.24.
     pub const NETWORK_ERROR: Self = Self(23);
+    /// What an authority has is not fit to be told. RFC 8914 §4.25.
+    pub const INVALID_DATA: Self = Self(24);
+    /// No record has the type that was asked for. RFC 9824 §9.
+    pub const INVALID_QUERY_TYPE: Self = Self(30);
 }
 
 #[cfg(test)]

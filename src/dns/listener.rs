@@ -10,6 +10,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `desk` | from a message to an answer, or to the upstreams and back |
+//! | `gate` | what limits let in and out |
 //! | `udp` | the UDP sockets, in batches |
 //! | `tcp`, `session` | accepting; one connection |
 //! | `connections`, `mailbox` | how many connections there may be; what one waits for |
@@ -24,7 +25,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -36,6 +37,7 @@ use super::shared::Shared;
 
 mod connections;
 mod desk;
+mod gate;
 mod mailbox;
 mod session;
 mod tcp;
@@ -93,7 +95,12 @@ pub async fn run<F: Forward<Waiter> + 'static>(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), ListenerError> {
     let worker = Worker::new(worker, shared).ok_or(ListenerError::Index(worker))?;
-    let desk = Rc::new(Desk::new(worker.clone(), forwarder));
+    tell_time(worker.shared());
+    let desk = Rc::new(Desk::new(
+        worker.clone(),
+        forwarder,
+        Instant::now().into_std(),
+    ));
     let mut loops = JoinSet::new();
     let tcp = tcp::Tcp::new(
         Rc::clone(&desk),
@@ -127,14 +134,22 @@ async fn beat<F: Forward<Waiter> + 'static>(
 ) {
     for beats in 0_u64.. {
         worker.counters().heartbeat.bump();
+        tcp.resume();
+        tell_time(worker.shared());
         if beats % IDLE_LOOK == 0 {
             tcp.end_silent(Instant::now().into_std());
         }
         if pulse.changed().await.is_err() {
-            // Nobody beats time any longer: the node stops.
-            return std::future::pending().await;
+            // Who has beaten time is gone, which is no fault of this worker.
+            tokio::time::sleep(HEARTBEAT).await;
         }
     }
+}
+
+/// Cookies are made by the clock on the wall.
+fn tell_time(shared: &Shared) {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    shared.tell_unix_time(since_1970.map_or(0, |since| since.as_secs()));
 }
 
 /// Does what there is to do now, up to a bound, and asks to be woken for the rest.

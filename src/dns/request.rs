@@ -1,19 +1,34 @@
 //! What a client asked, read from wire bytes without allocation.
 //!
-//! Source: RFC 1035 §4.1, RFC 6891 §6.1 and §7 (OPT), RFC 5001 §2.1 (NSID), RFC 9619 (one question).
-//! A request has no use for many records (OPT, TSIG, the SOA of an IXFR): more than a few are refused.
-//! Octets behind the last counted record are ignored, as most resolvers do. EDNS options other than
-//! NSID are ignored, TSIG and SIG(0) too: this server has no keys.
+//! Source: RFC 1035 §4.1, RFC 6891 §6.1 and §7 (OPT), RFC 9619 (one question), RFC 7873 §5.4 (none,
+//! for a cookie).
+//! What is not understood, after Unbound, BIND and Knot Resolver; TC is Unbound's:
+//!
+//! | message | answer |
+//! |---|---|
+//! | shorter than a header, or with QR set | none |
+//! | another opcode (NOTIFY, UPDATE, STATUS, …) | NOTIMP |
+//! | TC set, two questions, or none without a cookie | FORMERR |
+//! | a compressed or unreadable question, fewer records than counted, or more than a few | FORMERR |
+//! | two OPT, or one with an owner, outside of the additional section, or unreadable | FORMERR |
+//! | octets behind the last record, other bits of the header, TSIG, SIG(0) | they are ignored |
+//!
+//! A request has no use for many records (OPT, TSIG, the SOA of an IXFR). FORMERR and NOTIMP are a
+//! header alone here: what follows it in the request may be anything, and the answer is never larger.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::code::Rcode;
+use super::cookie;
 use super::key::{Key, NAME_MAX};
-use super::walk::{Cursor, HEADER, Malformed, options, rtype};
+use super::walk::{Cursor, HEADER, Malformed};
+
+mod edns;
+
+pub use edns::{Edns, Keepalive};
+pub(super) use edns::{KEEPALIVE, NSID};
 
 const RECORDS_MAX: u32 = 8;
 const QUESTION_TAIL: usize = 4;
-/// EDNS option code of NSID. RFC 5001 §2.3.
-pub(super) const NSID: u16 = 3;
 /// Least UDP payload that every client takes. RFC 1035 §4.2.1, RFC 6891 §6.2.3.
 const UDP_MIN: u16 = 512;
 /// Most that is sent by UDP: fits every path without fragments.
@@ -28,8 +43,9 @@ pub enum Transport {
     Tcp,
 }
 
-/// A request with exactly one question, which it borrows from the message.
-#[derive(Clone, Copy)]
+/// A request with exactly one question, which it borrows from the message; the one that
+/// [`Unreadable::NoQuestion`] holds has none.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
     /// Copied into the answer.
     pub id: u16,
@@ -41,7 +57,26 @@ pub struct Request<'a> {
     pub checking_disabled: bool,
     /// What the OPT record said, if there was one.
     pub edns: Option<Edns>,
+    /// What is known of who asks; nothing until somebody has looked.
+    pub standing: Standing,
     question: &'a [u8],
+}
+
+/// What is known of the sender of a request, and what the options of the answer are to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The source address is the sender's own: TCP, or a good cookie.
+    pub is_verified: bool,
+    /// It is another node of the service, which asks as its last resort.
+    pub is_sibling: bool,
+    /// It has sent an option that has to be answered with FORMERR.
+    pub has_bad_option: bool,
+    /// It has sent a server cookie that is none of ours, or too old.
+    pub has_bad_cookie: bool,
+    /// The COOKIE option of the answer.
+    pub cookie: Option<[u8; cookie::REPLY]>,
+    /// The edns-tcp-keepalive option of the answer, in units of 100 ms.
+    pub keepalive: Option<u16>,
 }
 
 /// A request that outlives its message.
@@ -53,24 +88,13 @@ pub struct KeptRequest {
     question: [u8; NAME_MAX + QUESTION_TAIL],
 }
 
-/// The OPT record of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edns {
-    /// 0 is the only version there is.
-    pub version: u8,
-    /// What the client can take by UDP, in octets, as sent.
-    pub udp_size: u16,
-    /// The DO bit.
-    pub dnssec_ok: bool,
-    /// Whether the client wants to know which server this is.
-    pub nsid: bool,
-}
-
 /// Why there is no [`Request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// Not a query, or too short for a header: nothing is sent back.
     Ignore,
+    /// No question, but a cookie: the client wants one of ours. RFC 7873 §5.4.
+    NoQuestion(Request<'static>),
     /// To be answered with a header alone.
     Reject(Rejection),
 }
@@ -101,10 +125,15 @@ impl<'a> Request<'a> {
         if header.opcode() != 0 {
             return Err(header.reject(Rcode::NOTIMP));
         }
-        if header.questions != 1 {
+        if header.is_truncated() || header.questions > 1 {
             return Err(header.reject(Rcode::FORMERR));
         }
-        Self::parse_body(&header, message, key).map_err(|Malformed| header.reject(Rcode::FORMERR))
+        let malformed = |Malformed| header.reject(Rcode::FORMERR);
+        if header.questions == 0 {
+            let request = Self::parse_empty(&header, message).map_err(malformed)?;
+            return Err(Unreadable::NoQuestion(request));
+        }
+        Self::parse_body(&header, message, key).map_err(malformed)
     }
 
     fn parse_body(header: &Header, message: &'a [u8], key: &mut Key) -> Result<Self, Malformed> {
@@ -112,36 +141,31 @@ impl<'a> Request<'a> {
         let name = cursor.plain_name()?;
         let (qtype, qclass) = (cursor.u16()?, cursor.u16()?);
         let question = message.get(HEADER..cursor.position()).ok_or(Malformed)?;
-        if header.answers + header.authorities + header.additionals > RECORDS_MAX {
-            return Err(Malformed);
-        }
-        for _ in 0..header.answers + header.authorities {
-            cursor.record()?;
-        }
-        let mut edns = None;
-        for _ in 0..header.additionals {
-            let record = cursor.record()?;
-            if record.rtype != rtype::OPT {
-                continue;
-            }
-            // RFC 6891 §6.1.1 (one OPT), §6.1.2 (its owner is the root).
-            if edns.is_some() || record.owner_octets != 1 {
-                return Err(Malformed);
-            }
-            edns = Some(Edns::parse(record.class, record.ttl_s, record.rdata)?);
-        }
-        let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
-        let checking_disabled = header.flags & 0x0010 != 0;
-        key.set(name, qtype, qclass, dnssec_ok, checking_disabled)
+        let request = header.request(question, header.edns(cursor)?);
+        let dnssec_ok = request.edns.is_some_and(|edns| edns.dnssec_ok);
+        key.set(name, qtype, qclass, dnssec_ok, request.checking_disabled)
             .ok_or(Malformed)?;
-        Ok(Self {
-            id: header.id,
-            recursion_desired: header.recursion_desired(),
-            authentic_data: header.flags & 0x0020 != 0,
-            checking_disabled,
-            edns,
-            question,
-        })
+        Ok(request)
+    }
+
+    /// RFC 7873 §5.4: only a cookie makes sense of it.
+    fn parse_empty(header: &Header, message: &[u8]) -> Result<Request<'static>, Malformed> {
+        let edns = header.edns(Cursor::new(message, HEADER))?;
+        let has_cookie = edns.is_some_and(|edns| edns.cookie.is_some());
+        has_cookie
+            .then(|| header.request(&[], edns))
+            .ok_or(Malformed)
+    }
+
+    /// The answer to it if it turns out to be of no use.
+    #[must_use]
+    pub fn reject(&self, rcode: Rcode) -> Rejection {
+        Rejection {
+            id: self.id,
+            opcode: 0,
+            recursion_desired: self.recursion_desired,
+            rcode,
+        }
     }
 
     /// The question section as the client wrote it: name, type, class.
@@ -185,6 +209,12 @@ impl<'a> Request<'a> {
 }
 
 impl KeptRequest {
+    /// What was known of who asked.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.head.standing
+    }
+
     /// What was kept.
     #[must_use]
     pub fn request(&self) -> Request<'_> {
@@ -208,26 +238,6 @@ impl std::fmt::Debug for Request<'_> {
 impl std::fmt::Debug for KeptRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.request().fmt(f)
-    }
-}
-
-impl Edns {
-    fn parse(class: u16, ttl: u32, rdata: &[u8]) -> Result<Self, Malformed> {
-        let [_extended_rcode, version, flags, _] = ttl.to_be_bytes();
-        let mut nsid = false;
-        // The options of a later version may have another form: BADVERS comes first. RFC 6891 §6.1.3.
-        if version == 0 {
-            for option in options(rdata) {
-                let (code, _value) = option?;
-                nsid |= code == NSID;
-            }
-        }
-        Ok(Self {
-            version,
-            udp_size: class,
-            dnssec_ok: flags & 0x80 != 0,
-            nsid,
-        })
     }
 }
 
@@ -257,6 +267,10 @@ impl Header {
         self.flags & 0x8000 != 0
     }
 
+    fn is_truncated(&self) -> bool {
+        self.flags & 0x0200 != 0
+    }
+
     fn opcode(&self) -> u8 {
         let [high, _] = self.flags.to_be_bytes();
         high >> 3 & 0x0F
@@ -264,6 +278,28 @@ impl Header {
 
     fn recursion_desired(&self) -> bool {
         self.flags & 0x0100 != 0
+    }
+
+    /// Walks the records behind the question.
+    fn edns(&self, mut cursor: Cursor<'_>) -> Result<Option<Edns>, Malformed> {
+        let before_additionals = self.answers + self.authorities;
+        let count = before_additionals + self.additionals;
+        if count > RECORDS_MAX {
+            return Err(Malformed);
+        }
+        edns::find((0..count).map(|_| cursor.record()), before_additionals)
+    }
+
+    fn request<'a>(&self, question: &'a [u8], edns: Option<Edns>) -> Request<'a> {
+        Request {
+            id: self.id,
+            recursion_desired: self.recursion_desired(),
+            authentic_data: self.flags & 0x0020 != 0,
+            checking_disabled: self.flags & 0x0010 != 0,
+            edns,
+            standing: Standing::default(),
+            question,
+        }
     }
 
     fn reject(&self, rcode: Rcode) -> Unreadable {

@@ -61,6 +61,28 @@ impl<'a> Sections<'a> {
         self.records.len()
     }
 
+    /// The whole records at the front of the answer section that take at most so many octets.
+    #[must_use]
+    pub(super) fn beginning(&self, octets_max: usize) -> Self {
+        let [answers, ..] = self.counts;
+        let (mut count, mut octets) = (0, 0);
+        let mut rest = self.records;
+        while count < answers
+            && let Some(behind) = behind_first(rest)
+        {
+            let end = self.records.len() - behind.len();
+            if end > octets_max {
+                break;
+            }
+            (count, octets, rest) = (count + 1, end, behind);
+        }
+        Self {
+            counts: [count, 0, 0],
+            records: self.records.get(..octets).unwrap_or_default(),
+            ages: self.ages,
+        }
+    }
+
     /// Appends the records to `out`.
     pub(super) fn write(&self, out: &mut Vec<u8>, ttl: Ttl) {
         let base = out.len();
@@ -154,6 +176,27 @@ fn next_ttl(records: &mut [u8]) -> Option<(&mut [u8; 4], &mut [u8])> {
     Some((ttl, behind))
 }
 
+/// The records behind the first one.
+fn behind_first(records: &[u8]) -> Option<&[u8]> {
+    let rest = records.get(owner_octets(records)?..)?;
+    let (_type_class_ttl, rest) = rest.split_first_chunk::<8>()?;
+    let (&length, rest) = rest.split_first_chunk::<2>()?;
+    rest.get(usize::from(u16::from_be_bytes(length))..)
+}
+
+/// Octets of the owner's name, a pointer at its end included. RFC 1035 §4.1.4.
+fn owner_octets(records: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *records.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            0xC0.. => return Some(at + 2),
+            _ => return None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +256,28 @@ mod tests {
             assert_eq!(out[9], 7);
             assert_eq!(out[16..], records[16..]);
         }
+    }
+
+    #[test]
+    fn the_beginning_has_whole_records_of_the_answer_alone() {
+        let records = [RECORD, RECORD, RECORD].concat();
+        for (counts, octets_max, expected) in [
+            ([3, 0, 0], 0, 0),
+            ([3, 0, 0], 15, 0),
+            ([3, 0, 0], 16, 1),
+            ([3, 0, 0], 31, 1),
+            ([3, 0, 0], 32, 2),
+            ([3, 0, 0], 512, 3),
+            ([1, 2, 0], 512, 1),
+            ([0, 3, 0], 512, 0),
+        ] {
+            let beginning = Sections::new(counts, &records).beginning(octets_max);
+            assert_eq!(beginning.counts(), [expected, 0, 0], "{octets_max}");
+            assert_eq!(beginning.octets(), 16 * usize::from(expected));
+        }
+        let broken = [RECORD, &RECORD[..15]].concat();
+        let beginning = Sections::new([2, 0, 0], &broken).beginning(512);
+        assert_eq!(beginning.records(), RECORD);
     }
 
     #[test]

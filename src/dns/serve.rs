@@ -1,14 +1,19 @@
 //! The life of one query as two steps: what can be said at once, and what an outcome says later.
 //!
-//! Source: RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 5936 §2.2.1
-//! (a transfer may be refused), RFC 8914 §4 (reasons).
+//! Source: RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 8914 §4 (reasons), RFC 8482
+//! §4.2 (ANY).
+//! Classes besides IN and CH (HS, NONE, ANY and unknown ones) are refused, as BIND does without a view
+//! for them. Questions for any type get a HINFO, by TCP too: the whole of what a name has serves those
+//! who want a large answer to a small question, and no resolver needs it. Deviates from RFC 8482 §4.2
+//! (an alias is told instead, a missing name as such): that would need an upstream's answer.
 //! A question without RD is answered from what is at hand and never passed on (RFC 1034 §4.3.1).
 //! Serving never writes to the cache: see [`super::shared::store`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::access::Access;
 use super::answer::{self, Answer};
 use super::cache::clean::Cleaned;
 use super::cache::{Entry, Lookup, Scratch};
@@ -16,10 +21,18 @@ use super::client::{Asker, Prefix};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
 use super::key::Key;
-use super::request::{KeptRequest, Request, Transport, Unreadable};
+use super::prefetch::Budget;
+use super::request::{KeptRequest, Request, Transport};
 use super::sections::Sections;
 use super::shared::Shared;
 use super::walk::{class, rtype};
+
+mod odd;
+mod standing;
+
+/// How long a sibling is kept waiting while there is an expired answer: its own client has waited
+/// before it asked.
+const SIBLING_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One query worker: the shared parts, and its own counters.
 #[derive(Clone, Debug)]
@@ -35,6 +48,14 @@ pub struct Buffers {
     pub key: Key,
     /// For what the cache knows.
     pub scratch: Scratch,
+    /// Whether the address of who asked last is proven: TCP, or a good cookie.
+    pub verified: bool,
+    /// Whether it was a sibling, which no limit of clients holds for.
+    pub is_sibling: bool,
+    /// Whether the key is to be fetched again, beside the answer that has been given.
+    pub refresh: bool,
+    /// For answers that are fetched before they expire.
+    pub budget: Budget,
 }
 
 impl Default for Buffers {
@@ -42,6 +63,10 @@ impl Default for Buffers {
         Self {
             key: Key::empty(),
             scratch: Scratch::new(),
+            verified: false,
+            is_sibling: false,
+            refresh: false,
+            budget: Budget::default(),
         }
     }
 }
@@ -96,7 +121,17 @@ impl Worker {
 
     /// Whether a client may hold a TCP connection. The self-probe comes from a loopback address.
     pub(super) fn may_connect(&self, client: IpAddr) -> bool {
-        self.shared.access().allows(client) || client.to_canonical().is_loopback()
+        let may_have_any = !self.shared.access().of(client).is_none();
+        may_have_any || client.to_canonical().is_loopback() || self.shared.is_sibling(client)
+    }
+
+    /// What the sender of a request may have.
+    fn access(&self, request: &Request<'_>, client: IpAddr) -> Access {
+        if request.standing.is_sibling {
+            Access::EVERYTHING
+        } else {
+            self.shared.access().of(client)
+        }
     }
 
     /// Does all that can be done without waiting; an answer is appended to `out`.
@@ -108,22 +143,28 @@ impl Worker {
         (client, transport): (IpAddr, Transport),
         now: Instant,
         is_usable: impl FnOnce(&Key) -> bool,
-        Buffers { key, scratch }: &mut Buffers,
+        buffers: &mut Buffers,
         out: &mut Vec<u8>,
     ) -> Step {
-        let request = match Request::parse(message, key) {
+        buffers.refresh = false;
+        let Buffers {
+            key,
+            scratch,
+            refresh,
+            budget,
+            ..
+        } = buffers;
+        let mut request = match Request::parse(message, key) {
             Ok(request) => request,
-            Err(Unreadable::Ignore) => {
-                self.counters().malformed.bump();
-                return Step::Drop;
-            }
-            Err(Unreadable::Reject(rejection)) => {
-                self.counters().malformed.bump();
-                self.counters().count_response(rejection.rcode);
-                answer::write_rejection(out, &rejection);
-                return Step::Reply;
+            Err(unreadable) => {
+                buffers.verified = transport == Transport::Tcp;
+                buffers.is_sibling = false;
+                return self.answer_unreadable(unreadable, (client, transport), out);
             }
         };
+        request.standing = self.standing(request.edns.as_ref(), (client, transport));
+        buffers.verified = request.standing.is_verified;
+        buffers.is_sibling = request.standing.is_sibling;
         let identity = self.shared.identity();
         if let Some(sections) = identity.probe_answer(key, client, self.index) {
             self.counters().probes.bump();
@@ -133,7 +174,8 @@ impl Worker {
             return Step::ProbeReply;
         }
         self.counters().count_query(transport);
-        if let Some(answer) = self.answer_without_cache(&request, key, client) {
+        let access = self.access(&request, client);
+        if let Some(answer) = self.answer_without_cache(&request, key, access) {
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
@@ -141,22 +183,31 @@ impl Worker {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
                 self.reply(out, &request, transport, &entry.fresh_answer(now));
+                *refresh = entry.wants_refresh()
+                    && request.recursion_desired
+                    && access.has_upstreams()
+                    && self.prefetch(key, now, is_usable, budget);
                 return Step::Reply;
             }
             Lookup::Stale(entry) => Some(entry),
             Lookup::Miss => None,
         };
         self.counters().cache_misses.bump();
-        if !request.recursion_desired {
-            let answer = Answer::bare(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+        budget.note_miss();
+        let may_ask = access.has_upstreams();
+        if !request.recursion_desired || (!may_ask && stale.is_none()) {
+            let reason = why_nobody_is_asked(&request);
+            let answer = Answer::bare(Rcode::REFUSED, Some(reason));
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
-        if let Some(entry) = &stale
-            && (entry.failed_recently(now) || !is_usable(key))
-        {
-            self.reply_stale(out, &request, transport, entry);
-            return Step::Reply;
+        if let Some(entry) = &stale {
+            let is_usable = may_ask && is_usable(key);
+            if !is_usable || entry.failed_recently(now) {
+                self.reply_stale(out, &request, transport, entry);
+                *refresh = is_usable && entry.wants_refresh() && self.recheck(key, now);
+                return Step::Reply;
+            }
         }
         Step::Miss(Ticket {
             transport,
@@ -166,19 +217,52 @@ impl Worker {
         })
     }
 
-    /// Whom upstreams are asked for on behalf of `client`.
+    /// Whether a popular answer is to be fetched before it expires.
+    #[cold]
+    fn prefetch(
+        &self,
+        key: &Key,
+        now: Instant,
+        is_usable: impl FnOnce(&Key) -> bool,
+        budget: &mut Budget,
+    ) -> bool {
+        let begins = self.shared.prefetch()
+            && budget.suffices(now)
+            && is_usable(key)
+            && self.shared.cache().claim_refresh(key, now);
+        if begins {
+            budget.spend();
+            self.counters().prefetches.bump();
+        }
+        begins
+    }
+
+    /// Whether to try again what failed while there is an expired answer. It comes in place of a
+    /// question that a client would wait for, and needs no budget.
+    fn recheck(&self, key: &Key, now: Instant) -> bool {
+        let begins = self.shared.cache().claim_refresh(key, now);
+        if begins {
+            self.counters().rechecks.bump();
+        }
+        begins
+    }
+
+    /// Whom upstreams are asked for on behalf of `client`; [`Buffers`] tell whether it is a sibling.
     #[must_use]
-    pub fn asker(&self, client: IpAddr) -> Asker {
+    pub fn asker(&self, client: IpAddr, is_sibling: bool) -> Asker {
         Asker {
             prefix: Prefix::of(client, self.shared.prefix_lengths()),
-            is_sibling: false,
+            is_sibling,
         }
     }
 
     /// When a client is told an expired answer rather than kept waiting; `None`: there is none.
     #[must_use]
     pub fn give_up_at(&self, ticket: &Ticket) -> Option<Instant> {
-        let client_timeout = self.shared.stale().client_timeout;
+        let mut client_timeout = self.shared.stale().client_timeout;
+        if ticket.request.standing().is_sibling {
+            client_timeout = client_timeout.min(SIBLING_PATIENCE);
+        }
         ticket
             .stale
             .then(|| ticket.started.checked_add(client_timeout))?
@@ -194,13 +278,13 @@ impl Worker {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
-        let request = ticket.request.request();
+        let request = self.kept(ticket);
         match outcome {
             Ok(cleaned) => {
                 let answer = Answer {
                     authentic: cleaned.authentic,
                     sections: Some(cleaned.sections),
-                    ..Answer::bare(cleaned.rcode, None)
+                    ..Answer::bare(cleaned.rcode, cleaned.extended_error)
                 };
                 self.reply(out, &request, ticket.transport, &answer);
             }
@@ -208,6 +292,15 @@ impl Worker {
         }
         let waited = now.saturating_duration_since(ticket.started);
         self.counters().miss_latency.record(waited, 1);
+    }
+
+    /// The request of a ticket; how long its connection may be silent is what it is now.
+    fn kept<'t>(&self, ticket: &'t Ticket) -> Request<'t> {
+        let mut request = ticket.request.request();
+        if let (Some(edns), Transport::Tcp) = (&request.edns, ticket.transport) {
+            request.standing.keepalive = self.keepalive(edns);
+        }
+        request
     }
 
     /// An expired answer if there is one, else SERVFAIL with the reason.
@@ -219,7 +312,7 @@ impl Worker {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
-        let (request, transport) = (&ticket.request.request(), ticket.transport);
+        let (request, transport) = (&self.kept(ticket), ticket.transport);
         if ticket.stale {
             match self.shared.cache().lookup(key, now, scratch) {
                 Lookup::Fresh(entry) if !entry.is_failure() => {
@@ -242,9 +335,13 @@ impl Worker {
         &self,
         request: &Request<'_>,
         key: &Key,
-        client: IpAddr,
+        access: Access,
     ) -> Option<Answer<'_>> {
-        if !self.shared.access().allows(client) {
+        let may_ask = match key.qclass() {
+            class::CH => access.has_chaos(),
+            _ => access.has_cache(),
+        };
+        if !may_ask {
             self.counters().refused_clients.bump();
             let reason = Some(ExtendedError::PROHIBITED);
             return Some(Answer::bare(Rcode::REFUSED, reason));
@@ -252,19 +349,29 @@ impl Worker {
         if request.edns.is_some_and(|edns| edns.version != 0) {
             return Some(Answer::bare(Rcode::BADVERS, None));
         }
-        let refused = Answer::bare(Rcode::REFUSED, None);
+        if request.standing.has_bad_option {
+            return Some(Answer::bare(Rcode::FORMERR, None));
+        }
+        let refused = Answer::bare(Rcode::REFUSED, Some(ExtendedError::NOT_SUPPORTED));
         match (key.qclass(), key.qtype()) {
             (class::CH, _) => {
                 let told = self.shared.identity().chaos_answer(key);
                 Some(told.map_or(refused, authoritative))
             }
-            (class::IN, rtype::OPT) => Some(Answer::bare(Rcode::FORMERR, None)),
-            (class::IN, rtype::TKEY | rtype::TSIG | rtype::IXFR | rtype::AXFR) => Some(refused),
-            (class::IN, qtype) => {
+            (class::IN, qtype) => odd::meta_answer(qtype).or_else(|| {
                 let local = self.shared.local().find(key.name(), qtype);
-                local.map(authoritative)
-            }
+                let any = || (qtype == rtype::ANY).then(|| self.any_answer());
+                local.map(authoritative).or_else(any)
+            }),
             _ => Some(refused),
+        }
+    }
+
+    /// RFC 8482 §4.2.
+    fn any_answer(&self) -> Answer<'_> {
+        Answer {
+            sections: Some(self.shared.any_answer()),
+            ..Answer::bare(Rcode::NOERROR, None)
         }
     }
 
@@ -294,6 +401,15 @@ impl Worker {
             self.counters().truncated.bump();
         }
         self.counters().count_response(answer.rcode);
+    }
+}
+
+/// Of two reasons the one that the client can do something about.
+fn why_nobody_is_asked(request: &Request<'_>) -> ExtendedError {
+    if request.recursion_desired {
+        ExtendedError::PROHIBITED
+    } else {
+        ExtendedError::NOT_AUTHORITATIVE
     }
 }
 

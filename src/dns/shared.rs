@@ -1,12 +1,15 @@
 //! What all workers of the query path share, and what becomes of the upstreams' outcomes.
 //!
-//! Source: RFC 2308, RFC 8767 §4, RFC 9520 §3.2 (what is kept), RFC 8914 §4.23 and §4.24 (reasons).
+//! Source: RFC 2308, RFC 8767 §4, RFC 9520 §3.2 (what is kept), RFC 8914 §4.23 to §4.25 (reasons),
+//! RFC 8482 §4.2 (the answer to ANY).
 
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::access::AccessList;
-use super::cache::Cache;
-use super::cache::clean::{Cleaned, clean};
+use super::cache::clean::{Cleaned, Unusable, clean};
+use super::cache::{Backoff, Cache};
 use super::client::PrefixLengths;
 use super::code::ExtendedError;
 use super::counters::WorkerCounters;
@@ -14,7 +17,13 @@ use super::forward::{Failure, Outcome};
 use super::identity::{Identity, ProbeName};
 use super::key::Key;
 use super::local::LocalRecords;
-use super::{CacheSettings, Settings, StaleSettings};
+use super::rebinding::Rebinding;
+use super::sections::{BuiltSections, Sections};
+use super::walk::{class, rtype};
+use super::{CookieSecrets, LimitSettings, Settings, StaleSettings};
+
+/// Type, class, TTL in seconds, RDATA: a HINFO of `"RFC8482" ""`. RFC 8482 §4.2.
+const ANY_ANSWER: (u16, u16, u32, &[u8]) = (rtype::HINFO, class::IN, 3600, b"\x07RFC8482\x00");
 
 /// The parts of the query path that are the same for every worker.
 #[derive(Debug)]
@@ -24,7 +33,16 @@ pub struct Shared {
     identity: Identity,
     local: LocalRecords,
     stale: StaleSettings,
-    prefix_lengths: PrefixLengths,
+    limits: LimitSettings,
+    cookie_secrets: Option<CookieSecrets>,
+    /// Sorted.
+    siblings: Box<[IpAddr]>,
+    any_answer: BuiltSections,
+    unix_time_s: AtomicU32,
+    is_draining: AtomicBool,
+    prefetch: bool,
+    rebinding: Option<Rebinding>,
+    unusable_answers: AtomicU64,
     workers: Box<[WorkerCounters]>,
 }
 
@@ -35,13 +53,78 @@ impl Shared {
         let workers = settings.workers.get();
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
-            access: AccessList::new(&settings.access.allow),
+            access: AccessList::new(&settings.access, &settings.limits.exempt),
             identity: Identity::new(&settings.node_name, probe, workers),
             local: LocalRecords::new(&settings.local),
             stale: settings.stale.clone(),
-            prefix_lengths: settings.limits.prefix,
+            limits: settings.limits.clone(),
+            cookie_secrets: settings.cookie_secrets.clone(),
+            siblings: Box::default(),
+            any_answer: BuiltSections::answers([ANY_ANSWER]),
+            unix_time_s: AtomicU32::new(0),
+            is_draining: AtomicBool::new(false),
+            prefetch: settings.prefetch,
+            rebinding: Rebinding::new(&settings.rebinding, &settings.zones),
+            unusable_answers: AtomicU64::new(0),
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
         }
+    }
+
+    /// The same with the addresses that other nodes of the service ask from.
+    #[must_use]
+    pub fn with_siblings(self, siblings: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut siblings: Vec<_> = siblings.into_iter().map(|s| s.to_canonical()).collect();
+        siblings.sort_unstable();
+        siblings.dedup();
+        Self {
+            siblings: siblings.into(),
+            ..self
+        }
+    }
+
+    /// Whether `client` is on the list of siblings.
+    #[must_use]
+    pub fn is_sibling(&self, client: IpAddr) -> bool {
+        self.siblings.binary_search(&client.to_canonical()).is_ok()
+    }
+
+    /// What server cookies are made with; `None`: there are none.
+    #[must_use]
+    pub fn cookie_secrets(&self) -> Option<&CookieSecrets> {
+        self.cookie_secrets.as_ref()
+    }
+
+    /// What is said to questions for any type, without looking.
+    #[must_use]
+    pub fn any_answer(&self) -> Sections<'_> {
+        self.any_answer.lend()
+    }
+
+    /// Seconds since 1970, modulo 2³², as last told.
+    #[must_use]
+    pub fn unix_time_s(&self) -> u32 {
+        self.unix_time_s.load(Ordering::Relaxed)
+    }
+
+    /// Tells the time: seconds since 1970. Cookies are made by the clock that all nodes share, which
+    /// may be put right while the node runs.
+    pub fn tell_unix_time(&self, seconds: u64) {
+        let seconds = (seconds & u64::from(u32::MAX)) as u32;
+        // The line is written to once a second, and read by all the rest of the time.
+        if self.unix_time_s() != seconds {
+            self.unix_time_s.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether clients are being moved to other nodes.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Says that clients are, or are no longer, being moved to other nodes.
+    pub fn tell_draining(&self, is_draining: bool) {
+        self.is_draining.store(is_draining, Ordering::Relaxed);
     }
 
     /// The cache.
@@ -50,7 +133,7 @@ impl Shared {
         &self.cache
     }
 
-    /// Who may ask.
+    /// Who may have what.
     #[must_use]
     pub fn access(&self) -> &AccessList {
         &self.access
@@ -77,7 +160,31 @@ impl Shared {
     /// Which clients count as one.
     #[must_use]
     pub fn prefix_lengths(&self) -> PrefixLengths {
-        self.prefix_lengths
+        self.limits.prefix
+    }
+
+    /// What the clients of one prefix may have.
+    #[must_use]
+    pub fn limits(&self) -> &LimitSettings {
+        &self.limits
+    }
+
+    /// Whether popular answers are fetched again before they expire.
+    #[must_use]
+    pub fn prefetch(&self) -> bool {
+        self.prefetch
+    }
+
+    /// Answers whose private addresses were withheld.
+    #[must_use]
+    pub fn blocked_answers(&self) -> u64 {
+        self.rebinding.as_ref().map_or(0, Rebinding::blocked)
+    }
+
+    /// Answers of upstreams that no client may see.
+    #[must_use]
+    pub fn unusable_answers(&self) -> u64 {
+        self.unusable_answers.load(Ordering::Relaxed)
     }
 
     /// The counters of every worker, by index.
@@ -96,12 +203,10 @@ pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, n
         Ok(cleaned) => shared.cache.insert(key, cleaned, now),
         Err(Failed {
             reason,
-            upstreams_asked: true,
-        }) => shared.cache.note_failure(key, *reason, now),
-        // Nobody was asked: there is nothing that remembering it would spare.
+            remembered: Some(backoff),
+        }) => shared.cache.note_failure(key, *reason, *backoff, now),
         Err(Failed {
-            upstreams_asked: false,
-            ..
+            remembered: None, ..
         }) => {}
     }
 }
@@ -111,55 +216,86 @@ pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, n
 pub struct Failed {
     /// Told to the client.
     pub reason: ExtendedError,
-    upstreams_asked: bool,
+    /// `None`: nobody was asked, and remembering it would spare nobody anything.
+    remembered: Option<Backoff>,
 }
 
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        let (reason, upstreams_asked) = match failure {
-            Failure::TimedOut => (ExtendedError::NO_REACHABLE_AUTHORITY, true),
-            Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, false),
-            Failure::Saturated => (ExtendedError::NETWORK_ERROR, false),
-        };
+impl Failed {
+    /// What an upstream said about the name.
+    fn of_name(reason: ExtendedError) -> Self {
+        // What the upstream lacks is somebody to ask, as we may ourselves.
+        let is_for_want = [
+            ExtendedError::NO_REACHABLE_AUTHORITY,
+            ExtendedError::NETWORK_ERROR,
+        ]
+        .contains(&reason);
         Self {
             reason,
-            upstreams_asked,
+            remembered: Some(if is_for_want {
+                Backoff::Constant
+            } else {
+                Backoff::Doubling
+            }),
         }
     }
 }
 
-/// Whether an outcome answers `key`; the TTLs of its records are moved into their limits.
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let (reason, remembered) = match failure {
+            Failure::TimedOut | Failure::Unanswered => (
+                ExtendedError::NO_REACHABLE_AUTHORITY,
+                Some(Backoff::Constant),
+            ),
+            Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, None),
+            Failure::Saturated => (ExtendedError::NETWORK_ERROR, None),
+        };
+        Self { reason, remembered }
+    }
+}
+
+/// Whether an outcome answers `key`; what does not belong to the answer is taken out of it.
 ///
 /// # Errors
 /// [`Failed`] with the reason for the client; an upstream's own reason for an error is passed on.
-pub fn judge<'a>(
-    key: &Key,
-    outcome: Outcome<'a>,
-    limits: &CacheSettings,
-) -> Result<Cleaned<'a>, Failed> {
-    let asked = |reason| Failed {
-        reason,
-        upstreams_asked: true,
-    };
+pub fn judge<'a>(shared: &Shared, key: &Key, outcome: Outcome<'a>) -> Result<Cleaned<'a>, Failed> {
     let message = match outcome {
         Outcome::Answered(message) => message,
         Outcome::Failed(failure) => return Err(failure.into()),
         Outcome::NotYet => {
             return Err(Failed {
                 reason: ExtendedError::NO_REACHABLE_AUTHORITY,
-                upstreams_asked: false,
+                remembered: None,
             });
         }
     };
+    let limits = shared.cache.limits();
     match clean(key, message, limits) {
-        Ok(cleaned) if cleaned.rcode.is_conclusive() => Ok(cleaned),
-        Ok(cleaned) => {
-            let reason = cleaned.extended_error;
-            Err(asked(
-                reason.unwrap_or(ExtendedError::NO_REACHABLE_AUTHORITY),
-            ))
+        Ok(cleaned) if cleaned.rcode.is_conclusive() => {
+            Ok(shared.rebinding.as_ref().map_or(cleaned, |rebinding| {
+                rebinding.pass(key, cleaned, limits.max_negative_ttl)
+            }))
         }
-        Err(_) => Err(asked(ExtendedError::NETWORK_ERROR)),
+        Ok(cleaned) => Err(match cleaned.extended_error {
+            Some(reason) => Failed::of_name(reason),
+            None => Failed {
+                reason: ExtendedError::NO_REACHABLE_AUTHORITY,
+                remembered: Some(Backoff::Doubling),
+            },
+        }),
+        Err(unusable) => {
+            shared.unusable_answers.fetch_add(1, Ordering::Relaxed);
+            Err(Failed {
+                reason: match unusable {
+                    Unusable::Malformed | Unusable::Question | Unusable::Truncated => {
+                        ExtendedError::NETWORK_ERROR
+                    }
+                    Unusable::Aliases | Unusable::Unrelated => ExtendedError::INVALID_DATA,
+                    Unusable::Referral => ExtendedError::NO_REACHABLE_AUTHORITY,
+                },
+                remembered: Some(Backoff::Doubling),
+            })
+        }
     }
 }
 

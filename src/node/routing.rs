@@ -105,6 +105,10 @@ impl Routing {
         while let Some(event) = self.health.poll_event() {
             self.metrics.record_event(&event);
             self.tell(&event);
+            if let Event::Drain(phase) = event {
+                let shared = &self.reporter.shared;
+                shared.tell_draining(phase != DrainPhase::Serving);
+            }
             if event == Event::Drain(DrainPhase::Finished) {
                 self.announcer.handle_stop(Instant::now());
             }

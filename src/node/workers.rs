@@ -1,7 +1,7 @@
 //! The query workers: sockets opened before anything runs, then a thread for each.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
@@ -21,22 +21,26 @@ use crate::os::socket::{self, Purpose, SocketError};
 /// Workers give way to the routing thread when the machine is full.
 const NICENESS: i32 = 1;
 
+/// TCP connections that may do something before UDP and the upstreams have their turn again.
+const TASKS_BETWEEN_TURNS: u32 = 8;
+
 /// Every socket of every worker.
 pub(super) struct Sockets {
     pub(super) workers: Vec<WorkerSockets>,
     pub(super) drop_counters: Vec<DropCounter>,
 }
 
-/// Opens the sockets of all workers on all addresses.
+/// Opens the sockets of all workers on all addresses; `unicast` are those that `dns.listen` means.
 pub(super) fn open(
     settings: &dns::Settings,
+    unicast: &[SocketAddr],
     services: &[ServiceSettings],
 ) -> Result<Sockets, OpenError> {
     let of_services = settings
         .service_sockets
         .iter()
         .map(|at| (*at, Purpose::Service));
-    let others = settings.listen.iter().map(|at| (*at, Purpose::Unicast));
+    let others = unicast.iter().map(|at| (*at, Purpose::Unicast));
     let addresses: Vec<(SocketAddr, Purpose)> = of_services.chain(others).collect();
     for (address, purpose) in &addresses {
         socket::ensure_free(*address, *purpose)?;
@@ -87,6 +91,9 @@ fn connections_each(workers: usize) -> io::Result<usize> {
 }
 
 /// Starts a thread for each worker; they end when `stop` turns true.
+///
+/// # Errors
+/// When one of them has no thread or no runtime.
 pub(super) fn start(
     sockets: Vec<WorkerSockets>,
     shared: &Arc<Shared>,
@@ -94,28 +101,42 @@ pub(super) fn start(
     pulse: &watch::Receiver<u64>,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
-    let threads = sockets.into_iter().enumerate().map(|(index, sockets)| {
+    let (ready, started) = mpsc::channel();
+    let mut threads = Vec::with_capacity(sockets.len());
+    for (index, sockets) in sockets.into_iter().enumerate() {
         let (shared, upstreams) = (Arc::clone(shared), Arc::clone(upstreams));
         let (pulse, stop) = (pulse.clone(), stop.clone());
-        thread::Builder::new()
-            .name(format!("worker-{index}"))
-            .spawn(move || {
-                if let Err(error) = socket::lower_priority(NICENESS) {
-                    tracing::debug!(worker = index, %error, "priority not lowered");
+        let ready = ready.clone();
+        let run = move || {
+            if let Err(error) = socket::lower_priority(NICENESS) {
+                tracing::debug!(worker = index, %error, "priority not lowered");
+            }
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .event_interval(TASKS_BETWEEN_TURNS)
+                .build_local(LocalOptions::default());
+            // Who starts the threads hears of it, unless it has given up.
+            match runtime {
+                Ok(runtime) => {
+                    let _ = ready.send(Ok(()));
+                    drop(ready);
+                    let work = work(index, sockets, shared, upstreams, (pulse, stop));
+                    runtime.block_on(work);
                 }
-                let runtime = Builder::new_current_thread()
-                    .enable_all()
-                    .build_local(LocalOptions::default());
-                match runtime {
-                    Ok(runtime) => {
-                        let work = work(index, sockets, shared, upstreams, (pulse, stop));
-                        runtime.block_on(work);
-                    }
-                    Err(error) => tracing::error!(worker = index, %error, "worker not started"),
+                Err(error) => {
+                    let _ = ready.send(Err(error));
                 }
-            })
-    });
-    threads.collect()
+            }
+        };
+        let name = format!("worker-{index}");
+        threads.push(thread::Builder::new().name(name).spawn(run)?);
+    }
+    drop(ready);
+    // A worker less would leave its share of the clients without answers.
+    for result in started {
+        result?;
+    }
+    Ok(threads)
 }
 
 /// Beats time for the workers until the node stops.

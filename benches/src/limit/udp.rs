@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
 use super::answer;
-use crate::sys::{self, Batch, DATAGRAM_OCTETS, Names, Wait};
+use crate::sys::{self, Batch, Names, Wait};
 
 /// Datagrams for each call.
 pub(super) const BATCH: usize = 64;
@@ -22,18 +22,7 @@ pub(super) fn serve(socket: &UdpSocket, stop: impl Fn() -> bool) -> io::Result<(
     let mut batch = Batch::new(BATCH, Names::Received);
     while !stop() {
         let received = batch.receive(socket, Wait::First)?;
-        let mut answers = 0;
-        for place in 0..received {
-            let octets = batch.message(place).len();
-            let Some(octets) = answer(batch.buffer(place), octets.min(DATAGRAM_OCTETS)) else {
-                continue;
-            };
-            batch.set_length(place, octets);
-            if answers != place {
-                batch.copy(place, answers);
-            }
-            answers += 1;
-        }
+        let answers = batch.answer(received, |buffer, octets| answer(buffer, octets));
         batch.send(socket, answers)?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The clients: each with one question under way, as fast as answers come; every answer is judged.
 #![expect(clippy::disallowed_methods, reason = "threads and their clock")]
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +14,7 @@ use rand::{RngExt, SeedableRng};
 use super::judge::{Asked, Verdict};
 use super::upstream::Book;
 use super::version::Key;
+use crate::process::exchange;
 use crate::sys::Epoll;
 
 /// A question without an answer by then is lost.
@@ -212,17 +213,6 @@ impl Line {
         // A question that was not sent counts as lost later.
         let _ = self.socket.send(&self.asked.message);
     }
-}
-
-/// RFC 7766 §8: two octets of length before each message.
-fn exchange(stream: &mut TcpStream, query: &[u8]) -> io::Result<Vec<u8>> {
-    let length = (query.len() as u16).to_be_bytes();
-    stream.write_all(&[&length, query].concat())?;
-    let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
-    let mut answer = vec![0; u16::from_be_bytes(length).into()];
-    stream.read_exact(&mut answer)?;
-    Ok(answer)
 }
 
 fn hex(octets: &[u8]) -> String {

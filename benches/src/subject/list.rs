@@ -125,6 +125,73 @@ pub(crate) const SUBJECTS: [Subject; 9] = [
     },
 ];
 
+/// Those that forward to two upstreams, 127.0.0.1 and 127.0.0.2, and to 127.0.0.3 for another zone.
+pub(crate) const TROUBLED: [Subject; 5] = [
+    troubled(
+        3,
+        (
+            "sidestep.toml",
+            include_str!("../../peers/trouble/sidestep.toml"),
+        ),
+    ),
+    troubled(
+        4,
+        (
+            "dnsdist.conf",
+            include_str!("../../peers/trouble/dnsdist.conf"),
+        ),
+    ),
+    troubled(
+        5,
+        (
+            "unbound.conf",
+            include_str!("../../peers/trouble/unbound.conf"),
+        ),
+    ),
+    troubled(
+        6,
+        (
+            "recursor.conf",
+            include_str!("../../peers/trouble/recursor.conf"),
+        ),
+    ),
+    troubled(
+        8,
+        ("named.conf", include_str!("../../peers/trouble/named.conf")),
+    ),
+];
+
+/// Sidestep when it refuses one client prefix.
+pub(crate) const FENCED: Subject = troubled(
+    3,
+    (
+        "sidestep.toml",
+        include_str!("../../peers/trouble/fenced.toml"),
+    ),
+);
+
+/// A subject with another configuration.
+const fn troubled(place: usize, configuration: (&'static str, &'static str)) -> Subject {
+    let Subject {
+        name,
+        role,
+        programs,
+        version,
+        entry_octets,
+        ..
+    } = SUBJECTS[place];
+    Subject {
+        name,
+        role,
+        programs,
+        configuration: Some(configuration),
+        keeps_tcp_apart: false,
+        ask: over_udp,
+        version,
+        entry_octets,
+    }
+}
+
 const LISTEN: &str = "127.0.0.1:{{port}}";
 
 const fn limit(name: &'static str, programs: &'static [Program]) -> Subject {

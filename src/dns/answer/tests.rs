@@ -3,7 +3,7 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 
 use super::*;
 use crate::dns::key::Key;
-use crate::dns::request::{Transport, Unreadable};
+use crate::dns::request::{Standing, Transport, Unreadable};
 use crate::dns::sections::BuiltSections;
 
 const NAME: &[u8] = b"node-1";
@@ -101,6 +101,24 @@ fn edns_is_answered_with_edns_alone() {
     }
 }
 
+/// RFC 1035 §4.1.1 (Z) and RFC 6891 §6.1.4: bits without a meaning do not come back.
+#[test]
+fn unknown_bits_of_the_request_are_not_in_the_answer() {
+    let mut edns = opt(1232, 0xFF, b"");
+    edns[8] = 0xFF;
+    let request = request(0x05CF, &edns);
+    let mut out = Vec::new();
+    write(
+        &mut out,
+        &request,
+        512,
+        NAME,
+        &Answer::bare(Rcode::NOERROR, None),
+    );
+    assert_eq!(out[2..4], [0x81, 0x80]);
+    assert!(out.ends_with(b"\x00\x00\x29\x04\xD0\x00\x00\x80\x00\x00\x00"));
+}
+
 /// RFC 5001 §2.2 and RFC 8914 §2.
 #[test]
 fn nsid_and_extended_error_stand_in_the_opt_record() {
@@ -123,6 +141,23 @@ fn badvers_uses_the_upper_bits_of_the_opt_record() {
     let request = request(0x0100, &opt(1232, 0, b""));
     let message = written(&request, &Answer::bare(Rcode::BADVERS, None));
     assert_eq!(u16::from(message.metadata.response_code), 16);
+}
+
+/// musl before 1.2.4 knows neither EDNS nor TCP, and took a name without records for none.
+#[test]
+fn a_truncated_answer_has_what_fits_for_a_client_without_edns_alone() {
+    let rdata = [10, 0, 0, 1];
+    let sections = BuiltSections::answers([(1, 1, 60, &rdata[..]); 100]);
+    for (opt, fits) in [(Vec::new(), 30), (opt(512, 0, b""), 0)] {
+        let request = request(0x0100, &opt);
+        let mut out = Vec::new();
+        let limit = request.size_limit(Transport::Udp);
+        assert!(write(&mut out, &request, limit, NAME, &positive(&sections)));
+        let message = Message::from_vec(&out).unwrap();
+        assert!(message.metadata.truncation && out.len() <= limit);
+        assert_eq!(message.answers.len(), fits);
+        assert!(message.authorities.is_empty());
+    }
 }
 
 /// RFC 2181 §9: what does not fit is announced by TC.
@@ -201,4 +236,104 @@ fn a_rejection_is_a_header_alone() {
     let mut out = Vec::new();
     write_rejection(&mut out, &rejection);
     assert_eq!(out, b"\x12\x34\x91\x84\x00\x00\x00\x00\x00\x00\x00\x00");
+}
+
+/// A request with these options, of a client with this standing.
+fn request_with(options: &[u8], standing: Standing) -> Request<'static> {
+    let mut request = request(0x0100, &opt(1232, 0, options));
+    request.standing = standing;
+    request
+}
+
+/// RFC 5001 §2.2, RFC 7873 §4, RFC 7828 §3.1, RFC 8914 §2 and §4.14.
+#[test]
+fn every_option_stands_in_the_opt_record() {
+    let standing = Standing {
+        cookie: Some(*b"ABCDEFGHabcdefghijklmnop"),
+        keepalive: Some(100),
+        ..Standing::default()
+    };
+    let request = request_with(b"\x00\x03\x00\x00", standing);
+    let answer = Answer {
+        is_cached_error: true,
+        ..Answer::bare(Rcode::SERVFAIL, Some(ExtendedError(9)))
+    };
+    let mut out = Vec::new();
+    assert!(!write(&mut out, &request, 1232, NAME, &answer));
+    assert_eq!(
+        out,
+        b"\x12\x34\x81\x82\x00\x01\x00\x00\x00\x00\x00\x01\
+          \x03WwW\x07example\x00\x00\x01\x00\x01\
+          \x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x38\
+          \x00\x03\x00\x06node-1\
+          \x00\x0A\x00\x18ABCDEFGHabcdefghijklmnop\
+          \x00\x0B\x00\x02\x00\x64\
+          \x00\x0F\x00\x02\x00\x09\
+          \x00\x0F\x00\x02\x00\x0D"
+    );
+}
+
+/// RFC 6891 §7: no option reaches a client that does not use EDNS.
+#[test]
+fn without_edns_there_is_no_option() {
+    let mut request = request(0x0100, b"");
+    request.standing.keepalive = Some(0);
+    let answer = Answer::bare(Rcode::SERVFAIL, Some(ExtendedError(9)));
+    let mut out = Vec::new();
+    write(&mut out, &request, 512, NAME, &answer);
+    assert_eq!(out.len(), HEADER + 17);
+}
+
+/// RFC 7873 §5.4 and §8: a cookie without a question, and the upper bits of BADCOOKIE.
+#[test]
+fn a_question_for_a_cookie_is_answered_without_a_question() {
+    let message = b"\x12\x34\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\
+        \x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x0C\x00\x0A\x00\x08ABCDEFGH";
+    let Err(Unreadable::NoQuestion(mut request)) = Request::parse(message, &mut Key::empty())
+    else {
+        panic!("there is a cookie");
+    };
+    request.standing.cookie = Some(*b"ABCDEFGHabcdefghijklmnop");
+    let mut out = Vec::new();
+    write(
+        &mut out,
+        &request,
+        512,
+        NAME,
+        &Answer::bare(Rcode::BADCOOKIE, None),
+    );
+    assert_eq!(
+        out,
+        b"\x12\x34\x80\x87\x00\x00\x00\x00\x00\x00\x00\x01\
+          \x00\x00\x29\x04\xD0\x01\x00\x00\x00\x00\x1C\
+          \x00\x0A\x00\x18ABCDEFGHabcdefghijklmnop"
+    );
+}
+
+/// A forged request must not be worth more than it costs: what it has, and an EDE.
+#[test]
+fn a_refusal_has_no_nsid_unless_the_client_is_known() {
+    for rcode in [Rcode::FORMERR, Rcode::NOTIMP, Rcode::REFUSED] {
+        for is_verified in [false, true] {
+            let standing = Standing {
+                is_verified,
+                ..Standing::default()
+            };
+            let request = request_with(b"\x00\x03\x00\x00", standing);
+            let answer = Answer::bare(rcode, Some(ExtendedError::PROHIBITED));
+            let edns = written(&request, &answer).edns.unwrap();
+            assert_eq!(edns.option(EdnsCode::NSID).is_some(), is_verified);
+            let mut out = Vec::new();
+            write(&mut out, &request, 512, &[b'x'; 255], &answer);
+            let plain = HEADER + 17 + OPT_FIXED + EDE_OPTION;
+            assert_eq!(out.len(), plain + if is_verified { 259 } else { 0 });
+        }
+    }
+}
+
+/// Question and OPT with all options but NSID fit into the least that a client takes.
+#[test]
+fn the_longest_question_and_all_options_fit_into_512_octets() {
+    let longest = HEADER + 255 + 4 + OPT_FIXED + COOKIE_OPTION + KEEPALIVE_OPTION + 2 * EDE_OPTION;
+    assert!(longest <= 512, "{longest}");
 }

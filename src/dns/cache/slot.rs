@@ -11,6 +11,8 @@
 //!   passes a release fence, then stores the new words. The reader loads words, passes an acquire
 //!   fence, then loads the slot again. If any load saw a new word, the two fences synchronize
 //!   (C++20 [atomics.fences] §2), and the second load of the slot sees the change.
+//! - One of the two words that may change in a live entry is stored with release by whoever holds the
+//!   lock: who sees it sees the slots as they were changed before, by other threads too.
 //! - A place never comes back while somebody copies: the count of rounds has at least
 //!   [`PLACE_BITS`] − 32 bits, and place and round together tell apart 2^46 words, 512 TiB written
 //!   to one shard between two loads. Slots move between buckets, with the words staying; a slot
@@ -93,6 +95,11 @@ pub(super) fn clear(cell: &AtomicU64) {
 /// Has to stand between the last change of slots and the first word that is used again.
 pub(super) fn before_reuse() {
     fence(Ordering::Release);
+}
+
+/// Changes a word that may change while its entry lives; for the writer.
+pub(super) fn store_live(word: &AtomicU64, value: u64) {
+    word.store(value, Ordering::Release);
 }
 
 /// Whether all that was copied since `cell` said `seen` belongs to that entry.

@@ -25,12 +25,10 @@ use super::super::upstream::{UpstreamIndex, Upstreams};
 
 mod connection;
 mod conversation;
-mod health;
 
 pub(super) use conversation::{Answer, Ask, Outcome};
 
 use connection::{End, Link};
-use health::TcpHealth;
 
 /// From the wish to ask over TCP to the answer, waiting for a place included.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(2);

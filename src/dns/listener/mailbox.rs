@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-/// Answers of one worker that TCP clients have not taken yet: octets in all.
+/// Answers of one worker that TCP clients have not taken yet: octets in all, from which on a
+/// connection that holds more than [`HELD_FREE`] has to go.
 const HELD_MAX: usize = 16 << 20;
-/// A connection that holds no more than this never has to go for the others' sake.
-const HELD_FREE: usize = 128 << 10;
+/// A connection that holds no more than this never has to go for the others' sake: 512 of them can
+/// hold another 16 MiB.
+const HELD_FREE: usize = 32 << 10;
 
 /// What all connections of a worker hold, in octets; clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,8 @@ pub(super) struct Mailbox {
     /// Answers that it has not taken, in octets.
     held: Cell<usize>,
     over: Cell<bool>,
+    /// Questions stay unread until the next heartbeat.
+    paused: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     all_held: Held,
 }
@@ -38,6 +42,7 @@ impl Mailbox {
             active: Cell::new(now),
             held: Cell::new(0),
             over: Cell::new(false),
+            paused: Cell::new(false),
             waker: RefCell::default(),
             all_held,
         }
@@ -114,6 +119,23 @@ impl Mailbox {
     /// Whether the connection has to end.
     pub(super) fn is_over(&self) -> bool {
         self.over.get()
+    }
+
+    /// No question is to be read before [`Mailbox::resume`].
+    pub(super) fn pause(&self) {
+        self.paused.set(true);
+    }
+
+    /// Ends a pause.
+    pub(super) fn resume(&self) {
+        if self.paused.replace(false) {
+            self.wake();
+        }
+    }
+
+    /// Whether no question is to be read.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.get()
     }
 
     /// The task to wake from now on.

@@ -3,6 +3,8 @@
 //! Source: RFC 1035 §4.2.2, RFC 7766 §7 and §8.
 //! Reading and answering use buffers that all connections of the worker share; a connection itself
 //! keeps a piece of a question, or answers that the client has not taken, only while there are any.
+//! What is no DNS ends the reading: what was asked before is still answered, and then the connection
+//! is closed.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 #![expect(
     clippy::disallowed_methods,
@@ -54,8 +56,11 @@ impl Default for Buffers {
     }
 }
 
-/// The connection is over: the client has left, or sent what is no DNS.
+/// The connection is over: the client has left, or has got all that there was to answer.
 struct Over;
+
+/// What has come is no DNS.
+struct Garbage;
 
 /// Ends when the connection is over.
 pub(super) struct Session<F> {
@@ -68,7 +73,8 @@ pub(super) struct Session<F> {
     unread: Vec<u8>,
     /// Answers that the socket has not taken.
     unsent: Vec<u8>,
-    /// The client has closed its side; what it asked is still answered.
+    /// Nothing more is read: the client has closed its side, or sent garbage. What it asked before is
+    /// still answered.
     ended: bool,
 }
 
@@ -103,7 +109,10 @@ impl<F: Forward<Waiter>> Session<F> {
             }
             self.mailbox.collect(&mut self.unsent);
             // Who does not take answers gets no more of them.
-            if !self.write_unsent(cx)? || self.mailbox.waiting() >= PIPELINE_MAX {
+            if !self.write_unsent(cx)?
+                || self.mailbox.waiting() >= PIPELINE_MAX
+                || self.mailbox.is_paused()
+            {
                 return Ok(());
             }
             let Buffers { input, output } = &mut *buffers;
@@ -131,12 +140,16 @@ impl<F: Forward<Waiter>> Session<F> {
     /// `input`; `None` when there is nothing to do with it yet.
     fn fill(&mut self, cx: &mut Context<'_>, input: &mut [u8]) -> Result<Option<usize>, Over> {
         let unread = self.unread.len();
-        if whole_message(&self.unread)?.is_some() {
-            input
-                .get_mut(..unread)
-                .ok_or(Over)?
-                .copy_from_slice(&self.unread);
-            return Ok(Some(unread));
+        match whole_message(&self.unread) {
+            Ok(Some(_)) => {
+                input
+                    .get_mut(..unread)
+                    .ok_or(Over)?
+                    .copy_from_slice(&self.unread);
+                return Ok(Some(unread));
+            }
+            Ok(None) => {}
+            Err(Garbage) => self.ended = true,
         }
         if self.ended {
             return Ok(None);
@@ -160,15 +173,22 @@ impl<F: Forward<Waiter>> Session<F> {
         Ok(Some(unread + read))
     }
 
-    /// Answers the whole messages at the start of `input`; says how many octets they take.
+    /// Answers the whole messages at the start of `input`; says how many octets of it are done with:
+    /// all of them when garbage follows.
     fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Over> {
         let now = Instant::now().into_std();
         let (mut taken, mut answered) = (0, 0);
         let mut asked = false;
-        while output.len() < WRITE_AT
-            && self.mailbox.waiting() < PIPELINE_MAX
-            && let Some(message) = whole_message(input.get(taken..).ok_or(Over)?)?
-        {
+        while output.len() < WRITE_AT && self.mailbox.waiting() < PIPELINE_MAX {
+            let message = match whole_message(input.get(taken..).ok_or(Over)?) {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(Garbage) => {
+                    self.ended = true;
+                    taken = input.len();
+                    break;
+                }
+            };
             taken += PREFIX + message.len();
             let start = output.len();
             output.extend_from_slice(&[0; PREFIX]);
@@ -178,12 +198,24 @@ impl<F: Forward<Waiter>> Session<F> {
                 Taken::Reply => answered += 1,
                 Taken::ProbeReply => {}
                 // Who speaks DNS does not send this.
-                Taken::Drop => return Err(Over),
+                Taken::Drop => {
+                    self.ended = true;
+                    output.truncate(start);
+                    taken = input.len();
+                    break;
+                }
                 Taken::Waits => {
                     self.mailbox.expect();
                     output.truncate(start);
                     asked = true;
                     continue;
+                }
+                Taken::TooSoon => {
+                    taken -= PREFIX + message.len();
+                    output.truncate(start);
+                    self.mailbox.pause();
+                    self.desk.worker.counters().limit_tcp_pauses.bump();
+                    break;
                 }
             }
             put_length(output, start).ok_or(Over)?;
@@ -249,13 +281,13 @@ impl<F: Forward<Waiter>> Future for Session<F> {
 }
 
 /// The first message of `inbox` if all of it is there; an error when this cannot be DNS.
-fn whole_message(inbox: &[u8]) -> Result<Option<&[u8]>, Over> {
+fn whole_message(inbox: &[u8]) -> Result<Option<&[u8]>, Garbage> {
     let Some((prefix, rest)) = inbox.split_first_chunk::<PREFIX>() else {
         return Ok(None);
     };
     let length = usize::from(u16::from_be_bytes(*prefix));
     if !(REQUEST_MIN..=REQUEST_MAX).contains(&length) {
-        return Err(Over);
+        return Err(Garbage);
     }
     Ok(rest.get(..length))
 }

@@ -1,8 +1,8 @@
 //! TCP: accepting connections, and many questions on each at a time.
 //!
 //! Source: RFC 1035 §4.2.2 (two octets of length), RFC 7766 §6.2.1.1 (pipelining), §7 (answers in
-//! any order), §8 (length and message in one write), §6.2.3 (idle connections).
-//! Not done on purpose: edns-tcp-keepalive (RFC 7828).
+//! any order), §8 (length and message in one write), §6.2.3 (idle connections), RFC 7828 §3.3.2 (what
+//! clients are told of that, in `serve`).
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 #![expect(
     clippy::disallowed_methods,
@@ -27,6 +27,8 @@ use super::session::{Buffers, Session};
 pub(super) const PREFIX: usize = 2;
 /// A client that does not take its answers for this long is left.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may be silent while clients are moved to other nodes.
+const IDLE_WHILE_DRAINING: Duration = Duration::from_secs(1);
 /// Accepting fails for want of something (descriptors, memory) that others have to give back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -53,13 +55,24 @@ impl<F> Clone for Tcp<F> {
 
 impl<F: Forward<Waiter> + 'static> Tcp<F> {
     pub(super) fn new(desk: Rc<Desk<F>>, connections: Connections) -> Self {
-        Self {
+        let tcp = Self {
             desk,
             connections,
             buffers: Rc::default(),
             held: Held::default(),
             mailboxes: Rc::default(),
-        }
+        };
+        tcp.note_open();
+        tcp
+    }
+
+    /// Leaves behind how many connections there are, and how long they may be silent.
+    fn note_open(&self) {
+        let counters = self.desk.worker.counters();
+        counters.tcp_open.set(self.connections.open());
+        let idle_ms = self.connections.idle_limit().as_millis();
+        let idle_ms = u64::try_from(idle_ms).unwrap_or(u64::MAX);
+        counters.tcp_idle_ms.set(idle_ms);
     }
 
     /// Accepts connections for ever.
@@ -94,18 +107,29 @@ impl<F: Forward<Waiter> + 'static> Tcp<F> {
             let tcp = self.clone();
             let session = Session::new(stream, client, tcp.desk.clone(), mailbox, &tcp.buffers);
             sessions.spawn_local(async move {
-                let open = &tcp.desk.worker.counters().tcp_open;
-                open.set(tcp.connections.open());
+                tcp.note_open();
                 session.await;
                 drop(permit);
-                open.set(tcp.connections.open());
+                tcp.note_open();
             });
+        }
+    }
+
+    /// Lets connections go on whose clients had asked too much.
+    pub(super) fn resume(&self) {
+        for mailbox in self.mailboxes.borrow().iter() {
+            if let Some(mailbox) = mailbox.upgrade() {
+                mailbox.resume();
+            }
         }
     }
 
     /// Ends connections that have been silent for too long: sooner when there are many.
     pub(super) fn end_silent(&self, now: std::time::Instant) {
-        let idle_limit = self.connections.idle_limit();
+        let mut idle_limit = self.connections.idle_limit();
+        if self.desk.worker.shared().is_draining() {
+            idle_limit = idle_limit.min(IDLE_WHILE_DRAINING);
+        }
         self.mailboxes.borrow_mut().retain(|mailbox| {
             let Some(mailbox) = mailbox.upgrade() else {
                 return false;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::dns::cookie::Cookie;
 
 fn parse(message: &[u8]) -> Result<(Request<'static>, Key), Unreadable> {
     let mut key = Key::empty();
@@ -27,7 +28,7 @@ fn with_opt(opt: &[u8]) -> Vec<u8> {
 fn rcode_of(message: &[u8]) -> Option<Rcode> {
     match parse(message) {
         Err(Unreadable::Reject(rejection)) => Some(rejection.rcode),
-        Ok(_) | Err(Unreadable::Ignore) => None,
+        Ok(_) | Err(Unreadable::Ignore | Unreadable::NoQuestion(_)) => None,
     }
 }
 
@@ -61,6 +62,110 @@ fn an_unknown_edns_version_is_told_and_its_options_are_not_read() {
     let opt = b"\x00\x00\x29\x04\xD0\x00\x01\x00\x00\x00\x03\xFF\xFF\xFF";
     let edns = parse(&with_opt(opt)).unwrap().0.edns.unwrap();
     assert_eq!(edns.version, 1);
+}
+
+fn edns_of(options: &[u8]) -> Edns {
+    let mut opt = b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00".to_vec();
+    opt.push(u8::try_from(options.len()).unwrap());
+    opt.extend_from_slice(options);
+    parse(&with_opt(&opt)).unwrap().0.edns.unwrap()
+}
+
+/// RFC 7873 §4 and §5.2: of several cookies the first one counts.
+#[test]
+fn the_first_cookie_is_read() {
+    let first = b"\x00\x0A\x00\x08ABCDEFGH";
+    assert_eq!(edns_of(first).cookie, Some(Cookie::Client(*b"ABCDEFGH")));
+    let both = b"\x00\x0A\x00\x18ABCDEFGHabcdefghijklmnop";
+    let expected = Cookie::Both(*b"ABCDEFGH", *b"abcdefghijklmnop");
+    assert_eq!(edns_of(both).cookie, Some(expected));
+    let malformed = b"\x00\x0A\x00\x01A";
+    assert_eq!(edns_of(malformed).cookie, Some(Cookie::Malformed));
+    let edns = edns_of(&[&first[..], malformed].concat());
+    assert_eq!(edns.cookie, Some(Cookie::Client(*b"ABCDEFGH")));
+    let edns = edns_of(&[&malformed[..], first].concat());
+    assert_eq!(edns.cookie, Some(Cookie::Malformed));
+}
+
+/// RFC 7828 §3.1: no time from a client. RFC 6891 §9: the marker is an option for local use.
+#[test]
+fn keepalive_and_the_marker_of_siblings_are_read() {
+    let none = edns_of(b"");
+    assert_eq!((none.keepalive, none.has_sibling_marker), (None, false));
+    let edns = edns_of(b"\x00\x0B\x00\x00");
+    assert_eq!(edns.keepalive, Some(Keepalive::Asked));
+    let edns = edns_of(b"\x00\x0B\x00\x02\x00\x64");
+    assert_eq!(edns.keepalive, Some(Keepalive::Malformed));
+    let edns = edns_of(b"\xFE\x1D\x00\x01\x01");
+    assert!(edns.has_sibling_marker && edns.keepalive.is_none());
+}
+
+/// RFC 7873 §5.4: a question for a cookie has no question.
+#[test]
+fn no_question_is_all_right_with_a_cookie_alone() {
+    let opt = b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x0C\x00\x0A\x00\x08ABCDEFGH";
+    let message = query(0x0100, [0, 0, 0, 1], opt);
+    let Err(Unreadable::NoQuestion(request)) = parse(&message) else {
+        panic!("{:?}", parse(&message));
+    };
+    assert_eq!((request.id, request.question()), (0x1234, &b""[..]));
+    let cookie = request.edns.unwrap().cookie;
+    assert_eq!(cookie, Some(Cookie::Client(*b"ABCDEFGH")));
+
+    let mut of_version_1 = message.clone();
+    of_version_1[HEADER + 6] = 1;
+    let without = b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x00";
+    for message in [
+        of_version_1,
+        message[..message.len() - 1].to_vec(),
+        query(0x0100, [0, 0, 0, 1], without),
+        query(0x0100, [0, 0, 0, 0], b""),
+    ] {
+        assert_eq!(rcode_of(&message), Some(Rcode::FORMERR));
+    }
+}
+
+/// RFC 6891 §6.1.1.
+#[test]
+fn an_opt_record_outside_of_the_additional_section_is_a_format_error() {
+    let opt = b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x00";
+    let body = [QUESTION, opt].concat();
+    for (counts, sound) in [
+        ([1, 1, 0, 0], false),
+        ([1, 0, 1, 0], false),
+        ([1, 0, 0, 1], true),
+    ] {
+        assert_eq!(parse(&query(0, counts, &body)).is_ok(), sound);
+    }
+}
+
+/// A question that has been cut is not the one that was asked.
+#[test]
+fn a_truncated_query_is_a_format_error() {
+    let message = query(0x0300, [1, 0, 0, 0], QUESTION);
+    assert_eq!(rcode_of(&message), Some(Rcode::FORMERR));
+}
+
+/// RFC 1035 §4.1.1: AA, RA, Z and the result code have no meaning in a query.
+#[test]
+fn other_bits_of_the_header_are_ignored() {
+    let (request, _) = parse(&query(0x04CF, [1, 0, 0, 0], QUESTION)).unwrap();
+    assert!(!request.recursion_desired && !request.authentic_data && !request.checking_disabled);
+}
+
+/// RFC 1035 §2.3.4.
+#[test]
+fn a_name_of_255_octets_is_read_and_one_of_256_is_a_format_error() {
+    for (last, sound) in [(60, true), (61, true), (62, false)] {
+        let mut question = Vec::new();
+        for length in [63_u8, 63, 63, last] {
+            question.push(length);
+            question.resize(question.len() + usize::from(length), b'a');
+        }
+        question.extend_from_slice(b"\x00\x00\x01\x00\x01");
+        let message = query(0x0100, [1, 0, 0, 0], &question);
+        assert_eq!(parse(&message).is_ok(), sound, "{}", question.len() - 4);
+    }
 }
 
 /// RFC 6891 §6.1.1: two OPT records, or one with an owner, are a format error.
@@ -187,7 +292,8 @@ proptest! {
         changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8),
         cut in any::<proptest::sample::Index>(),
     ) {
-        let opt = b"\x00\x00\x29\x04\xD0\x00\x00\x80\x00\x00\x08\x00\x03\x00\x00\x00\x0A\x00\x00";
+        let opt = b"\x00\x00\x29\x04\xD0\x00\x00\x80\x00\x00\x19\x00\x03\x00\x00\
+            \x00\x0A\x00\x08ABCDEFGH\x00\x0B\x00\x00\xFE\x1D\x00\x01\x01";
         let mut message = with_opt(opt);
         for (index, value) in changes {
             let at = index.index(message.len());

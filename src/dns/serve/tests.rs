@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use proptest::prelude::*;
@@ -10,22 +8,24 @@ use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::shared::tests::{Told, response, settings, start};
 use crate::dns::shared::{judge, store};
 
-const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-const NAME: &[u8] = b"\x03WwW\x07example\x00";
+mod refresh;
+
+pub(super) const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub(super) const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const NAME: &[u8] = b"\x03WwW\x07example\x00";
 
 /// Worker 0, whose upstreams are usable.
-fn worker() -> Worker {
+pub(super) fn worker() -> Worker {
     let shared = Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]), start()));
     Worker::new(0, shared).unwrap()
 }
 
-fn key() -> Key {
+pub(super) fn key() -> Key {
     Key::new(NAME, 1, 1, false, false).unwrap()
 }
 
 /// A query with EDNS.
-fn query(name: &[u8], qtype: u16, qclass: u16, flags: u16) -> Vec<u8> {
+pub(super) fn query(name: &[u8], qtype: u16, qclass: u16, flags: u16) -> Vec<u8> {
     let mut message = b"\x12\x34".to_vec();
     message.extend_from_slice(&flags.to_be_bytes());
     message.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 1]);
@@ -49,18 +49,23 @@ fn ask(
     (step, out)
 }
 
-fn ask_at(worker: &Worker, message: &[u8], client: IpAddr, now: Instant) -> (Step, Vec<u8>) {
+pub(super) fn ask_at(
+    worker: &Worker,
+    message: &[u8],
+    client: IpAddr,
+    now: Instant,
+) -> (Step, Vec<u8>) {
     ask(worker, message, client, now, true)
 }
 
 /// What is answered at once.
-fn at_once(worker: &Worker, message: &[u8], client: IpAddr, now: Instant) -> Message {
+pub(super) fn at_once(worker: &Worker, message: &[u8], client: IpAddr, now: Instant) -> Message {
     let (step, out) = ask_at(worker, message, client, now);
     assert!(matches!(step, Step::Reply), "{step:?}");
     Message::from_vec(&out).unwrap()
 }
 
-fn ticket(worker: &Worker, now: Instant) -> Ticket {
+pub(super) fn ticket(worker: &Worker, now: Instant) -> Ticket {
     match ask_at(worker, &query(NAME, 1, 1, 0x0100), CLIENT, now) {
         (Step::Miss(ticket), out) if out.is_empty() => ticket,
         (step, out) => panic!("{step:?} {out:?}"),
@@ -68,25 +73,24 @@ fn ticket(worker: &Worker, now: Instant) -> Ticket {
 }
 
 /// What a client that waits is told of what the upstreams have said.
-fn later(worker: &Worker, ticket: &Ticket, mut told: Told, now: Instant) -> Message {
-    let limits = worker.shared().cache().limits();
-    let judged = judge(&key(), told.outcome(), limits);
+pub(super) fn later(worker: &Worker, ticket: &Ticket, mut told: Told, now: Instant) -> Message {
+    let judged = judge(worker.shared(), &key(), told.outcome());
     let outcome = judged.as_ref().map_err(|failed| failed.reason);
     let (mut scratch, mut out) = (Scratch::default(), Vec::new());
     worker.answer_late((&key(), ticket), outcome, now, &mut scratch, &mut out);
     Message::from_vec(&out).unwrap()
 }
 
-fn keep(worker: &Worker, mut told: Told, now: Instant) {
-    let judged = judge(&key(), told.outcome(), worker.shared().cache().limits());
+pub(super) fn keep(worker: &Worker, mut told: Told, now: Instant) {
+    let judged = judge(worker.shared(), &key(), told.outcome());
     store(worker.shared(), &key(), &judged, now);
 }
 
-fn rcode(message: &Message) -> ResponseCode {
+pub(super) fn rcode(message: &Message) -> ResponseCode {
     message.metadata.response_code
 }
 
-fn extended_error(message: &Message) -> Option<u16> {
+pub(super) fn extended_error(message: &Message) -> Option<u16> {
     match message.edns.as_ref()?.option(EdnsCode::Unknown(15)) {
         Some(EdnsOption::Unknown(_, bytes)) => Some(u16::from_be_bytes([bytes[0], bytes[1]])),
         _ => None,
@@ -234,16 +238,71 @@ fn strangers_are_refused_with_the_reason() {
     assert_eq!(worker.counters().refused_clients.value(), 3);
 }
 
+/// A client of the cache gets what is at hand, expired or not, and nobody is asked on its behalf.
+/// RFC 8914 §4.19.
+#[test]
+fn a_client_of_the_cache_never_makes_a_question_to_an_upstream() {
+    let mut settings = settings();
+    settings.access.allow_cached = vec!["192.0.2.0/24".parse().unwrap()];
+    let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16]), start()));
+    let (worker, now) = (Worker::new(0, shared).unwrap(), start());
+    let message = query(NAME, 1, 1, 0x0100);
+    let answer = at_once(&worker, &message, STRANGER, now);
+    assert_eq!(
+        (rcode(&answer), extended_error(&answer)),
+        (ResponseCode::Refused, Some(18))
+    );
+    keep(&worker, response(&key(), 0, 1), now);
+    let answer = at_once(&worker, &message, STRANGER, now);
+    assert_eq!((answer.answers.len(), extended_error(&answer)), (1, None));
+    let expired = now + Duration::from_secs(60);
+    let answer = at_once(&worker, &message, STRANGER, expired);
+    assert_eq!(
+        (answer.answers.len(), extended_error(&answer)),
+        (1, Some(3))
+    );
+    let local = at_once(
+        &worker,
+        &query(b"\x05local\x00", 1, 1, 0),
+        STRANGER,
+        expired,
+    );
+    assert_eq!(local.answers.len(), 1);
+    let chaos = query(b"\x02id\x06server\x00", 16, 3, 0);
+    let answer = at_once(&worker, &chaos, STRANGER, expired);
+    assert_eq!(rcode(&answer), ResponseCode::Refused);
+    assert!(worker.may_connect(STRANGER));
+}
+
+#[test]
+fn a_client_of_chaos_is_told_what_the_server_is_and_nothing_else() {
+    let mut settings = settings();
+    settings.access.allow_chaos = vec!["192.0.2.0/24".parse().unwrap()];
+    let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16]), start()));
+    let worker = Worker::new(0, shared).unwrap();
+    let chaos = query(b"\x02id\x06server\x00", 16, 3, 0);
+    let answer = at_once(&worker, &chaos, STRANGER, start());
+    assert_eq!(answer.answers[0].data.to_string(), "node-1");
+    for name in [NAME, b"\x05local\x00"] {
+        let answer = at_once(&worker, &query(name, 1, 1, 0x0100), STRANGER, start());
+        assert_eq!(
+            (rcode(&answer), extended_error(&answer)),
+            (ResponseCode::Refused, Some(18))
+        );
+    }
+}
+
 #[test]
 fn questions_that_are_not_for_a_resolver_are_refused() {
     let worker = worker();
     for (qtype, qclass, expected) in [
-        (249, 1, ResponseCode::Refused),
-        (250, 1, ResponseCode::Refused),
         (251, 1, ResponseCode::Refused),
         (252, 1, ResponseCode::Refused),
-        (41, 1, ResponseCode::FormErr),
+        (253, 1, ResponseCode::NotImp),
+        (254, 1, ResponseCode::NotImp),
+        (1, 0, ResponseCode::Refused),
         (1, 4, ResponseCode::Refused),
+        (1, 254, ResponseCode::Refused),
         (1, 255, ResponseCode::Refused),
         (16, 3, ResponseCode::Refused),
     ] {
@@ -254,6 +313,7 @@ fn questions_that_are_not_for_a_resolver_are_refused() {
             start(),
         );
         assert_eq!(rcode(&answer), expected, "{qtype} {qclass}");
+        assert_eq!(extended_error(&answer), Some(21), "{qtype} {qclass}");
     }
 }
 

@@ -291,12 +291,6 @@ impl Outbox {
         self.messages.push((self.bytes.len(), to));
     }
 
-    /// Forgets what was appended since the last message.
-    pub fn abandon(&mut self) {
-        let end = self.messages.last().map_or(0, |&(end, _)| end);
-        self.bytes.truncate(end);
-    }
-
     /// How many messages there are.
     #[must_use]
     pub fn len(&self) -> usize {

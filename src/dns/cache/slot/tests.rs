@@ -107,6 +107,33 @@ fn a_lock_between_clearing_and_writing_changes_nothing() {
     });
 }
 
+/// One thread has used the words again, another has changed one of them where it stands.
+#[test]
+fn a_change_in_place_by_the_next_writer_is_no_part_of_the_entry_before() {
+    play(Some(3), || {
+        let place = Arc::new(Place::new(1));
+        let lock = Arc::new(loom::sync::Mutex::new(false));
+        let other = thread::spawn({
+            let (place, lock) = (Arc::clone(&place), Arc::clone(&lock));
+            move || {
+                if let Ok(mut written) = lock.lock() {
+                    clear(&place.cell);
+                    place.write(2);
+                    *written = true;
+                }
+            }
+        });
+        let reader = thread::spawn({
+            let place = Arc::clone(&place);
+            move || assert_whole(place.read())
+        });
+        if lock.lock().is_ok_and(|written| *written) {
+            store_live(&place.words[1], 3);
+        }
+        assert!(other.join().is_ok() && reader.join().is_ok());
+    });
+}
+
 /// A visit neither brings a cleared slot back nor spoils the next one.
 #[test]
 fn a_visit_never_touches_another_entry() {

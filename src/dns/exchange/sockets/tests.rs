@@ -82,7 +82,7 @@ impl World {
     fn send(&mut self) {
         self.asked += 1;
         // Nothing is answered here, and what is under way is bounded.
-        if self.asked % 100 == 0 {
+        if self.asked.is_multiple_of(100) {
             let upstreams = Arc::clone(&self.sockets.upstreams);
             self.flights = Flights::new(upstreams, Limits::default(), self.now);
         }
