@@ -45,7 +45,11 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let (cache, start) = cache();
-    let mut message = message.to_vec();
+    let id = message.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
+    let Response::Complete { length, .. } = response::read(message, id, &key) else {
+        return;
+    };
+    let mut message = message[..length].to_vec();
     let Ok(cleaned) = clean::clean(&key, &mut message, cache.limits()) else {
         return;
     };

@@ -7,7 +7,7 @@
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::super::key::Key;
-use super::super::walk::{Cursor, HEADER, Malformed, options, rtype};
+use super::super::walk::{Cursor, HEADER, Malformed, Ttls, options, rtype};
 
 /// Of questions.
 const QUESTIONS: usize = 4;
@@ -155,11 +155,12 @@ struct Options<'a> {
 fn walk(message: &[u8], records_at: usize) -> Result<Walked<'_>, Malformed> {
     let mut walked = Walked::default();
     let mut has_opt = false;
+    let mut ttls = Ttls::default();
     let mut counts = Cursor::new(message, COUNTS);
     let mut cursor = Cursor::new(message, records_at);
     for is_additional in [false, false, true] {
         for _ in 0..counts.u16()? {
-            let record = cursor.record()?;
+            let record = cursor.record_beside(&mut ttls)?;
             if record.rtype != rtype::OPT {
                 continue;
             }
