@@ -45,7 +45,9 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let (cache, start) = cache();
-    let id = message.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
+    let id = message
+        .first_chunk()
+        .map_or(0, |id| u16::from_be_bytes(*id));
     let Response::Complete { length, .. } = response::read(message, id, &key) else {
         return;
     };

@@ -22,11 +22,18 @@ fuzz_target!(|message: &[u8]| {
             answer::write(&mut again, &kept.request(), limit, b"node", &refused);
             assert_eq!(out, again);
             let read = response::read(&out, request.id, &key);
-            assert!(matches!(read, Response::Complete { rcode: 5, .. }), "{read:?}");
+            assert!(
+                matches!(read, Response::Complete { rcode: 5, .. }),
+                "{read:?}"
+            );
         }
         Err(Unreadable::Reject(rejection)) => {
             answer::write_rejection(&mut out, &rejection);
             assert!(out.len() <= message.len().max(12));
+        }
+        Err(Unreadable::NoQuestion(request)) => {
+            answer::write_rejection(&mut out, &request.reject(Rcode::FORMERR));
+            assert!(out.len() <= message.len());
         }
         Err(Unreadable::Ignore) => {}
     }

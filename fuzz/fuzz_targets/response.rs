@@ -26,7 +26,9 @@ fuzz_target!(|input: &[u8]| {
         None => Key::new(b"\0", 2, 1, dnssec_ok, checking_disabled),
     };
     let Some(key) = key else { return };
-    let id = message.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
+    let id = message
+        .first_chunk()
+        .map_or(0, |id| u16::from_be_bytes(*id));
     let examined = response::examine(message, id, &key);
     assert_eq!(examined.response, response::read(message, id, &key));
     if let Response::Complete { length, .. } = examined.response {
