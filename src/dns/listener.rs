@@ -12,6 +12,7 @@
 //! | `desk` | from a message to an answer, or to the upstreams and back |
 //! | `udp` | the UDP sockets, in batches |
 //! | `tcp`, `session` | accepting; one connection |
+//! | `rehearsal` | the desk without sockets, for simulations |
 //! | `connections`, `mailbox` | how many connections there may be; what one waits for |
 #![expect(
     clippy::disallowed_methods,
@@ -37,6 +38,7 @@ use super::shared::Shared;
 mod connections;
 mod desk;
 mod mailbox;
+pub mod rehearsal;
 mod session;
 mod tcp;
 mod udp;
