@@ -20,6 +20,8 @@ const UDP_SIZE: u16 = 1232;
 pub(crate) struct Ask {
     pub(crate) times: u32,
     pub(crate) gap: Duration,
+    /// The next `ask` begins at the same time.
+    pub(crate) is_meanwhile: bool,
     pub(crate) transport: Transport,
     client: String,
     name: String,
@@ -77,6 +79,7 @@ impl Ask {
         let mut ask = Self {
             times: 1,
             gap: Duration::ZERO,
+            is_meanwhile: false,
             transport: Transport::Udp,
             client: "10.0.0.1".to_owned(),
             name: ".".to_owned(),
@@ -110,6 +113,7 @@ impl Ask {
     fn take(&mut self, word: &str, rest: &str) -> Result<(), String> {
         match (word, rest) {
             ("from", client) => self.client = client.to_owned(),
+            ("meanwhile", _) => self.is_meanwhile = true,
             ("tcp", _) => self.transport = Transport::Tcp,
             ("id", id) => self.id = number(Some(id))?,
             ("class", class) => {

@@ -209,7 +209,7 @@ fn same_records(section: &str, wanted: &[&str], records: &[Record]) -> Result<()
     Ok(())
 }
 
-/// `OWNER TTL TYPE DATA`; the TTL may be `*` or `N..M`, the data `*`.
+/// `OWNER TTL TYPE DATA`; each but the type may be `*`, the TTL also `N..M`.
 fn fits(wanted: &str, record: &Record) -> Result<bool, String> {
     let mut words = wanted.splitn(3, ' ');
     let (owner, ttl) = (
@@ -226,5 +226,6 @@ fn fits(wanted: &str, record: &Record) -> Result<bool, String> {
         .strip_prefix(record.rtype.as_str())
         .and_then(|rest| rest.strip_prefix(' ').or(rest.is_empty().then_some(rest)));
     let data_fits = data.is_some_and(|data| data == "*" || data == record.data);
-    Ok(owner == record.owner && ttl_fits && data_fits)
+    let owner_fits = owner == "*" || owner == record.owner;
+    Ok(owner_fits && ttl_fits && data_fits)
 }

@@ -73,6 +73,8 @@ struct Stage {
     start: Instant,
     now: Instant,
     asked: Vec<Asked>,
+    /// What is to be asked with the next question.
+    course: Vec<(usize, Ask)>,
     /// What has been asked and not been looked at yet.
     groups: VecDeque<Group>,
     cookie: Vec<u8>,
@@ -82,7 +84,16 @@ struct Stage {
 /// Questions of one `ask`.
 struct Group {
     line: usize,
-    numbers: std::ops::Range<usize>,
+    numbers: Vec<usize>,
+}
+
+impl Group {
+    fn new(line: usize) -> Self {
+        Self {
+            line,
+            numbers: Vec::new(),
+        }
+    }
 }
 
 struct Asked {
@@ -125,8 +136,8 @@ impl Stage {
         shared.tell_unix_time(UNIX_TIME_S);
         let shared = Arc::new(shared);
         let upstreams = Arc::new(Upstreams::new(&zones, start));
-        // The same scenario does the same each time.
-        let world = World::new(upstreams, cast.actors(), 1, start);
+        // The same scenario does the same each time. Upstreams, which may forge, have other seeds.
+        let world = World::new(upstreams, cast.actors(), 0x5EED, start);
         let world = Rc::new(RefCell::new(world));
         let worker = Worker::new(0, Arc::clone(&shared)).ok_or("no worker")?;
         Ok(Self {
@@ -136,6 +147,7 @@ impl Stage {
             start,
             now: start,
             asked: Vec::new(),
+            course: Vec::new(),
             groups: VecDeque::new(),
             cookie: Vec::new(),
             is_shown: false,
@@ -174,32 +186,51 @@ impl Stage {
         Ok(())
     }
 
+    /// Those that say `meanwhile` are asked while the next one is.
     fn ask(&mut self, step: &Step) -> Result<(), String> {
         let ask = Ask::parse(&step.joined())?;
-        let first = self.asked.len();
-        for n in 0..ask.times {
-            let number = self.asked.len();
-            let message = ask.build(n, &self.cookie)?;
-            let client = (ask.client(n)?, ask.transport);
-            let said = self.rehearsal.ask(number, &message, client, self.now);
-            self.show("client asks", &message);
-            self.asked.push(Asked {
-                message,
-                transport: ask.transport,
-                at: self.now,
-                answer: None,
-                is_dropped: said == Said::Nothing,
-            });
-            if let Said::Answer(answer) = said {
-                self.take(number, answer)?;
-            }
-            self.advance(ask.gap)?;
+        let waits_for_more = ask.is_meanwhile;
+        self.course.push((step.line, ask));
+        if waits_for_more {
+            return Ok(());
         }
-        self.groups.push_back(Group {
-            line: step.line,
-            numbers: first..self.asked.len(),
-        });
+        let course = std::mem::take(&mut self.course);
+        let mut plan = Vec::new();
+        for (index, (_, ask)) in course.iter().enumerate() {
+            plan.extend((0..ask.times).map(|n| (ask.gap * n, index, n)));
+        }
+        plan.sort_unstable();
+        let mut groups: Vec<Group> = Vec::new();
+        groups.extend(course.iter().map(|(line, _)| Group::new(*line)));
+        let start = self.now;
+        for (at, index, n) in plan {
+            self.advance(at.saturating_sub(self.now - start))?;
+            groups[index].numbers.push(self.asked.len());
+            self.ask_one(&course[index].1, n)?;
+        }
+        let longest = course.iter().map(|(_, ask)| ask.gap * ask.times).max();
+        self.advance(longest.unwrap_or_default().saturating_sub(self.now - start))?;
+        self.groups.extend(groups);
         Ok(())
+    }
+
+    fn ask_one(&mut self, ask: &Ask, n: u32) -> Result<(), String> {
+        let number = self.asked.len();
+        let message = ask.build(n, &self.cookie)?;
+        let client = (ask.client(n)?, ask.transport);
+        self.show("client asks", &message);
+        let said = self.rehearsal.ask(number, &message, client, self.now);
+        self.asked.push(Asked {
+            message,
+            transport: ask.transport,
+            at: self.now,
+            answer: None,
+            is_dropped: said == Said::Nothing,
+        });
+        match said {
+            Said::Answer(answer) => self.take(number, answer),
+            Said::Nothing | Said::Later => Ok(()),
+        }
     }
 
     fn take(&mut self, number: usize, answer: Vec<u8>) -> Result<(), String> {
@@ -267,9 +298,8 @@ impl Stage {
         let group = self.groups.front().ok_or("nothing has been asked")?;
         let numbers = group.numbers.clone();
         if text == "nothing yet" {
-            let early = self.asked[numbers]
-                .iter()
-                .any(|asked| asked.answer.is_some());
+            let mut asked = numbers.iter().map(|number| &self.asked[*number]);
+            let early = asked.any(|asked| asked.answer.is_some());
             return if early {
                 Err("there is an answer already".to_owned())
             } else {

@@ -75,7 +75,8 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), String> {
     Ok(())
 }
 
-fn read(file: &str, text: &str, into: &mut Vec<Scenario>) -> Result<(), String> {
+/// The scenarios of one text.
+pub(crate) fn read(file: &str, text: &str, into: &mut Vec<Scenario>) -> Result<(), String> {
     let before = into.len();
     for (line, text) in (1..).zip(text.lines()) {
         if let Some(title) = text.strip_prefix("=== ") {
