@@ -10,7 +10,8 @@
 //! one neighbour. A variable holds a text, or a TOML value where a text does not fit; for a list of
 //! texts, commas will do.
 //!
-//! Everything that is wrong is reported at once. Reading files is the only I/O.
+//! Everything that is wrong is reported at once. Reading files is the only I/O: those of the
+//! configuration, and the secrets and hosts files that it names.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -84,7 +85,7 @@ pub fn load(options: &LoadOptions) -> Result<Config, Vec<Diagnostic>> {
     from_texts(&files, options, findings)
 }
 
-/// The pure part of [`load`].
+/// [`load`] once the configuration's own files have been read.
 fn from_texts(
     files: &[(PathBuf, String)],
     options: &LoadOptions,

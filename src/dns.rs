@@ -25,9 +25,13 @@ pub mod forward;
 pub mod identity;
 pub mod inflight;
 pub mod key;
+pub mod limit;
 pub mod listener;
 pub mod local;
+pub mod loops;
 pub mod metrics;
+pub mod prefetch;
+pub mod rebinding;
 pub mod record_text;
 pub mod request;
 pub mod sections;
@@ -43,10 +47,12 @@ mod walk;
 pub struct Settings {
     /// The node's name, as NSID, `id.server` and `hostname.bind` tell it (1 to 255 octets).
     pub node_name: String,
+    /// Whether `version.bind` and `version.server` are answered. Default false.
+    pub show_version: bool,
     /// Addresses of services: bound even while the address is absent (`IP_FREEBIND`).
     pub service_sockets: Vec<SocketAddr>,
     /// Extra unicast addresses (`dns.listen`).
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// Who may ask what.
     pub access: AccessSettings,
     /// What one client prefix may have.
@@ -59,7 +65,7 @@ pub struct Settings {
     pub prefetch: bool,
     /// Private addresses in answers from public zones.
     pub rebinding: RebindingSettings,
-    /// Hosts files whose addresses are answered like `local` records, in the form of `hosts(5)`.
+    /// Hosts files, in the form of `hosts(5)`: what they say is in [`Settings::local`] already.
     pub hosts_files: Vec<PathBuf>,
     /// How many query workers run, each on a thread of its own.
     pub workers: NonZeroUsize,
@@ -67,10 +73,30 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// What happens with expired answers.
     pub stale: StaleSettings,
-    /// Records that are answered from the configuration.
+    /// Records that are answered from the configuration and from hosts files.
     pub local: Vec<LocalRecord>,
     /// Where misses go. One of them is the root zone.
     pub zones: Vec<ForwardZone>,
+}
+
+/// Where the node listens beside its services, as configured. What differs between nodes is found
+/// out at the start, so that one file does for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// An address and a port.
+    Socket(SocketAddr),
+    /// The primary unicast IPv4 address, which is the BGP identifier too.
+    RouterId {
+        /// Default 53.
+        port: u16,
+    },
+    /// Every global and lasting address of an interface, but for those of services.
+    Interface {
+        /// 1 to 15 octets.
+        name: String,
+        /// Default 53.
+        port: u16,
+    },
 }
 
 /// Who may ask what; everybody else gets REFUSED.

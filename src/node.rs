@@ -25,6 +25,7 @@ use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap::{self, BootstrapError};
 use crate::dns::identity::{self, ProbeName};
+use crate::dns::loops;
 use crate::dns::shared::Shared;
 use crate::dns::upkeep;
 use crate::dns::upstream::{ResolvedZone, Upstreams};
@@ -38,6 +39,7 @@ use crate::telemetry::{Format, Logs, Metrics, TelemetryError};
 mod admin;
 mod host;
 mod neighbors;
+mod own;
 mod routing;
 mod session;
 mod signals;
@@ -45,6 +47,7 @@ mod status;
 mod workers;
 
 pub use host::HostError;
+pub use own::OwnError;
 pub use routing::Blind;
 use routing::{Inputs, Routing, targets};
 pub use workers::OpenError;
@@ -89,9 +92,15 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         .iter()
         .flat_map(|service| service.addresses.clone())
         .collect();
-    // Silent resolvers take 5 s for each host name: too long for a supervisor that wants it to end.
-    let zones = tokio::select! {
-        zones = bootstrap::resolve(&config.dns.zones, &service_addresses) => zones?,
+    let finding = async {
+        let own = own::find(&config.dns, &service_addresses).await?;
+        let zones = bootstrap::resolve(&config.dns.zones, &own).await?;
+        Ok::<_, StartError>((own, zones))
+    };
+    // Silent resolvers take 5 s for each host name, and so may an address of this host: too long for
+    // a supervisor that wants it to end.
+    let (own, zones) = tokio::select! {
+        found = finding => found?,
         () = wishes.stop() => {
             tracing::info!("stopped while starting");
             return Ok(());
@@ -102,18 +111,17 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     rand::fill(&mut random);
     let parts = Parts {
         started: Instant::now(),
-        shared: Arc::new(Shared::new(
-            &config.dns,
-            ProbeName::new(random),
-            Instant::now(),
-        )),
+        shared: Arc::new(
+            Shared::new(&config.dns, ProbeName::new(random), Instant::now())
+                .with_siblings(bootstrap::sibling_addresses(&zones)),
+        ),
         upstreams: Arc::new(Upstreams::new(&zones, Instant::now())),
         metrics: Arc::new(Metrics::new()?),
         published: Arc::new(Published::new(STATUS_FRESH.max(config.health.interval * 3))),
         probe: ProbeName::new(random),
     };
     parts.register(logs)?;
-    let mut sockets = workers::open(&config.dns, &config.services)?;
+    let mut sockets = workers::open(&config.dns, &own.sockets, &config.services)?;
     let (stop, stopping) = watch::channel(false);
     let (order_sender, orders) = mpsc::channel(ORDERS_WAITING);
     let admin = admin::Sockets::open(&config.admin)?;
@@ -124,9 +132,10 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);
     let mut threads = workers::start(sockets.workers, shared, upstreams, &pulse, &stopping)?;
     let keeping = upkeep::run(Arc::clone(upstreams), stopping.clone());
+    let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
     threads.push(spawn_on_runtime("upkeep", async {
-        tokio::join!(keeping, beating);
+        tokio::join!(keeping, searching, beating);
     })?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     let (routing, inputs) = routing;
@@ -327,6 +336,9 @@ pub enum StartError {
     /// Logs or metrics.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    /// Addresses of this node alone.
+    #[error(transparent)]
+    Own(#[from] OwnError),
     /// Upstreams.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),

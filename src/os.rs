@@ -10,3 +10,4 @@ pub mod link;
 pub mod netlink;
 pub mod process;
 pub mod socket;
+pub mod unicast;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -153,6 +154,39 @@ fn a_file_that_is_not_utf_8_is_refused_with_the_place() {
         error.starts_with("latin.toml:2:10: error: save the file as UTF-8"),
         "{error}"
     );
+}
+
+/// Checks a node with a file of cookie secrets of this text and mode; what it complains about.
+fn check_secrets(text_of_file: &str, mode: u32) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cookie.key");
+    fs::write(&file, text_of_file).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    let node = format!("dns.listen = [\"127.0.0.1\"]\ndns.cookie_secret_file = {file:?}\n");
+    fs::write(directory.path().join("node.toml"), node).unwrap();
+    let output = check(directory.path().to_str().unwrap(), &["node.toml"], &[]);
+    let told = text(&output.stderr).to_owned();
+    assert_eq!(output.status.success(), told.is_empty(), "{told}");
+    told
+}
+
+#[test]
+fn secrets_of_cookies_are_for_the_node_alone() {
+    let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+    for mode in [0o600, 0o640, 0o400] {
+        assert_eq!(check_secrets(secret, mode), "");
+    }
+    for mode in [0o644, 0o602, 0o601] {
+        let told = check_secrets(secret, mode);
+        assert!(
+            told.starts_with("node.toml:2:26: error: dns.cookie_secret_file: "),
+            "{told}"
+        );
+        assert!(told.contains("run chmod o= /"), "{told}");
+    }
+    let told = check_secrets(&secret[2..], 0o600);
+    assert!(told.contains("32 hexadecimal digits in line 1"), "{told}");
+    assert!(!told.contains(&secret[2..10]), "{told}");
 }
 
 #[test]

@@ -18,7 +18,7 @@
 //! | `serde_json` | results, and what vtysh and `/status` say |
 //! | `signal-hook` | Ctrl-C ends the lab in good order |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -26,6 +26,7 @@ use clap::{Parser, Subcommand};
 
 mod budget;
 mod client;
+mod clients;
 mod drill;
 mod frr;
 mod http;
@@ -76,6 +77,8 @@ enum Command {
         #[arg(long, default_value_t = budget::REPETITIONS, value_parser = clap::value_parser!(u32).range(1..))]
         repetitions: u32,
     },
+    /// Have every resolver that Debian packages ask a node, in namespaces of their own.
+    Clients,
     /// Print what the drills measured against the budget; exit code 1 unless all of it holds.
     Report,
     /// Hold the namespaces of one node; for the runner's own use.
@@ -83,6 +86,9 @@ enum Command {
     Hold {
         /// A node of the topology.
         node: String,
+        /// The file of the topology.
+        #[arg(long)]
+        topology: PathBuf,
     },
 }
 
@@ -115,7 +121,15 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             }
         }
         Command::Report => return report::print(&paths),
-        Command::Hold { node } => namespace::hold(&paths, &node)?,
+        Command::Clients => {
+            stop::watch()?;
+            if !clients::run(paths.with_topology(Path::new("clients.clab.yml")))? {
+                bail!("not every client got what there is");
+            }
+        }
+        Command::Hold { node, topology } => {
+            namespace::hold(&paths.with_topology(&topology), &node)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

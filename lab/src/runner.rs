@@ -48,6 +48,18 @@ impl Paths {
         }
     }
 
+    /// The same for another topology of this folder, which can be up at the same time.
+    pub(crate) fn with_topology(self, file: &Path) -> Self {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.split('.').next().unwrap_or_default();
+        Self {
+            topology: self.folder.join(file),
+            state: self.state.join(name),
+            prefix: format!("{}{name}-", self.prefix.replacen("lab", "labs", 1)),
+            ..self
+        }
+    }
+
     /// The file of a node's network namespace.
     pub(crate) fn namespace(&self, node: &str) -> PathBuf {
         namespace::path(&format!("{}{node}", self.prefix))
@@ -186,7 +198,8 @@ impl Lab {
         let mut holder = Command::new("nsenter")
             .arg(format!("--net={}", self.paths.namespace(name).display()))
             .arg(std::env::current_exe()?)
-            .args(["hold", name])
+            .args(["hold", name, "--topology"])
+            .arg(&self.paths.topology)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(self.log(name)?)
@@ -286,6 +299,16 @@ impl Lab {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {} in {node}", program.display()))
+    }
+
+    /// Starts another program in a node, which ends with the lab.
+    pub(crate) fn start_beside(&mut self, node: &str, program: &Path) -> Result<()> {
+        let child = self.spawn(node, program, &[])?;
+        self.programs
+            .entry(node.to_owned())
+            .or_default()
+            .push(child);
+        Ok(())
     }
 
     fn program(&mut self, node: &str) -> Result<&mut Child> {

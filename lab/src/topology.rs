@@ -249,21 +249,19 @@ topology:
     }
 
     #[test]
-    fn the_labs_own_topology_is_read() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("anycast.clab.yml");
-        let topology = Topology::read(&file).unwrap();
+    fn the_labs_own_topologies_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let topology = Topology::read(&folder.join("anycast.clab.yml")).unwrap();
         assert_eq!(topology.nodes.len(), 10);
         assert_eq!(
             topology.node("node1").unwrap().binds,
             topology.node("node2").unwrap().binds,
             "both nodes have the same configuration"
         );
-        for bind in topology.nodes.values().flat_map(|node| &node.binds) {
-            assert!(
-                file.with_file_name(&bind.source).exists(),
-                "{}",
-                bind.source
-            );
+        let clients = Topology::read(&folder.join("clients.clab.yml")).unwrap();
+        let nodes = topology.nodes.values().chain(clients.nodes.values());
+        for bind in nodes.flat_map(|node| &node.binds) {
+            assert!(folder.join(&bind.source).exists(), "{}", bind.source);
         }
     }
 }

@@ -15,10 +15,14 @@ use super::layer::{Layers, Target};
 use super::raw::{self, DurationText, Raw};
 use super::{Config, LoadOptions};
 
+mod access;
 mod address;
 mod bgp;
 mod dns;
+mod file;
+mod listen;
 mod service;
+mod sibling;
 mod upstream;
 mod zone;
 
@@ -56,7 +60,12 @@ impl Checker<'_> {
         Config {
             node_name: dns.node_name.clone(),
             health: self.health(&raw.health, &root.key("health")),
-            admin: self.admin(&raw.admin, &dns.listen, &services, &root.key("admin")),
+            admin: self.admin(
+                &raw.admin,
+                &listen::literal(&dns.listen),
+                &services,
+                &root.key("admin"),
+            ),
             services,
             dns,
             bgp,

@@ -24,11 +24,10 @@ const TABLE: &str = "a table";
 const LISTS_OF_TABLES: [&str; 4] = ["service", "local", "forward", "bgp.neighbor"];
 
 /// Keys that later versions bring: known, and refused with the right reason.
-const LATER: [&str; 7] = [
+const LATER: [&str; 6] = [
     "attributes",
     "bfd",
     "families",
-    "last_resort",
     "multihop_ttl",
     "password",
     "password_file",

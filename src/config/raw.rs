@@ -55,9 +55,46 @@ pub(super) struct Backup {
 pub(super) struct Dns {
     pub(super) listen: List<String>,
     pub(super) allow: List<String>,
+    pub(super) allow_cached: List<String>,
+    pub(super) allow_chaos: List<String>,
+    pub(super) cookie_secret_file: Option<String>,
+    pub(super) prefetch: Option<bool>,
+    pub(super) hosts_files: List<String>,
     pub(super) workers: Option<Word>,
+    pub(super) show_version: Option<bool>,
     pub(super) cache: Cache,
     pub(super) stale: Stale,
+    pub(super) rate_limit: RateLimit,
+    pub(super) special_names: SpecialNames,
+    pub(super) rebinding: Rebinding,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RateLimit {
+    pub(super) queries_per_second: Option<i64>,
+    pub(super) responses_per_second: Option<i64>,
+    pub(super) slip: Option<i64>,
+    pub(super) amplification: Option<i64>,
+    pub(super) allowance: Option<Word>,
+    pub(super) ipv4_prefix: Option<i64>,
+    pub(super) ipv6_prefix: Option<i64>,
+    pub(super) exempt: List<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct SpecialNames {
+    pub(super) enabled: Option<bool>,
+    pub(super) private_reverse: Option<bool>,
+    pub(super) canary: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Rebinding {
+    pub(super) enabled: Option<bool>,
+    pub(super) allow: List<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -92,7 +129,11 @@ pub(super) struct Local {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Forward {
     pub(super) zone: Option<String>,
+    pub(super) action: Option<String>,
     pub(super) upstreams: Option<List<String>>,
+    pub(super) last_resort: List<String>,
+    pub(super) mixed_case: Option<bool>,
+    pub(super) cookies: Option<bool>,
     pub(super) critical: Option<bool>,
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::bgp::{GRACEFUL_SHUTDOWN, NeighborAddress, PeerAsn};
-use crate::dns::UpstreamAddress;
+use crate::dns::{LimitSettings, ListenAddress, SpecialNameSettings, UpstreamAddress, ZoneAction};
 use crate::health::OnSharedFault;
 
 mod mutation;
@@ -56,10 +56,14 @@ fn is_good(overlay: &str) -> bool {
     read(&[EXAMPLES[2], overlay], &[]).is_ok()
 }
 
+fn socket(text: &str) -> ListenAddress {
+    ListenAddress::Socket(text.parse().unwrap())
+}
+
 #[test]
 fn without_a_file_the_node_is_a_cache_on_port_5300_that_announces_nothing() {
     let config = good(&[]);
-    assert_eq!(config.dns.listen, ["127.0.0.1:5300".parse().unwrap()]);
+    assert_eq!(config.dns.listen, [socket("127.0.0.1:5300")]);
     assert_eq!(config.dns.zones[0].upstreams, [UpstreamAddress::System]);
     assert_eq!(config.dns.zones[0].zone, [0]);
     assert_eq!((config.bgp, config.services.len()), (None, 0));
@@ -119,8 +123,74 @@ fn the_anycast_example_means_what_it_says() {
     assert_eq!(config.dns.zones[1].zone, b"\x04corp\x07example\x00");
     assert_eq!(config.dns.zones[1].zone_text, "corp.example.");
     assert!(config.dns.zones[0].critical && !config.dns.zones[1].critical);
+    assert_eq!(config.dns.zones[0].last_resort.len(), 3);
+    assert_eq!(config.dns.listen[0], ListenAddress::RouterId { port: 53 });
     assert_eq!(config.bgp.unwrap().neighbors[1].asn, PeerAsn::Number(65001));
     assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn the_settings_of_the_query_path_are_the_documented_ones_by_default() {
+    let dns = good(&[EXAMPLES[2]]).dns;
+    assert_eq!(dns.limits, LimitSettings::default());
+    assert_eq!(dns.special_names, SpecialNameSettings::default());
+    assert!(dns.prefetch && !dns.rebinding.enabled);
+    assert_eq!(dns.access.allow_chaos, dns.access.allow);
+    assert!(dns.access.allow_cached.is_empty());
+    assert_eq!(dns.cookie_secrets, None);
+    assert!(dns.zones[0].dialect.cookies && !dns.zones[0].dialect.mixed_case);
+}
+
+#[test]
+fn a_limit_of_zero_is_no_limit() {
+    let zero = "dns.rate_limit = { queries_per_second = 0, responses_per_second = 0, \
+                amplification = 0, slip = 0, allowance = 0 }";
+    let limits = good(&[EXAMPLES[2], zero]).dns.limits;
+    assert_eq!(limits.queries_per_second, None);
+    assert_eq!(limits.responses_per_second, None);
+    assert_eq!(limits.amplification, None);
+    assert_eq!((limits.slip, limits.allowance_bytes), (0, 0));
+}
+
+#[test]
+fn a_zone_that_is_answered_here_has_no_upstreams_and_is_no_evidence() {
+    for (word, action) in [("local", ZoneAction::Local), ("refuse", ZoneAction::Refuse)] {
+        let text = format!("[[forward]]\nzone = \".\"\naction = \"{word}\"\nupstreams = []");
+        let zones = good(&[EXAMPLES[2], &text]).dns.zones;
+        assert_eq!(zones[0].action, action);
+        assert!(zones[0].upstreams.is_empty() && !zones[0].critical);
+    }
+}
+
+#[test]
+fn a_router_id_that_is_configured_is_where_the_node_listens() {
+    let listen = |router_id: &str| {
+        let text = format!("node.router_id = \"{router_id}\"\ndns.listen = [\"router-id\"]");
+        good(&[EXAMPLES[2], &text]).dns.listen
+    };
+    assert_eq!(listen("10.0.0.5"), [socket("10.0.0.5:53")]);
+    assert_eq!(listen("auto"), [ListenAddress::RouterId { port: 53 }]);
+}
+
+/// Who asks its siblings in need must be there for them.
+#[test]
+fn siblings_without_an_address_to_be_asked_at_are_warned_about() {
+    let siblings =
+        "[[forward]]\nzone = \".\"\nupstreams = [\"192.0.2.1\"]\nlast_resort = [\"10.0.0.2\"]";
+    for (listen, expected) in [
+        ("[]", 1),
+        ("[\"127.0.0.1:5300\"]", 1),
+        ("[\"127.0.0.1:5300\", \"10.0.0.1\"]", 0),
+        ("[\"router-id\"]", 0),
+        ("[\"interface:eth0\"]", 0),
+    ] {
+        let text = format!("dns.listen = {listen}\n{siblings}");
+        let config = good(&[EXAMPLES[2], &text]);
+        assert_eq!(config.warnings.len(), expected, "{listen}");
+        let place = "1.toml:5:15: warning: forward.last_resort: ";
+        let mut shown = config.warnings.iter().map(ToString::to_string);
+        assert!(shown.all(|text| text.starts_with(place)));
+    }
 }
 
 #[test]
@@ -256,6 +326,22 @@ fn values_are_good_up_to_their_limits_and_no_further() {
             "dns.cache.max_ttl = \"8d\"".into(),
         ),
         ("dns.workers = 256".into(), "dns.workers = 257".into()),
+        (
+            "dns.rate_limit.ipv4_prefix = 1".into(),
+            "dns.rate_limit.ipv4_prefix = 0".into(),
+        ),
+        (
+            "dns.rate_limit.ipv4_prefix = 32".into(),
+            "dns.rate_limit.ipv4_prefix = 33".into(),
+        ),
+        (
+            "dns.rate_limit.ipv6_prefix = 64".into(),
+            "dns.rate_limit.ipv6_prefix = 65".into(),
+        ),
+        (
+            "dns.rate_limit.slip = 10".into(),
+            "dns.rate_limit.slip = 11".into(),
+        ),
     ] {
         assert!(is_good(&inside), "{inside}");
         assert_eq!(bad(&outside).len(), 1, "{outside}");
@@ -265,9 +351,11 @@ fn values_are_good_up_to_their_limits_and_no_further() {
 #[test]
 fn everybody_may_ask_only_with_a_warning() {
     for allow in ["any", "0.0.0.0/0", "::/0"] {
-        let config = good(&[EXAMPLES[2], &format!("dns.allow = [\"{allow}\"]")]);
-        assert_eq!(config.warnings.len(), 1, "{allow}");
-        assert_eq!(config.warnings[0].severity, Severity::Warning);
+        for key in ["allow", "allow_cached"] {
+            let config = good(&[EXAMPLES[2], &format!("dns.{key} = [\"{allow}\"]")]);
+            assert_eq!(config.warnings.len(), 1, "{allow}");
+            assert_eq!(config.warnings[0].severity, Severity::Warning);
+        }
     }
     let config = good(&[
         EXAMPLES[2],

@@ -2,7 +2,10 @@
 //!
 //! Source: RFC 1035 §4.1, RFC 6891 §6.1 and §7 (OPT), RFC 2181 §9 (TC), RFC 5001 §2.2 (NSID),
 //! RFC 7873 §5.2 (COOKIE), RFC 7828 §3.3.2 (keepalive), RFC 8914 §2 (EDE), RFC 6840 §5.7 to §5.9 (AD,
-//! CD). A truncated answer has no records at all: RFC 2181 §9 has clients ignore them.
+//! CD).
+//! RFC 2181 §9 has clients ignore the records of a truncated answer, so there are none for those that
+//! use EDNS. Others get what fits: among them is musl before 1.2.4, which knows no TCP and takes a
+//! name without records for one that does not exist.
 //! RA is always set, Z never, whatever came in; an OPT is answered with an OPT of version 0 whose only
 //! flag is DO as the client had it.
 //! A refusal is its question and an OPT: it must not be worth more to a forger than it has cost him.
@@ -38,6 +41,8 @@ pub struct Answer<'a> {
     pub ttl: Ttl,
     /// Told to clients that use EDNS.
     pub extended_error: Option<ExtendedError>,
+    /// Where a local alias leads when upstreams know that name: wire form, lower case.
+    pub target: Option<&'a [u8]>,
     /// The error is not new: an EDE says so, beside that of the error itself. RFC 8914 §4.14.
     pub is_cached_error: bool,
 }
@@ -53,6 +58,7 @@ impl Answer<'_> {
             sections: None,
             ttl: Ttl::Aged(0),
             extended_error,
+            target: None,
             is_cached_error: false,
         }
     }
@@ -78,7 +84,15 @@ pub fn write(
     let fixed = HEADER + question.len() + opt_octets(request, answer);
     let records = answer.sections.map_or(0, |sections| sections.octets());
     let truncated = fixed + records > limit;
-    let sections = answer.sections.filter(|_| !truncated);
+    let sections = answer.sections.map(|sections| {
+        if !truncated {
+            sections
+        } else if request.edns.is_none() {
+            sections.beginning(limit.saturating_sub(fixed))
+        } else {
+            sections.beginning(0)
+        }
+    });
 
     let flags = Flags {
         opcode: 0,

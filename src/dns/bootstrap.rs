@@ -14,7 +14,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::system_conf::read_system_conf;
 
 use super::upstream::ResolvedZone;
-use super::{ForwardZone, UpstreamAddress};
+use super::{ForwardZone, UpstreamAddress, ZoneAction};
 
 /// Limit for one question about a host name; each server is asked twice.
 const QUESTION_TIME: Duration = Duration::from_secs(2);
@@ -41,8 +41,8 @@ pub enum BootstrapError {
     },
     /// A node must not ask itself.
     #[error(
-        "zone {zone}: its upstreams, or the system's resolvers, are none but addresses of this \
-         node's services: set `upstreams` to others"
+        "zone {zone}: its upstreams, or the system's resolvers, are none but this node itself: \
+         set `upstreams` to others"
     )]
     OnlyOwn {
         /// Apex as text.
@@ -61,8 +61,32 @@ pub enum BootstrapError {
     },
 }
 
-/// Finds the addresses of all upstreams. `own` are the addresses of services: they are left out
-/// wherever they appear, for a node must not ask itself.
+/// Where this node is asked itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Addresses of services, whatever the port.
+    pub services: Vec<IpAddr>,
+    /// Where it listens beside its services.
+    pub sockets: Vec<SocketAddr>,
+    /// Every address of this host. Only a list of siblings is compared with it, for that is the
+    /// same on all nodes, whatever each of them listens on.
+    pub host: Vec<IpAddr>,
+}
+
+impl Own {
+    fn answers_at(&self, socket: &SocketAddr) -> bool {
+        self.services.contains(&socket.ip()) || self.sockets.contains(socket)
+    }
+
+    /// Loopback addresses are every host's: several nodes on one host differ in their ports.
+    fn is_sibling(&self, socket: &SocketAddr) -> bool {
+        let is_own = !socket.ip().is_loopback() && self.host.contains(&socket.ip());
+        !is_own && !self.answers_at(socket)
+    }
+}
+
+/// Finds the addresses of all upstreams of zones that have any, and leaves out what is this node
+/// itself. Zones that are answered here are left out.
 ///
 /// Host names that do not resolve while the zone has other upstreams are told in
 /// [`ResolvedZone::unresolved`].
@@ -72,7 +96,7 @@ pub enum BootstrapError {
 /// none that may be used.
 pub async fn resolve(
     zones: &[ForwardZone],
-    own: &[IpAddr],
+    own: &Own,
 ) -> Result<Vec<ResolvedZone>, BootstrapError> {
     resolve_with(zones, own, || {
         let (config, _) = read_system_conf()?;
@@ -81,19 +105,36 @@ pub async fn resolve(
     .await
 }
 
+/// Where questions of siblings come from: each address once. A host with several must ask from the
+/// one that is on the list.
+#[must_use]
+pub fn sibling_addresses(zones: &[ResolvedZone]) -> Vec<IpAddr> {
+    let siblings = zones.iter().flat_map(|zone| &zone.siblings);
+    let mut addresses: Vec<IpAddr> = siblings
+        .map(|sibling| sibling.ip().to_canonical())
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
 async fn resolve_with(
     zones: &[ForwardZone],
-    own: &[IpAddr],
+    own: &Own,
     read_system: impl Fn() -> Result<Vec<NameServerConfig>, Cause>,
 ) -> Result<Vec<ResolvedZone>, BootstrapError> {
     let usable_system = || {
         read_system().map(|mut servers| {
-            servers.retain(|server| !own.contains(&server.ip));
+            servers.retain(|server| !own.answers_at(&socket(server)));
             servers
         })
     };
     let mut resolved = Vec::with_capacity(zones.len());
     for zone in zones {
+        match zone.action {
+            ZoneAction::Forward => {}
+            ZoneAction::Local | ZoneAction::Refuse => continue,
+        }
         let mut found = Found::default();
         for upstream in &zone.upstreams {
             match upstream {
@@ -101,11 +142,14 @@ async fn resolve_with(
                 UpstreamAddress::Host { name, port } => {
                     // Without a system configuration the hosts file may still know the name.
                     let addresses = look_up(name, usable_system().unwrap_or_default()).await;
-                    if !addresses.iter().any(|address| !own.contains(address)) {
+                    let sockets = addresses.iter().map(|&ip| SocketAddr::new(ip, *port));
+                    let before = found.addresses.len();
+                    found
+                        .addresses
+                        .extend(sockets.filter(|socket| !own.answers_at(socket)));
+                    if found.addresses.len() == before {
                         found.unresolved.push(name.clone());
                     }
-                    let sockets = addresses.iter().map(|&ip| SocketAddr::new(ip, *port));
-                    found.addresses.extend(sockets);
                 }
                 UpstreamAddress::System => {
                     let servers =
@@ -134,14 +178,10 @@ struct Found {
 }
 
 impl Found {
-    fn into_zone(
-        mut self,
-        zone: &ForwardZone,
-        own: &[IpAddr],
-    ) -> Result<ResolvedZone, BootstrapError> {
+    fn into_zone(mut self, zone: &ForwardZone, own: &Own) -> Result<ResolvedZone, BootstrapError> {
         let mut seen = HashSet::new();
         self.addresses
-            .retain(|address| !own.contains(&address.ip()) && seen.insert(*address));
+            .retain(|address| !own.answers_at(address) && seen.insert(*address));
         if self.addresses.is_empty() {
             let (zone, hosts) = (zone.zone_text.clone(), self.unresolved);
             return Err(if hosts.is_empty() {
@@ -155,11 +195,22 @@ impl Found {
             zone_text: zone.zone_text.clone(),
             critical: zone.critical,
             upstreams: self.addresses,
-            siblings: Vec::new(),
+            siblings: siblings(zone, own),
             dialect: zone.dialect,
             unresolved: self.unresolved,
         })
     }
+}
+
+/// The siblings of a zone. The configuration has addresses there alone, each once.
+fn siblings(zone: &ForwardZone, own: &Own) -> Vec<SocketAddr> {
+    let addresses = zone.last_resort.iter().filter_map(|sibling| match sibling {
+        UpstreamAddress::Socket(address) => Some(*address),
+        UpstreamAddress::Host { .. } | UpstreamAddress::System => None,
+    });
+    addresses
+        .filter(|address| own.is_sibling(address))
+        .collect()
 }
 
 /// Where a resolver of the system listens for UDP.

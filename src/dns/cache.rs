@@ -7,7 +7,8 @@
 //! ```
 //! Readers take no lock, allocate nothing and wait for nobody; what they copied is whole, or copied
 //! again up to four times and then a miss (`slot` says why that is so). Writers hold the lock of one shard for one insert with the
-//! evictions that it needs (`shard`). All memory is taken at the start, untouched, in four pieces
+//! evictions that it needs (`shard`); who claims the refresh of an entry takes it for two words, and goes
+//! on without when it is taken. All memory is taken at the start, untouched, in four pieces
 //! (`words`, `index`, `ghosts`, the shards themselves), and comes into use as the cache fills:
 //! what [`Cache::octets`] reports is what has been written to.
 
@@ -19,6 +20,7 @@ use super::key::Key;
 use super::{CacheSettings, StaleSettings};
 
 mod atomics;
+pub mod backoff;
 pub mod clean;
 pub mod entry;
 mod ghosts;
@@ -31,6 +33,7 @@ mod slot;
 mod tables;
 mod words;
 
+pub use backoff::Backoff;
 pub use entry::{Entry, Scratch};
 pub use shard::Evictions;
 
@@ -58,7 +61,7 @@ struct Store {
 /// What the cache knows about a question.
 #[derive(Clone, Copy, Debug)]
 pub enum Lookup<'a> {
-    /// An answer, or a failure of the last second.
+    /// An answer, or a failure that is still remembered.
     Fresh(Entry<'a>),
     /// An expired answer that may be sent when the upstreams do not answer.
     Stale(Entry<'a>),
@@ -106,46 +109,61 @@ impl Cache {
         let Some((head, cell, slot)) = store.tables.read(number, layout, &question, scratch) else {
             return Lookup::Miss;
         };
-        let used_as = head.use_at(ms_since(self.started, now), store.tables.stale_ms);
-        if used_as == Use::None {
-            return Lookup::Miss;
-        }
+        let now_ms = ms_since(self.started, now);
+        let used_as = head.use_at(now_ms, store.tables.stale_ms);
+        let wants_refresh = match used_as {
+            Use::Fresh => slot.is_visited() && head.is_ending(now_ms),
+            Use::Stale => head.is_recheck_due(now_ms),
+            Use::None => return Lookup::Miss,
+        };
         slot::visit(cell, slot);
-        let entry = Entry::new(head, self.started, scratch);
+        let entry = Entry::new(head, wants_refresh, self.started, scratch);
         match used_as {
             Use::Fresh => Lookup::Fresh(entry),
             Use::Stale | Use::None => Lookup::Stale(entry),
         }
     }
 
-    /// Keeps a conclusive answer; one without a lifetime is not kept, nor one that is too large.
+    /// Keeps a conclusive answer; one that cannot be kept, for it has no lifetime or is too large,
+    /// ends the use of an expired one all the same.
     pub fn insert(&self, key: &Key, cleaned: &Cleaned<'_>, now: Instant) {
         let Some(store) = &self.store else { return };
-        let Some(lifetime) = cleaned.lifetime.filter(|_| cleaned.rcode.is_conclusive()) else {
-            return;
-        };
-        if lifetime.is_zero() && store.tables.stale_ms == 0 {
+        if !cleaned.rcode.is_conclusive() {
             return;
         }
+        let lifetime = cleaned
+            .lifetime
+            .filter(|lifetime| !lifetime.is_zero() || store.tables.stale_ms > 0);
         let question = Question::new(key, Hash::of(&self.hasher, key));
         let now_ms = ms_since(self.started, now);
-        if let Some(content) = Content::answer(&question, cleaned, lifetime, now_ms) {
-            let mut writing = store.write(&question, now_ms);
-            writing.insert(&question, &content);
+        let content =
+            lifetime.and_then(|lifetime| Content::answer(&question, cleaned, lifetime, now_ms));
+        let mut writing = store.write(&question, now_ms);
+        match content {
+            Some(content) => writing.insert(&question, &content),
+            None => writing.forget_expired(&question),
         }
     }
 
-    /// Remembers that `key` could not be resolved: for a second, or as a note at the answer that is
-    /// still of use and stays.
-    pub fn note_failure(&self, key: &Key, reason: ExtendedError, now: Instant) {
+    /// Remembers that `key` could not be resolved: for as long as `backoff` says, or as a note at the
+    /// answer that is still of use and stays.
+    pub fn note_failure(&self, key: &Key, reason: ExtendedError, backoff: Backoff, now: Instant) {
         let Some(store) = &self.store else { return };
         let question = Question::new(key, Hash::of(&self.hasher, key));
+        let mut writing = store.write(&question, ms_since(self.started, now));
+        writing.note_failure(&question, reason, backoff);
+    }
+
+    /// Whether the caller is the one to have `key` fetched again, where [`Entry::wants_refresh`] said
+    /// so: one caller in the life of an answer, or every [`entry::FAILURE_RECHECK`] while that fails.
+    /// Waits for nobody: `false` too when somebody else writes at the moment.
+    #[must_use]
+    pub fn claim_refresh(&self, key: &Key, now: Instant) -> bool {
+        let question = Question::new(key, Hash::of(&self.hasher, key));
         let now_ms = ms_since(self.started, now);
-        let mut writing = store.write(&question, now_ms);
-        if !writing.note_failure(&question) {
-            let content = Content::failure(&question, reason, now_ms);
-            writing.insert(&question, &content);
-        }
+        let writing = self.store.as_ref();
+        let writing = writing.and_then(|store| store.try_write(&question, now_ms));
+        writing.is_some_and(|writing| writing.claim_refresh(&question))
     }
 
     /// Octets of memory in use, with everything that the cache needs for itself.
@@ -183,6 +201,11 @@ impl Store {
     fn write(&self, question: &Question<'_>, now_ms: u64) -> shard::Writing<'_> {
         let number = question.hash.shard(self.shards.len());
         self.shards[number].write(&self.tables, number, now_ms)
+    }
+
+    fn try_write(&self, question: &Question<'_>, now_ms: u64) -> Option<shard::Writing<'_>> {
+        let number = question.hash.shard(self.shards.len());
+        self.shards[number].try_write(&self.tables, number, now_ms)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::code::Rcode;
+use super::limit::Reason;
 use super::request::Transport;
 
 /// A number that one thread writes and any thread reads.
@@ -72,6 +73,24 @@ impl Latency {
     }
 }
 
+/// Counts by the limit that was hit.
+#[derive(Debug, Default)]
+pub struct ByReason([Count; Reason::ALL.len()]);
+
+impl ByReason {
+    /// How often it was `reason`.
+    #[must_use]
+    pub fn value(&self, reason: Reason) -> u64 {
+        self.0.get(reason as usize).map_or(0, Count::value)
+    }
+
+    pub(super) fn bump(&self, reason: Reason) {
+        if let Some(count) = self.0.get(reason as usize) {
+            count.bump();
+        }
+    }
+}
+
 /// All counters of one worker; two of them never share a pair of cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -94,10 +113,22 @@ pub struct WorkerCounters {
     pub cache_misses: Count,
     /// Expired answers that were sent. RFC 8767.
     pub stale_answers: Count,
+    /// Popular answers that were fetched again before they expired.
+    pub prefetches: Count,
+    /// Expired answers that were fetched again, after that had failed, with nobody waiting.
+    pub rechecks: Count,
     /// Answers that were truncated.
     pub truncated: Count,
     /// Questions of clients that are not allowed to ask.
     pub refused_clients: Count,
+    /// Questions and answers that were dropped because a client prefix was over a limit.
+    pub limit_drops: ByReason,
+    /// The same that became a truncated answer without records.
+    pub limit_truncated: ByReason,
+    /// How often a TCP connection was not read for a moment because its prefix was over the limit.
+    pub limit_tcp_pauses: Count,
+    /// Prefixes and answers that limits forgot within a second, for want of room.
+    pub limit_evictions: Count,
     /// Messages that are no readable question: dropped, or answered with a header.
     pub malformed: Count,
     /// Questions that were not passed on because too many were under way.
@@ -180,6 +211,18 @@ mod tests {
         assert_eq!(counted, [0, 0, 1, 0, 0, 0, 1, 1]);
         assert_eq!(counters.servfail_value(), 1);
         assert_eq!(counters.responses_value(), 3);
+    }
+
+    #[test]
+    fn each_limit_has_its_own_counter() {
+        let counts = ByReason::default();
+        for (times, (_, reason)) in Reason::ALL.into_iter().enumerate() {
+            for _ in 0..times {
+                counts.bump(reason);
+            }
+        }
+        let values = Reason::ALL.map(|(_, reason)| counts.value(reason));
+        assert_eq!(values, [0, 1, 2, 3]);
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub enum Failure {
     NoneUsable,
     /// The deadline passed. EDE 22.
     TimedOut,
+    /// Upstreams were asked, and none gave an answer that can be used. EDE 22.
+    Unanswered,
     /// Too many questions are under way. EDE 23.
     Saturated,
 }

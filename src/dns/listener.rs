@@ -10,6 +10,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `desk` | from a message to an answer, or to the upstreams and back |
+//! | `gate` | what limits let in and out |
 //! | `udp` | the UDP sockets, in batches |
 //! | `tcp`, `session` | accepting; one connection |
 //! | `rehearsal` | the desk without sockets, for simulations |
@@ -37,6 +38,7 @@ use super::shared::Shared;
 
 mod connections;
 mod desk;
+mod gate;
 mod mailbox;
 pub mod rehearsal;
 mod session;
@@ -96,7 +98,11 @@ pub async fn run<F: Forward<Waiter> + 'static>(
 ) -> Result<(), ListenerError> {
     let worker = Worker::new(worker, shared).ok_or(ListenerError::Index(worker))?;
     tell_time(worker.shared());
-    let desk = Rc::new(Desk::new(worker.clone(), forwarder));
+    let desk = Rc::new(Desk::new(
+        worker.clone(),
+        forwarder,
+        Instant::now().into_std(),
+    ));
     let mut loops = JoinSet::new();
     let tcp = tcp::Tcp::new(
         Rc::clone(&desk),
@@ -130,6 +136,7 @@ async fn beat<F: Forward<Waiter> + 'static>(
 ) {
     for beats in 0_u64.. {
         worker.counters().heartbeat.bump();
+        tcp.resume();
         tell_time(worker.shared());
         if beats % IDLE_LOOK == 0 {
             tcp.end_silent(Instant::now().into_std());

@@ -8,7 +8,8 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-use super::counters::{Count, LATENCY_BOUNDS_US, Latency, RCODES, WorkerCounters};
+use super::counters::{ByReason, Count, LATENCY_BOUNDS_US, Latency, RCODES, WorkerCounters};
+use super::limit::Reason;
 use super::shared::Shared;
 
 /// Registers the metrics of the query path.
@@ -60,8 +61,10 @@ enum Samples {
     Labelled(fn() -> Vec<(&'static str, CountOf)>),
     /// Histograms over all workers, by label value.
     Latencies,
-    /// A number about the cache.
-    Cache(fn(&Shared) -> u64),
+    /// A number that all workers share.
+    Number(fn(&Shared) -> u64),
+    /// A count that all workers share.
+    Total(fn(&Shared) -> u64),
     /// Entries that had to leave the cache, by reason.
     Evictions,
 }
@@ -114,19 +117,19 @@ const FAMILIES: &[Family] = &[
         name: "sidestep_dns_cache_bytes",
         help: "Memory that the cache has written to, keys and bookkeeping included.",
         label: None,
-        samples: Samples::Cache(|shared| shared.cache().octets()),
+        samples: Samples::Number(|shared| shared.cache().octets()),
     },
     Family {
         name: "sidestep_dns_cache_size_bytes",
         help: "Memory that the cache may use.",
         label: None,
-        samples: Samples::Cache(|shared| shared.cache().limits().size_bytes),
+        samples: Samples::Number(|shared| shared.cache().limits().size_bytes),
     },
     Family {
         name: "sidestep_dns_cache_entries",
         help: "Questions that the cache has an entry for.",
         label: None,
-        samples: Samples::Cache(|shared| shared.cache().entries()),
+        samples: Samples::Number(|shared| shared.cache().entries()),
     },
     Family {
         name: "sidestep_dns_cache_evictions_total",
@@ -139,6 +142,29 @@ const FAMILIES: &[Family] = &[
         "Expired answers that were sent (RFC 8767).",
         |worker| &worker.stale_answers,
     ),
+    Family {
+        name: "sidestep_dns_refreshes_total",
+        help: "Questions that were asked with no client waiting: for popular answers before they expire, for expired ones after a failure.",
+        label: Some("reason"),
+        samples: Samples::Labelled(|| {
+            vec![
+                ("popular", Box::new(|worker| worker.prefetches.value())),
+                ("expired", Box::new(|worker| worker.rechecks.value())),
+            ]
+        }),
+    },
+    Family {
+        name: "sidestep_dns_blocked_answers_total",
+        help: "Answers from public zones whose private addresses were withheld.",
+        label: None,
+        samples: Samples::Total(Shared::blocked_answers),
+    },
+    Family {
+        name: "sidestep_dns_unusable_answers_total",
+        help: "Answers of upstreams that no client may see: endless aliases, nothing that belongs to the question, referrals.",
+        label: None,
+        samples: Samples::Total(Shared::unusable_answers),
+    },
     counter(
         "sidestep_dns_truncated_answers_total",
         "Answers that were sent truncated.",
@@ -148,6 +174,28 @@ const FAMILIES: &[Family] = &[
         "sidestep_dns_refused_clients_total",
         "Questions of clients that are not allowed to ask.",
         |worker| &worker.refused_clients,
+    ),
+    Family {
+        name: "sidestep_dns_limit_dropped_total",
+        help: "Questions and answers that were dropped because a client prefix was over a limit, by limit.",
+        label: Some("reason"),
+        samples: Samples::Labelled(|| by_reason(|worker| &worker.limit_drops)),
+    },
+    Family {
+        name: "sidestep_dns_limit_truncated_total",
+        help: "Truncated answers without records that were sent because a client prefix was over a limit, by limit.",
+        label: Some("reason"),
+        samples: Samples::Labelled(|| by_reason(|worker| &worker.limit_truncated)),
+    },
+    counter(
+        "sidestep_dns_limit_tcp_pauses_total",
+        "How often a TCP connection was not read for a moment because its client prefix was over the limit of questions.",
+        |worker| &worker.limit_tcp_pauses,
+    ),
+    counter(
+        "sidestep_dns_limit_evictions_total",
+        "Client prefixes and answers that limits forgot within a second, for want of room.",
+        |worker| &worker.limit_evictions,
     ),
     counter(
         "sidestep_dns_malformed_messages_total",
@@ -212,12 +260,32 @@ const FAMILIES: &[Family] = &[
         |worker| &worker.probes,
     ),
     Family {
+        name: "sidestep_dns_forwarding_loops_total",
+        help: "Questions of this node that came back to it.",
+        label: None,
+        samples: Samples::Total(|shared| shared.loops().returned()),
+    },
+    Family {
+        name: "sidestep_dns_looping_upstreams",
+        help: "Upstreams that send questions back to this node; the log names them.",
+        label: None,
+        samples: Samples::Number(|shared| shared.loops().looping()),
+    },
+    Family {
         name: "sidestep_dns_worker_heartbeats_total",
         help: "Turns of each worker's loop; one that stands still is wedged.",
         label: Some("worker"),
         samples: Samples::EachWorker(|worker| &worker.heartbeat),
     },
 ];
+
+fn by_reason(counts: fn(&WorkerCounters) -> &ByReason) -> Vec<(&'static str, CountOf)> {
+    let count_of = |reason| -> CountOf { Box::new(move |worker| counts(worker).value(reason)) };
+    let reasons = Reason::ALL.into_iter();
+    reasons
+        .map(|(name, reason)| (name, count_of(reason)))
+        .collect()
+}
 
 const fn counter(
     name: &'static str,
@@ -297,7 +365,11 @@ impl Family {
                 };
                 (MetricType::COUNTER, samples.map(sample).into())
             }
-            Samples::Cache(value) => {
+            Samples::Total(value) => {
+                let value = number(MetricType::COUNTER, vec![], value(shared));
+                (MetricType::COUNTER, vec![value])
+            }
+            Samples::Number(value) => {
                 let value = value(shared);
                 (
                     MetricType::GAUGE,
@@ -361,65 +433,4 @@ fn histogram<'a>(latencies: impl Iterator<Item = &'a Latency>) -> Histogram {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::dns::code::Rcode;
-    use crate::dns::request::Transport;
-    use crate::dns::shared::tests::shared;
-
-    fn rendered(shared: &Arc<Shared>) -> String {
-        let registry = prometheus::Registry::new();
-        register(&registry, Arc::clone(shared)).unwrap();
-        let encoder = prometheus::TextEncoder::new();
-        encoder.encode_to_string(&registry.gather()).unwrap()
-    }
-
-    #[test]
-    fn workers_are_summed_and_buckets_are_cumulative() {
-        let shared = Arc::new(shared());
-        for worker in shared.workers() {
-            worker.count_query(Transport::Udp);
-            worker.count_response(Rcode::NXDOMAIN);
-            worker.heartbeat.add(3);
-            worker.hit_latency.record(Duration::from_micros(40), 1);
-            worker.miss_latency.record(Duration::from_secs(3), 1);
-        }
-        let text = rendered(&shared);
-        for line in [
-            "sidestep_dns_queries_total{protocol=\"udp\"} 2",
-            "sidestep_dns_queries_total{protocol=\"tcp\"} 0",
-            "sidestep_dns_responses_total{rcode=\"nxdomain\"} 2",
-            "sidestep_dns_worker_heartbeats_total{worker=\"1\"} 3",
-            "sidestep_dns_response_duration_seconds_bucket{path=\"hit\",le=\"0.000025\"} 0",
-            "sidestep_dns_response_duration_seconds_bucket{path=\"hit\",le=\"0.00005\"} 2",
-            "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"2\"} 0",
-            "sidestep_dns_response_duration_seconds_bucket{path=\"miss\",le=\"+Inf\"} 2",
-            "sidestep_dns_response_duration_seconds_sum{path=\"miss\"} 6",
-            "sidestep_dns_cache_entries 0",
-            "sidestep_dns_cache_evictions_total{reason=\"new\"} 0",
-            "sidestep_dns_cache_size_bytes 1048576",
-        ] {
-            assert!(
-                text.lines().any(|rendered| rendered == line),
-                "{line}\n{text}"
-            );
-        }
-    }
-
-    /// The rules of `promtool check metrics` that these names could break.
-    #[test]
-    fn names_follow_the_conventions() {
-        for family in FAMILIES {
-            let counts = match family.samples {
-                Samples::Sum(kind, _) => kind == MetricType::COUNTER,
-                Samples::EachWorker(_) | Samples::Labelled(_) | Samples::Evictions => true,
-                Samples::Latencies | Samples::Cache(_) => false,
-            };
-            assert_eq!(family.name.ends_with("_total"), counts, "{}", family.name);
-            assert!(family.name.starts_with("sidestep_dns_"));
-            assert!(!family.help.is_empty());
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 /// A pointer to the name in the question. RFC 1035 §4.1.4.
-const QUESTION_NAME: [u8; 2] = [0xC0, 0x0C];
+pub(super) const QUESTION_NAME: [u8; 2] = [0xC0, 0x0C];
 
 /// Answer, authority and additional section in one piece, wherever they are kept.
 ///
@@ -17,11 +17,23 @@ pub struct Sections<'a> {
     ages: bool,
 }
 
-/// Answer records that this node is the source of, ready to be sent.
+/// Records that this node is the source of, ready to be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuiltSections {
-    count: u16,
+    counts: [u16; 3],
     records: Box<[u8]>,
+}
+
+/// A record of [`BuiltSections`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BuiltRecord<'a> {
+    /// Uncompressed; `None` is the name in the question.
+    pub(super) owner: Option<&'a [u8]>,
+    pub(super) rtype: u16,
+    pub(super) class: u16,
+    pub(super) ttl_s: u32,
+    /// A name in it may be a pointer to the question.
+    pub(super) rdata: &'a [u8],
 }
 
 /// The TTLs that records are sent with.
@@ -61,6 +73,28 @@ impl<'a> Sections<'a> {
         self.records.len()
     }
 
+    /// The whole records at the front of the answer section that take at most so many octets.
+    #[must_use]
+    pub(super) fn beginning(&self, octets_max: usize) -> Self {
+        let [answers, ..] = self.counts;
+        let (mut count, mut octets) = (0, 0);
+        let mut rest = self.records;
+        while count < answers
+            && let Some(behind) = behind_first(rest)
+        {
+            let end = self.records.len() - behind.len();
+            if end > octets_max {
+                break;
+            }
+            (count, octets, rest) = (count + 1, end, behind);
+        }
+        Self {
+            counts: [count, 0, 0],
+            records: self.records.get(..octets).unwrap_or_default(),
+            ages: self.ages,
+        }
+    }
+
     /// Appends the records to `out`.
     pub(super) fn write(&self, out: &mut Vec<u8>, ttl: Ttl) {
         let base = out.len();
@@ -84,21 +118,46 @@ impl BuiltSections {
     pub(super) fn answers<'a>(
         records: impl IntoIterator<Item = (u16, u16, u32, &'a [u8])>,
     ) -> Self {
-        let mut count = 0_u16;
+        let record = |(rtype, class, ttl_s, rdata)| BuiltRecord {
+            owner: None,
+            rtype,
+            class,
+            ttl_s,
+            rdata,
+        };
+        Self::new(records.into_iter().map(record), [])
+    }
+
+    /// Like [`BuiltSections::answers`], with owners of their own and an authority section.
+    pub(super) fn new<'a>(
+        answers: impl IntoIterator<Item = BuiltRecord<'a>>,
+        authority: impl IntoIterator<Item = BuiltRecord<'a>>,
+    ) -> Self {
         let mut bytes = Vec::new();
-        for (rtype, class, ttl_s, rdata) in records {
-            count = count.saturating_add(1);
-            let length = u16::try_from(rdata.len()).unwrap_or(u16::MAX);
-            bytes.extend_from_slice(&QUESTION_NAME);
-            bytes.extend_from_slice(&rtype.to_be_bytes());
-            bytes.extend_from_slice(&class.to_be_bytes());
-            bytes.extend_from_slice(&ttl_s.to_be_bytes());
-            bytes.extend_from_slice(&length.to_be_bytes());
-            bytes.extend_from_slice(rdata);
-        }
+        let mut append = |records: &mut dyn Iterator<Item = BuiltRecord<'a>>| {
+            let mut count = 0_u16;
+            for record in records {
+                count = count.saturating_add(1);
+                record.append(&mut bytes);
+            }
+            count
+        };
+        let counts = [
+            append(&mut answers.into_iter()),
+            append(&mut authority.into_iter()),
+            0,
+        ];
         Self {
-            count,
+            counts,
             records: bytes.into(),
+        }
+    }
+
+    /// From records that are whole and sound.
+    pub(super) fn from_records(counts: [u16; 3], records: Vec<u8>) -> Self {
+        Self {
+            counts,
+            records: records.into(),
         }
     }
 
@@ -106,10 +165,22 @@ impl BuiltSections {
     #[must_use]
     pub fn lend(&self) -> Sections<'_> {
         Sections {
-            counts: [self.count, 0, 0],
+            counts: self.counts,
             records: &self.records,
             ages: false,
         }
+    }
+}
+
+impl BuiltRecord<'_> {
+    fn append(&self, bytes: &mut Vec<u8>) {
+        let length = u16::try_from(self.rdata.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(self.owner.unwrap_or(&QUESTION_NAME));
+        bytes.extend_from_slice(&self.rtype.to_be_bytes());
+        bytes.extend_from_slice(&self.class.to_be_bytes());
+        bytes.extend_from_slice(&self.ttl_s.to_be_bytes());
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(self.rdata);
     }
 }
 
@@ -152,6 +223,27 @@ fn next_ttl(records: &mut [u8]) -> Option<(&mut [u8; 4], &mut [u8])> {
     let (&mut length, rest) = rest.split_first_chunk_mut::<2>()?;
     let behind = rest.get_mut(usize::from(u16::from_be_bytes(length))..)?;
     Some((ttl, behind))
+}
+
+/// The records behind the first one.
+fn behind_first(records: &[u8]) -> Option<&[u8]> {
+    let rest = records.get(owner_octets(records)?..)?;
+    let (_type_class_ttl, rest) = rest.split_first_chunk::<8>()?;
+    let (&length, rest) = rest.split_first_chunk::<2>()?;
+    rest.get(usize::from(u16::from_be_bytes(length))..)
+}
+
+/// Octets of the owner's name, a pointer at its end included. RFC 1035 §4.1.4.
+fn owner_octets(records: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *records.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            0xC0.. => return Some(at + 2),
+            _ => return None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -216,6 +308,28 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_has_whole_records_of_the_answer_alone() {
+        let records = [RECORD, RECORD, RECORD].concat();
+        for (counts, octets_max, expected) in [
+            ([3, 0, 0], 0, 0),
+            ([3, 0, 0], 15, 0),
+            ([3, 0, 0], 16, 1),
+            ([3, 0, 0], 31, 1),
+            ([3, 0, 0], 32, 2),
+            ([3, 0, 0], 512, 3),
+            ([1, 2, 0], 512, 1),
+            ([0, 3, 0], 512, 0),
+        ] {
+            let beginning = Sections::new(counts, &records).beginning(octets_max);
+            assert_eq!(beginning.counts(), [expected, 0, 0], "{octets_max}");
+            assert_eq!(beginning.octets(), 16 * usize::from(expected));
+        }
+        let broken = [RECORD, &RECORD[..15]].concat();
+        let beginning = Sections::new([2, 0, 0], &broken).beginning(512);
+        assert_eq!(beginning.records(), RECORD);
+    }
+
+    #[test]
     fn built_answers_point_to_the_question_and_do_not_age() {
         let sections = BuiltSections::answers([(1, 1, 60, &[10, 0, 0, 1][..])]);
         for ttl in [Ttl::Aged(10), Ttl::Fixed(10)] {
@@ -224,5 +338,36 @@ mod tests {
             assert_eq!(out, RECORD);
         }
         assert_eq!(sections.lend().counts(), [1, 0, 0]);
+    }
+
+    #[test]
+    fn built_records_have_owners_and_sections_of_their_own() {
+        let record = |owner, rdata| BuiltRecord {
+            owner,
+            rtype: 16,
+            class: 1,
+            ttl_s: 60,
+            rdata,
+        };
+        let sections = BuiltSections::new(
+            [record(None, b"\x01a"), record(Some(b"\x01b\x00"), b"\x01b")],
+            [record(Some(b"\x00"), b"\x01c")],
+        );
+        assert_eq!(sections.lend().counts(), [2, 1, 0]);
+        let mut out = Vec::new();
+        sections.lend().write(&mut out, Ttl::Aged(7));
+        let rest = b"\x00\x10\x00\x01\x00\x00\x00\x3C\x00\x02\x01";
+        let expected = [
+            b"\xC0\x0C",
+            &rest[..],
+            b"a",
+            b"\x01b\x00",
+            rest,
+            b"b",
+            b"\x00",
+            rest,
+            b"c",
+        ];
+        assert_eq!(out, expected.concat());
     }
 }

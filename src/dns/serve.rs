@@ -1,6 +1,6 @@
 //! The life of one query as two steps: what can be said at once, and what an outcome says later.
 //!
-//! Source: RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 8914 §4 (reasons), RFC 8482
+//! Source: RFC 1034 §4.3.2 (aliases), RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 8914 §4 (reasons), RFC 8482
 //! §4.2 (ANY).
 //! Classes besides IN and CH (HS, NONE, ANY and unknown ones) are refused, as BIND does without a view
 //! for them. Questions for any type get a HINFO, by TCP too: the whole of what a name has serves those
@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::access::Access;
 use super::answer::{self, Answer};
 use super::cache::clean::Cleaned;
 use super::cache::{Entry, Lookup, Scratch};
@@ -20,12 +21,15 @@ use super::client::{Asker, Prefix};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
 use super::key::Key;
+use super::prefetch::Budget;
 use super::request::{KeptRequest, Request, Transport};
 use super::sections::Sections;
 use super::shared::Shared;
 use super::walk::{class, rtype};
 
+mod alias;
 mod odd;
+mod refresh;
 mod standing;
 
 /// How long a sibling is kept waiting while there is an expired answer: its own client has waited
@@ -50,6 +54,10 @@ pub struct Buffers {
     pub verified: bool,
     /// Whether it was a sibling, which no limit of clients holds for.
     pub is_sibling: bool,
+    /// Whether the key is to be fetched again, beside the answer that has been given.
+    pub refresh: bool,
+    /// For answers that are fetched before they expire.
+    pub budget: Budget,
 }
 
 impl Default for Buffers {
@@ -59,6 +67,8 @@ impl Default for Buffers {
             scratch: Scratch::new(),
             verified: false,
             is_sibling: false,
+            refresh: false,
+            budget: Budget::default(),
         }
     }
 }
@@ -89,6 +99,8 @@ pub struct Ticket {
     started: Instant,
     /// There was an expired answer.
     stale: bool,
+    /// The question is for a local alias, the key for the name that it leads to.
+    is_alias: bool,
 }
 
 impl Worker {
@@ -113,13 +125,17 @@ impl Worker {
 
     /// Whether a client may hold a TCP connection. The self-probe comes from a loopback address.
     pub(super) fn may_connect(&self, client: IpAddr) -> bool {
-        self.shared.access().allows(client)
-            || client.to_canonical().is_loopback()
-            || self.shared.is_sibling(client)
+        let may_have_any = !self.shared.access().of(client).is_none();
+        may_have_any || client.to_canonical().is_loopback() || self.shared.is_sibling(client)
     }
 
-    fn may_ask(&self, request: &Request<'_>, client: IpAddr) -> bool {
-        request.standing.is_sibling || self.shared.access().allows(client)
+    /// What the sender of a request may have.
+    fn access(&self, request: &Request<'_>, client: IpAddr) -> Access {
+        if request.standing.is_sibling {
+            Access::EVERYTHING
+        } else {
+            self.shared.access().of(client)
+        }
     }
 
     /// Does all that can be done without waiting; an answer is appended to `out`.
@@ -134,7 +150,14 @@ impl Worker {
         buffers: &mut Buffers,
         out: &mut Vec<u8>,
     ) -> Step {
-        let Buffers { key, scratch, .. } = buffers;
+        buffers.refresh = false;
+        let Buffers {
+            key,
+            scratch,
+            refresh,
+            budget,
+            ..
+        } = buffers;
         let mut request = match Request::parse(message, key) {
             Ok(request) => request,
             Err(unreadable) => {
@@ -146,46 +169,76 @@ impl Worker {
         request.standing = self.standing(request.edns.as_ref(), (client, transport));
         buffers.verified = request.standing.is_verified;
         buffers.is_sibling = request.standing.is_sibling;
-        let identity = self.shared.identity();
-        if let Some(sections) = identity.probe_answer(key, client, self.index) {
-            self.counters().probes.bump();
-            let answer = authoritative(sections);
-            let limit = request.size_limit(transport);
-            answer::write(out, &request, limit, identity.name(), &answer);
+        if self.answer_probe(&request, key, (client, transport), out) {
             return Step::ProbeReply;
         }
         self.counters().count_query(transport);
-        if let Some(answer) = self.answer_without_cache(&request, key, client) {
-            self.reply(out, &request, transport, &answer);
-            return Step::Reply;
+        let access = self.access(&request, client);
+        let mut chain = None;
+        if let Some(answer) = self.answer_without_cache(&request, key, access) {
+            let Some(aimed) = alias::aimed(&request, &answer, key) else {
+                self.reply(out, &request, transport, &answer);
+                return Step::Reply;
+            };
+            (*key, chain) = (aimed, answer.sections);
         }
         let stale = match self.shared.cache().lookup(key, now, scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
-                self.reply(out, &request, transport, &entry.fresh_answer(now));
+                let answer = entry.fresh_answer(now);
+                self.reply_behind(out, &request, transport, (chain, key), answer);
+                *refresh = entry.wants_refresh()
+                    && request.recursion_desired
+                    && access.has_upstreams()
+                    && self.prefetch(key, now, is_usable, budget);
                 return Step::Reply;
             }
             Lookup::Stale(entry) => Some(entry),
             Lookup::Miss => None,
         };
         self.counters().cache_misses.bump();
-        if !request.recursion_desired {
-            let answer = Answer::bare(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+        budget.note_miss();
+        let may_ask = access.has_upstreams();
+        if !request.recursion_desired || (!may_ask && stale.is_none()) {
+            let reason = why_nobody_is_asked(&request);
+            let answer = Answer::bare(Rcode::REFUSED, Some(reason));
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
-        if let Some(entry) = &stale
-            && (entry.failed_recently(now) || !is_usable(key))
-        {
-            self.reply_stale(out, &request, transport, entry);
-            return Step::Reply;
+        if let Some(entry) = &stale {
+            let is_usable = may_ask && is_usable(key);
+            if !is_usable || entry.failed_recently(now) {
+                self.reply_stale(out, &request, transport, (chain, key), entry);
+                *refresh = is_usable && entry.wants_refresh() && self.recheck(key, now);
+                return Step::Reply;
+            }
         }
         Step::Miss(Ticket {
             transport,
             started: now,
             stale: stale.is_some(),
+            is_alias: chain.is_some(),
             request: request.keep(),
         })
+    }
+
+    /// Whether it was a self-probe, which is answered.
+    fn answer_probe(
+        &self,
+        request: &Request<'_>,
+        key: &Key,
+        (client, transport): (IpAddr, Transport),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let identity = self.shared.identity();
+        let Some(sections) = identity.probe_answer(key, client, self.index) else {
+            return false;
+        };
+        self.counters().probes.bump();
+        let answer = authoritative(sections);
+        let limit = request.size_limit(transport);
+        answer::write(out, request, limit, identity.name(), &answer);
+        true
     }
 
     /// Whom upstreams are asked for on behalf of `client`; [`Buffers`] tell whether it is a sibling.
@@ -227,7 +280,8 @@ impl Worker {
                     sections: Some(cleaned.sections),
                     ..Answer::bare(cleaned.rcode, cleaned.extended_error)
                 };
-                self.reply(out, &request, ticket.transport, &answer);
+                let chain = self.chain(ticket, key);
+                self.reply_behind(out, &request, ticket.transport, (chain, key), answer);
             }
             Err(reason) => self.answer_without_upstream((key, ticket), reason, now, scratch, out),
         }
@@ -257,11 +311,14 @@ impl Worker {
         if ticket.stale {
             match self.shared.cache().lookup(key, now, scratch) {
                 Lookup::Fresh(entry) if !entry.is_failure() => {
-                    self.reply(out, request, transport, &entry.fresh_answer(now));
+                    let chain = self.chain(ticket, key);
+                    let answer = entry.fresh_answer(now);
+                    self.reply_behind(out, request, transport, (chain, key), answer);
                     return;
                 }
                 Lookup::Stale(entry) => {
-                    self.reply_stale(out, request, transport, &entry);
+                    let chain = self.chain(ticket, key);
+                    self.reply_stale(out, request, transport, (chain, key), &entry);
                     return;
                 }
                 Lookup::Fresh(_) | Lookup::Miss => {}
@@ -271,14 +328,18 @@ impl Worker {
         self.reply(out, request, transport, &answer);
     }
 
-    /// What is said without looking at the cache: refusals, the server itself, local records.
+    /// What is said without looking at the cache: refusals, the server itself, local names.
     fn answer_without_cache(
         &self,
         request: &Request<'_>,
         key: &Key,
-        client: IpAddr,
+        access: Access,
     ) -> Option<Answer<'_>> {
-        if !self.may_ask(request, client) {
+        let may_ask = match key.qclass() {
+            class::CH => access.has_chaos(),
+            _ => access.has_cache(),
+        };
+        if !may_ask {
             self.counters().refused_clients.bump();
             let reason = Some(ExtendedError::PROHIBITED);
             return Some(Answer::bare(Rcode::REFUSED, reason));
@@ -295,10 +356,12 @@ impl Worker {
                 let told = self.shared.identity().chaos_answer(key);
                 Some(told.map_or(refused, authoritative))
             }
+            // Ends the loop; to whom it is to be told is known where the question was sent.
+            (class::IN, _) if self.shared.loops().comes_back(key.name()) => Some(refused),
             (class::IN, qtype) => odd::meta_answer(qtype).or_else(|| {
                 let local = self.shared.local().find(key.name(), qtype);
                 let any = || (qtype == rtype::ANY).then(|| self.any_answer());
-                local.map(authoritative).or_else(any)
+                local.map(Answer::from).or_else(any)
             }),
             _ => Some(refused),
         }
@@ -317,12 +380,14 @@ impl Worker {
         out: &mut Vec<u8>,
         request: &Request<'_>,
         transport: Transport,
+        of: (Option<Sections<'_>>, &Key),
         entry: &Entry<'_>,
     ) {
         self.counters().stale_answers.bump();
         let reply_ttl = self.shared.stale().reply_ttl.as_secs();
         let reply_ttl_s = u32::try_from(reply_ttl).unwrap_or(u32::MAX);
-        self.reply(out, request, transport, &entry.stale_answer(reply_ttl_s));
+        let answer = entry.stale_answer(reply_ttl_s);
+        self.reply_behind(out, request, transport, of, answer);
     }
 
     fn reply(
@@ -338,6 +403,15 @@ impl Worker {
             self.counters().truncated.bump();
         }
         self.counters().count_response(answer.rcode);
+    }
+}
+
+/// Of two reasons the one that the client can do something about.
+fn why_nobody_is_asked(request: &Request<'_>) -> ExtendedError {
+    if request.recursion_desired {
+        ExtendedError::PROHIBITED
+    } else {
+        ExtendedError::NOT_AUTHORITATIVE
     }
 }
 

@@ -1,25 +1,27 @@
 //! What all workers of the query path share, and what becomes of the upstreams' outcomes.
 //!
-//! Source: RFC 2308, RFC 8767 §4, RFC 9520 §3.2 (what is kept), RFC 8914 §4.23 and §4.24 (reasons),
+//! Source: RFC 2308, RFC 8767 §4, RFC 9520 §3.2 (what is kept), RFC 8914 §4.23 to §4.25 (reasons),
 //! RFC 8482 §4.2 (the answer to ANY).
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::access::AccessList;
-use super::cache::Cache;
-use super::cache::clean::{Cleaned, clean};
+use super::cache::clean::{Cleaned, Unusable, clean};
+use super::cache::{Backoff, Cache};
 use super::client::PrefixLengths;
 use super::code::ExtendedError;
 use super::counters::WorkerCounters;
 use super::forward::{Failure, Outcome};
 use super::identity::{Identity, ProbeName};
 use super::key::Key;
-use super::local::LocalRecords;
+use super::local::LocalTree;
+use super::loops::LoopWatch;
+use super::rebinding::Rebinding;
 use super::sections::{BuiltSections, Sections};
 use super::walk::{class, rtype};
-use super::{CacheSettings, CookieSecrets, Settings, StaleSettings};
+use super::{CookieSecrets, LimitSettings, Settings, StaleSettings};
 
 /// Type, class, TTL in seconds, RDATA: a HINFO of `"RFC8482" ""`. RFC 8482 §4.2.
 const ANY_ANSWER: (u16, u16, u32, &[u8]) = (rtype::HINFO, class::IN, 3600, b"\x07RFC8482\x00");
@@ -30,15 +32,19 @@ pub struct Shared {
     cache: Cache,
     access: AccessList,
     identity: Identity,
-    local: LocalRecords,
+    local: LocalTree,
+    loops: LoopWatch,
     stale: StaleSettings,
-    prefix_lengths: PrefixLengths,
+    limits: LimitSettings,
     cookie_secrets: Option<CookieSecrets>,
     /// Sorted.
     siblings: Box<[IpAddr]>,
     any_answer: BuiltSections,
     unix_time_s: AtomicU32,
     is_draining: AtomicBool,
+    prefetch: bool,
+    rebinding: Option<Rebinding>,
+    unusable_answers: AtomicU64,
     workers: Box<[WorkerCounters]>,
 }
 
@@ -49,16 +55,20 @@ impl Shared {
         let workers = settings.workers.get();
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
-            access: AccessList::new(&settings.access.allow),
-            identity: Identity::new(&settings.node_name, probe, workers),
-            local: LocalRecords::new(&settings.local),
+            access: AccessList::new(&settings.access, &settings.limits.exempt),
+            identity: Identity::new(&settings.node_name, settings.show_version, probe, workers),
+            local: LocalTree::new(&settings.local, &settings.zones, &settings.special_names),
+            loops: LoopWatch::default(),
             stale: settings.stale.clone(),
-            prefix_lengths: settings.limits.prefix,
+            limits: settings.limits.clone(),
             cookie_secrets: settings.cookie_secrets.clone(),
             siblings: Box::default(),
             any_answer: BuiltSections::answers([ANY_ANSWER]),
             unix_time_s: AtomicU32::new(0),
             is_draining: AtomicBool::new(false),
+            prefetch: settings.prefetch,
+            rebinding: Rebinding::new(&settings.rebinding, &settings.zones),
+            unusable_answers: AtomicU64::new(0),
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
         }
     }
@@ -126,7 +136,7 @@ impl Shared {
         &self.cache
     }
 
-    /// Who may ask.
+    /// Who may have what.
     #[must_use]
     pub fn access(&self) -> &AccessList {
         &self.access
@@ -138,10 +148,16 @@ impl Shared {
         &self.identity
     }
 
-    /// The records of the configuration.
+    /// What is answered here.
     #[must_use]
-    pub fn local(&self) -> &LocalRecords {
+    pub fn local(&self) -> &LocalTree {
         &self.local
+    }
+
+    /// What has been found out about forwarding loops.
+    #[must_use]
+    pub fn loops(&self) -> &LoopWatch {
+        &self.loops
     }
 
     /// How expired answers are used.
@@ -153,7 +169,31 @@ impl Shared {
     /// Which clients count as one.
     #[must_use]
     pub fn prefix_lengths(&self) -> PrefixLengths {
-        self.prefix_lengths
+        self.limits.prefix
+    }
+
+    /// What the clients of one prefix may have.
+    #[must_use]
+    pub fn limits(&self) -> &LimitSettings {
+        &self.limits
+    }
+
+    /// Whether popular answers are fetched again before they expire.
+    #[must_use]
+    pub fn prefetch(&self) -> bool {
+        self.prefetch
+    }
+
+    /// Answers whose private addresses were withheld.
+    #[must_use]
+    pub fn blocked_answers(&self) -> u64 {
+        self.rebinding.as_ref().map_or(0, Rebinding::blocked)
+    }
+
+    /// Answers of upstreams that no client may see.
+    #[must_use]
+    pub fn unusable_answers(&self) -> u64 {
+        self.unusable_answers.load(Ordering::Relaxed)
     }
 
     /// The counters of every worker, by index.
@@ -172,12 +212,10 @@ pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, n
         Ok(cleaned) => shared.cache.insert(key, cleaned, now),
         Err(Failed {
             reason,
-            upstreams_asked: true,
-        }) => shared.cache.note_failure(key, *reason, now),
-        // Nobody was asked: there is nothing that remembering it would spare.
+            remembered: Some(backoff),
+        }) => shared.cache.note_failure(key, *reason, *backoff, now),
         Err(Failed {
-            upstreams_asked: false,
-            ..
+            remembered: None, ..
         }) => {}
     }
 }
@@ -187,55 +225,86 @@ pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, n
 pub struct Failed {
     /// Told to the client.
     pub reason: ExtendedError,
-    upstreams_asked: bool,
+    /// `None`: nobody was asked, and remembering it would spare nobody anything.
+    remembered: Option<Backoff>,
 }
 
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        let (reason, upstreams_asked) = match failure {
-            Failure::TimedOut => (ExtendedError::NO_REACHABLE_AUTHORITY, true),
-            Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, false),
-            Failure::Saturated => (ExtendedError::NETWORK_ERROR, false),
-        };
+impl Failed {
+    /// What an upstream said about the name.
+    fn of_name(reason: ExtendedError) -> Self {
+        // What the upstream lacks is somebody to ask, as we may ourselves.
+        let is_for_want = [
+            ExtendedError::NO_REACHABLE_AUTHORITY,
+            ExtendedError::NETWORK_ERROR,
+        ]
+        .contains(&reason);
         Self {
             reason,
-            upstreams_asked,
+            remembered: Some(if is_for_want {
+                Backoff::Constant
+            } else {
+                Backoff::Doubling
+            }),
         }
     }
 }
 
-/// Whether an outcome answers `key`; the TTLs of its records are moved into their limits.
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let (reason, remembered) = match failure {
+            Failure::TimedOut | Failure::Unanswered => (
+                ExtendedError::NO_REACHABLE_AUTHORITY,
+                Some(Backoff::Constant),
+            ),
+            Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, None),
+            Failure::Saturated => (ExtendedError::NETWORK_ERROR, None),
+        };
+        Self { reason, remembered }
+    }
+}
+
+/// Whether an outcome answers `key`; what does not belong to the answer is taken out of it.
 ///
 /// # Errors
 /// [`Failed`] with the reason for the client; an upstream's own reason for an error is passed on.
-pub fn judge<'a>(
-    key: &Key,
-    outcome: Outcome<'a>,
-    limits: &CacheSettings,
-) -> Result<Cleaned<'a>, Failed> {
-    let asked = |reason| Failed {
-        reason,
-        upstreams_asked: true,
-    };
+pub fn judge<'a>(shared: &Shared, key: &Key, outcome: Outcome<'a>) -> Result<Cleaned<'a>, Failed> {
     let message = match outcome {
         Outcome::Answered(message) => message,
         Outcome::Failed(failure) => return Err(failure.into()),
         Outcome::NotYet => {
             return Err(Failed {
                 reason: ExtendedError::NO_REACHABLE_AUTHORITY,
-                upstreams_asked: false,
+                remembered: None,
             });
         }
     };
+    let limits = shared.cache.limits();
     match clean(key, message, limits) {
-        Ok(cleaned) if cleaned.rcode.is_conclusive() => Ok(cleaned),
-        Ok(cleaned) => {
-            let reason = cleaned.extended_error;
-            Err(asked(
-                reason.unwrap_or(ExtendedError::NO_REACHABLE_AUTHORITY),
-            ))
+        Ok(cleaned) if cleaned.rcode.is_conclusive() => {
+            Ok(shared.rebinding.as_ref().map_or(cleaned, |rebinding| {
+                rebinding.pass(key, cleaned, limits.max_negative_ttl)
+            }))
         }
-        Err(_) => Err(asked(ExtendedError::NETWORK_ERROR)),
+        Ok(cleaned) => Err(match cleaned.extended_error {
+            Some(reason) => Failed::of_name(reason),
+            None => Failed {
+                reason: ExtendedError::NO_REACHABLE_AUTHORITY,
+                remembered: Some(Backoff::Doubling),
+            },
+        }),
+        Err(unusable) => {
+            shared.unusable_answers.fetch_add(1, Ordering::Relaxed);
+            Err(Failed {
+                reason: match unusable {
+                    Unusable::Malformed | Unusable::Question | Unusable::Truncated => {
+                        ExtendedError::NETWORK_ERROR
+                    }
+                    Unusable::Aliases | Unusable::Unrelated => ExtendedError::INVALID_DATA,
+                    Unusable::Referral => ExtendedError::NO_REACHABLE_AUTHORITY,
+                },
+                remembered: Some(Backoff::Doubling),
+            })
+        }
     }
 }
 

@@ -1,11 +1,15 @@
 //! Probes of the upstreams, on the upkeep thread: dead ones until they answer again, living ones
-//! once a second, suspected ones quickly.
+//! once a second, suspected ones quickly; never more than four in a second.
 //!
 //! A probe asks for the apex of the zone (NS of the root, else SOA), which an upstream that works
-//! has at hand; any matching answer shows that it lives, RCODE and all. Each leaves from a socket
-//! of its own, so that an address or route that has changed is seen at once. Living upstreams are
-//! probed although clients ask them, because the order of asking compares probes (see
-//! [`Upstreams::order`]).
+//! has at hand; any matching answer shows that it lives, RCODE and all, and an acceptable RCODE that
+//! it works. Each leaves from a socket of its own, so that an address or route that has changed is
+//! seen at once. Living upstreams are probed although clients ask them, because the order of asking
+//! compares probes (see [`Upstreams::order`]).
+//!
+//! Siblings are probed only while they have failed and are needed. They are asked for a name of chance
+//! below the apex and with the marker: the apex itself they would have in their cache, and whether
+//! their upstreams work is the question.
 
 #![expect(clippy::disallowed_methods, reason = "a shell: reads the clock")]
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
@@ -25,8 +29,11 @@ use super::exchange::query::{self, Edns};
 use super::exchange::response::{self, Response};
 use super::exchange::socket::{connect, is_refusal};
 use super::key::Key;
-use super::upstream::pacing::{Condition, Pacing};
-use super::upstream::{Asked, FailureKind, UpstreamIndex, Upstreams};
+use super::sibling;
+use super::upstream::pacing::Pacing;
+use super::upstream::{
+    Asked, Breaker, Errand, FailureKind, UpstreamIndex, Upstreams, is_acceptable,
+};
 
 /// How long the answer to a probe is listened for: even a late one shows life.
 const LISTEN_TIME: Duration = Duration::from_secs(2);
@@ -35,9 +42,13 @@ const PROBES_MAX: usize = 32;
 /// More than any answer to a question without EDNS (512 octets).
 const BUFFER: usize = 1500;
 
+const TYPE_A: u16 = 1;
 const TYPE_NS: u16 = 2;
 const TYPE_SOA: u16 = 6;
 const CLASS_IN: u16 = 1;
+/// RFC 8914 §4.4 and §4.20.
+const STALE_ANSWER: u16 = 3;
+const STALE_NXDOMAIN: u16 = 19;
 
 /// Probes all upstreams until `stop` says so or its sender is gone. To run once for each
 /// [`Upstreams`], for wakes have one waiter.
@@ -56,36 +67,48 @@ pub async fn run(upstreams: Arc<Upstreams>, mut stop: watch::Receiver<bool>) {
 async fn keep(upstreams: &Upstreams, index: UpstreamIndex) {
     let mut pacing = Pacing::new(Instant::now().into_std());
     let mut probes = FuturesUnordered::new();
-    let mut was_up = upstreams.is_up(index);
+    let mut before = Breaker::Closed;
     loop {
+        let is_idle = upstreams.errand(index) == Errand::Nothing;
         tokio::select! {
-            () = sleep_until(pacing.next().into()) => {
-                if probes.len() < PROBES_MAX {
-                    probes.push(probe(upstreams, index));
+            () = sleep_until(pacing.next().into()), if !is_idle => {
+                let now = Instant::now().into_std();
+                match upstreams.errand(index) {
+                    Errand::Probe if probes.len() < PROBES_MAX => {
+                        probes.push(probe(upstreams, index));
+                        pacing.sent(upstreams.condition(index), now, rand::random());
+                    }
+                    errand => {
+                        if errand == Errand::Expire {
+                            upstreams.expire(index, now);
+                        }
+                        pacing.rested(upstreams.condition(index), now, rand::random());
+                    }
                 }
-                let condition = upstreams.condition(index);
-                pacing.sent(condition, Instant::now().into_std(), rand::random());
             }
             () = upstreams.wake(index).notified() => {
-                pacing.woken(upstreams.condition(index), Instant::now().into_std());
+                let now = Instant::now().into_std();
+                pacing.woken(upstreams.condition(index), now, rand::random());
             }
             Some(()) = probes.next() => {}
         }
-        let is_up = upstreams.condition(index) != Condition::Down;
-        if is_up != was_up {
-            was_up = is_up;
-            tell(upstreams, index, is_up);
+        let breaker = upstreams.breaker(index);
+        if breaker != before {
+            tell(upstreams, index, before, breaker);
+            before = breaker;
         }
     }
 }
 
-fn tell(upstreams: &Upstreams, index: UpstreamIndex, is_up: bool) {
+fn tell(upstreams: &Upstreams, index: UpstreamIndex, from: Breaker, to: Breaker) {
     let upstream = upstreams.address(index);
     let zone = upstreams.zone_text(index);
-    if is_up {
-        tracing::info!(%upstream, zone, from = "down", to = "up", "upstream answers again");
+    let is_sibling = upstreams.is_sibling(index);
+    let (from, to) = (from.label(), to.label());
+    if to == Breaker::Closed.label() {
+        tracing::info!(%upstream, zone, is_sibling, from, to, "upstream is asked again");
     } else {
-        tracing::warn!(%upstream, zone, from = "up", to = "down", "upstream does not answer");
+        tracing::warn!(%upstream, zone, is_sibling, from, to, "upstream is no longer asked");
     }
 }
 
@@ -93,12 +116,17 @@ fn tell(upstreams: &Upstreams, index: UpstreamIndex, is_up: bool) {
 async fn probe(upstreams: &Upstreams, index: UpstreamIndex) {
     let sent = Instant::now();
     match converse(upstreams, index, sent).await {
-        Ok(true) => {
+        Ok(Some(works)) => {
             let now = Instant::now().into_std();
             upstreams.answered(index, Asked::Probe, sent.into_std(), now);
+            if works {
+                upstreams.probe_accepted(index, now);
+            } else {
+                upstreams.probe_declined(index, now);
+            }
         }
         // What silence means was told when it had lasted long enough.
-        Ok(false) => {}
+        Ok(None) => {}
         Err(error) if is_refusal(error.kind()) => {
             upstreams.refused(index, Instant::now().into_std());
         }
@@ -110,48 +138,80 @@ async fn probe(upstreams: &Upstreams, index: UpstreamIndex) {
     }
 }
 
-/// Sends a probe and listens; whether a matching answer came.
-async fn converse(upstreams: &Upstreams, index: UpstreamIndex, sent: Instant) -> io::Result<bool> {
-    let apex = upstreams.apex(index);
-    let qtype = if apex == [0] { TYPE_NS } else { TYPE_SOA };
-    let Some(key) = Key::new(apex, qtype, CLASS_IN, false, false) else {
+/// Sends a probe and listens: whether the upstream works, or `None` when no matching answer came.
+async fn converse(
+    upstreams: &Upstreams,
+    index: UpstreamIndex,
+    sent: Instant,
+) -> io::Result<Option<bool>> {
+    let is_sibling = upstreams.is_sibling(index);
+    let Some(key) = question(upstreams.apex(index), is_sibling) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let socket = UdpSocket::from_std(connect(upstreams.address(index))?)?;
     let id = rand::random();
-    socket.send(&query::build(&key, id, Edns::Without)).await?;
+    let mut message = query::build(&key, id, Edns::Without);
+    if is_sibling {
+        sibling::mark(&mut message);
+    }
+    socket.send(&message).await?;
     let mut heard = pin!(hear(upstreams, index, &socket, id, &key));
     let (late, missed) = upstreams.probe_patience(index);
     if let Ok(result) = timeout_at(sent + late, &mut heard).await {
-        return result.map(|()| true);
+        return result.map(Some);
     }
     upstreams.overdue(index, Asked::Probe, sent.into_std());
     if let Ok(result) = timeout_at(sent + missed, &mut heard).await {
-        return result.map(|()| true);
+        return result.map(Some);
     }
     upstreams.probe_missed(index, sent.into_std(), Instant::now().into_std());
     match timeout_at(sent + LISTEN_TIME, &mut heard).await {
-        Ok(result) => result.map(|()| true),
-        Err(_) => Ok(false),
+        Ok(result) => result.map(Some),
+        Err(_) => Ok(None),
     }
 }
 
-/// Waits for an answer that matches (RFC 5452 §9.1).
+/// What a probe asks for.
+fn question(apex: &[u8], is_sibling: bool) -> Option<Key> {
+    if is_sibling {
+        let chance: u64 = rand::random();
+        let mut name = vec![16];
+        name.extend_from_slice(format!("{chance:016x}").as_bytes());
+        name.extend_from_slice(apex);
+        if let Some(key) = Key::new(&name, TYPE_A, CLASS_IN, false, false) {
+            return Some(key);
+        }
+    }
+    let qtype = if apex == [0] { TYPE_NS } else { TYPE_SOA };
+    Key::new(apex, qtype, CLASS_IN, false, false)
+}
+
+/// Waits for an answer that matches (RFC 5452 §9.1): whether the upstream works.
 async fn hear(
     upstreams: &Upstreams,
     index: UpstreamIndex,
     socket: &UdpSocket,
     id: u16,
     key: &Key,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let mut buffer = [0; BUFFER];
     loop {
         let length = socket.recv(&mut buffer).await?;
         let datagram = buffer.get(..length).unwrap_or_default();
-        if response::read(datagram, id, key) != Response::Foreign {
-            return Ok(());
+        match response::read(datagram, id, key) {
+            Response::Foreign => upstreams.failed(index, FailureKind::Ignored),
+            Response::Complete { rcode, reason, .. } => {
+                // An expired answer is a sibling's way to say that its upstreams are dead.
+                let is_stale = matches!(reason, Some(STALE_ANSWER | STALE_NXDOMAIN));
+                return Ok(is_acceptable(rcode) && !(is_stale && upstreams.is_sibling(index)));
+            }
+            // Cut short: what is known is the RCODE in the header.
+            Response::Truncated => {
+                let rcode = datagram.get(3).map_or(0, |octet| octet & 0x0f);
+                return Ok(is_acceptable(rcode.into()));
+            }
+            Response::Headless { .. } | Response::Malformed => return Ok(false),
         }
-        upstreams.failed(index, FailureKind::Ignored);
     }
 }
 

@@ -4,40 +4,64 @@
 //! questions, errors of the network), an order to ask in comes out.
 //!
 //! How a silent upstream is found out, from the moment it falls silent:
-//! 1. its first question gets late after [`Upstreams::patience`] (20 to 300 ms) and goes to the
-//!    next upstream; the silent one is *suspected*: all further questions ask others first;
+//! 1. its first question is not answered within [`Upstreams::hedge_after`] (its own slowest
+//!    twentieth, 20 to 400 ms), nor within [`Upstreams::patience`]: it is *suspected*, and all further
+//!    questions ask others first;
 //! 2. upkeep probes it and the others of the zone at once and every 75 ms;
-//! 3. when the third probe has gone unanswered (300 ms each) it is *down*, some 450 ms after the
+//! 3. when the third probe has gone unanswered (300 ms each) its breaker opens, some 450 ms after the
 //!    suspicion. An upstream that nobody asks gets there by its one probe a second.
 //!
 //! One lost packet or one slow name raises a suspicion that the next probe clears. NXDOMAIN and
-//! NODATA are answers like any other; SERVFAIL and REFUSED are about a name and say that the
-//! upstream lives.
+//! NODATA are answers like any other; SERVFAIL and REFUSED are about a name, unless
+//! [`Upstreams::poor_answer`] finds otherwise. What answers, but loses much, is slow or is contradicted by others, is asked after
+//! those that do not.
+//!
+//! How a recovered upstream comes back: at most 4 s later a probe is answered and closes its breaker
+//! ([`Breaker`]); three more probes, 75 ms apart, show that this was no chance.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::DialectSettings;
+
+mod breaker;
+mod evidence;
+mod last_resort;
+mod loss;
 pub mod metrics;
 pub mod pacing;
+mod percentile;
 mod report;
 mod rtt;
+mod signs;
+mod speed;
 mod state;
+mod tcp;
 mod zones;
 
 use pacing::Condition;
-use state::{Effect, State};
+use state::State;
 use zones::ZoneTable;
 
+pub use breaker::{Breaker, is_acceptable};
+pub use evidence::Evidence;
+pub use last_resort::{Errand, SIBLINGS_NAMED};
 pub use report::{FailureKind, UpstreamStatus, ZoneStatus};
 pub use state::MISSES_TO_GO_DOWN;
 pub use zones::ResolvedZone;
 
-/// A question is late after SRTT + 4·RTTVAR, but never sooner than this.
+/// The next upstream is asked after this time at the soonest.
+pub const HEDGE_MIN: Duration = Duration::from_millis(20);
+/// The next upstream is asked after this time at the latest.
+pub const HEDGE_MAX: Duration = Duration::from_millis(400);
+/// A question is past its deadline after SRTT + 4·RTTVAR, but never sooner than this.
 pub const PATIENCE_MIN: Duration = Duration::from_millis(20);
-/// A question is late after this time at most, and when nothing is known yet.
+/// A question is past its deadline after this time at most, and when nothing is known yet; unless
+/// [`Upstreams::hedge_after`] is longer still.
 pub const PATIENCE_MAX: Duration = Duration::from_millis(300);
 /// A probe counts as unanswered after SRTT + 4·RTTVAR of probes, but never sooner than this.
 pub const PROBE_PATIENCE_MIN: Duration = Duration::from_millis(300);
@@ -51,6 +75,14 @@ pub const SPEED_BAND: Duration = Duration::from_millis(10);
 /// A forward zone of one [`Upstreams`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ZoneIndex(usize);
+
+impl ZoneIndex {
+    /// From 0 to the number of zones, for tables beside [`Upstreams`].
+    #[must_use]
+    pub fn position(self) -> usize {
+        self.0
+    }
+}
 
 /// An upstream of one zone of one [`Upstreams`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +122,9 @@ struct Zone {
     apex: Vec<u8>,
     text: String,
     critical: bool,
-    upstreams: std::ops::Range<usize>,
+    dialect: DialectSettings,
+    upstreams: Range<usize>,
+    siblings: Range<usize>,
 }
 
 impl Upstreams {
@@ -103,18 +137,22 @@ impl Upstreams {
         let mut table = Vec::with_capacity(zones.len() + 1);
         let mut states = Vec::new();
         for zone in zones {
-            let first = states.len();
             let position = table.len();
-            states.extend(
-                zone.upstreams
+            let mut add = |addresses: &[SocketAddr], is_sibling| {
+                let first = states.len();
+                let new = addresses
                     .iter()
-                    .map(|&address| State::new(address, position)),
-            );
+                    .map(|&address| State::new(address, position, is_sibling));
+                states.extend(new);
+                first..states.len()
+            };
             table.push(Zone {
                 apex: zone.zone.to_ascii_lowercase(),
                 text: zone.zone_text.clone(),
                 critical: zone.critical,
-                upstreams: first..states.len(),
+                dialect: zone.dialect,
+                upstreams: add(&zone.upstreams, false),
+                siblings: add(&zone.siblings, true),
             });
         }
         let root = table
@@ -125,7 +163,9 @@ impl Upstreams {
                     apex: vec![0],
                     text: ".".to_owned(),
                     critical: false,
-                    upstreams: states.len()..states.len(),
+                    dialect: DialectSettings::default(),
+                    upstreams: 0..0,
+                    siblings: 0..0,
                 });
                 table.len() - 1
             });
@@ -152,7 +192,7 @@ impl Upstreams {
         ZoneIndex(self.table.closest_for_question(name, qtype))
     }
 
-    /// Whether an upstream of the zone is believed to answer.
+    /// Whether an upstream of the zone is believed to answer. Siblings do not count.
     #[must_use]
     pub fn zone_usable(&self, zone: ZoneIndex) -> bool {
         self.members(zone).any(|index| self.is_up(index))
@@ -167,6 +207,7 @@ impl Upstreams {
                 zone: &zone.text,
                 critical: zone.critical,
                 usable: self.zone_usable(ZoneIndex(position)),
+                last_resort: self.has_last_resort(ZoneIndex(position)),
             })
     }
 
@@ -177,8 +218,8 @@ impl Upstreams {
         &self.flips
     }
 
-    /// Fills `best_first` with the upstreams of a zone that are up: first those without suspicion,
-    /// then the fast.
+    /// Fills `best_first` with the upstreams of a zone whose breakers are closed: suspected ones last,
+    /// before them those that lose or are contradicted, and the fast before the slow.
     ///
     /// Upstreams within [`SPEED_BAND`] of the fastest keep the configured order: a hair's breadth
     /// must not move the load to and fro and away from a warm cache. Only probes are compared,
@@ -189,19 +230,20 @@ impl Upstreams {
         if best_first.len() < 2 {
             return;
         }
-        let times = best_first.iter().map(|&index| self.state(index).smoothed());
+        let times = best_first.iter().map(|&index| self.state(index).median());
         let band = times
             .flatten()
             .min()
             .map(|fastest| fastest + SPEED_BAND.max(fastest / 2));
         best_first.sort_by_key(|&index| {
             let state = self.state(index);
-            let slower = state.smoothed().filter(|&time| Some(time) > band);
-            (state.is_suspected(), slower)
+            let slower = state.median().filter(|&time| Some(time) > band);
+            (state.is_suspected(), state.is_second_choice(), slower)
         });
     }
 
-    /// How often an upstream has gone down: whoever waits for upstreams looks again when it grows.
+    /// How often a breaker has opened, of a sibling too: whoever waits for upstreams looks again when it
+    /// grows.
     #[must_use]
     pub fn losses(&self) -> u64 {
         self.losses.load(Ordering::Acquire)
@@ -213,7 +255,13 @@ impl Upstreams {
         self.state(index).is_up()
     }
 
-    /// The same with the shade between.
+    /// The state of its breaker.
+    #[must_use]
+    pub fn breaker(&self, index: UpstreamIndex) -> Breaker {
+        self.state(index).breaker()
+    }
+
+    /// The same with the shades between.
     #[must_use]
     pub fn condition(&self, index: UpstreamIndex) -> Condition {
         let state = self.state(index);
@@ -221,6 +269,8 @@ impl Upstreams {
             Condition::Down
         } else if state.is_suspected() {
             Condition::Suspected
+        } else if state.loss.is_doubted() {
+            Condition::Doubted
         } else {
             Condition::Good
         }
@@ -243,19 +293,41 @@ impl Upstreams {
         &self.zone(self.state(index)).apex
     }
 
+    /// How an upstream is talked to.
+    #[must_use]
+    pub fn dialect(&self, index: UpstreamIndex) -> DialectSettings {
+        self.zone(self.state(index)).dialect
+    }
+
     /// The apex of an upstream's zone as text.
     #[must_use]
     pub fn zone_text(&self, index: UpstreamIndex) -> &str {
         &self.zone(self.state(index)).text
     }
 
-    /// How long a question to this upstream may take before the next one is asked.
+    /// How long a question to this upstream may take before the next one is asked: all but its slowest
+    /// twentieth are answered by then.
+    #[must_use]
+    pub fn hedge_after(&self, index: UpstreamIndex) -> Duration {
+        let state = self.state(index);
+        match state.answer_times.p95() {
+            Some(time) => time.clamp(HEDGE_MIN, HEDGE_MAX),
+            None => state.usual_time(),
+        }
+    }
+
+    /// How long a question to this upstream may take before it is a reason for suspicion, to be told by
+    /// [`Upstreams::overdue`]; never shorter than [`Upstreams::hedge_after`].
     #[must_use]
     pub fn patience(&self, index: UpstreamIndex) -> Duration {
-        self.state(index)
-            .question_rtt
-            .patience()
-            .map_or(PATIENCE_MAX, |time| time.clamp(PATIENCE_MIN, PATIENCE_MAX))
+        self.state(index).usual_time().max(self.hedge_after(index))
+    }
+
+    /// Whether a question to this upstream is past its deadline and nothing was answered since it was
+    /// sent.
+    #[must_use]
+    pub fn is_silent(&self, index: UpstreamIndex) -> bool {
+        self.state(index).is_suspected()
     }
 
     /// After which time a probe of this upstream raises a suspicion, and after which it counts as
@@ -269,88 +341,6 @@ impl Upstreams {
                 time.clamp(PROBE_PATIENCE_MIN, PROBE_PATIENCE_MAX)
             }),
         )
-    }
-
-    /// A client's question is sent: it is in flight until [`Upstreams::settled`].
-    pub fn asked(&self, index: UpstreamIndex) {
-        let state = self.state(index);
-        state.queries.fetch_add(1, Ordering::Relaxed);
-        state.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// So many clients' questions to this upstream are no longer waited for.
-    pub fn settled(&self, index: UpstreamIndex, questions: u32) {
-        let state = self.state(index);
-        state.in_flight.fetch_sub(questions, Ordering::Relaxed);
-    }
-
-    /// A matching answer arrived: whatever it says, the upstream lives.
-    pub fn answered(&self, index: UpstreamIndex, asked: Asked, sent: Instant, now: Instant) {
-        let state = self.state(index);
-        let took = now.saturating_duration_since(sent);
-        match asked {
-            Asked::Question => state.question_rtt.sample(took),
-            Asked::Probe => self.sample_probe(index, sent, took),
-        }
-        let effect = state.answered(self.micros(now));
-        self.tell(state, effect);
-    }
-
-    /// After an outage of the link the probes of the outage are answered late and all at once. They
-    /// must not make the next outage be noticed a second later: of such a burst one counts, and
-    /// never for more than the present patience, which then grows by less than twice.
-    fn sample_probe(&self, index: UpstreamIndex, sent: Instant, took: Duration) {
-        let (state, (_, patience)) = (self.state(index), self.probe_patience(index));
-        if took <= patience || !state.answered_since(self.micros(sent)) {
-            state.probe_rtt.sample(took.min(patience));
-        }
-    }
-
-    /// Something sent at `sent` is late: suspicion, if nothing was answered since.
-    pub fn overdue(&self, index: UpstreamIndex, asked: Asked, sent: Instant) {
-        let state = self.state(index);
-        if asked == Asked::Question {
-            state.timeouts.fetch_add(1, Ordering::Relaxed);
-        }
-        let effect = state.overdue(self.micros(sent));
-        self.tell(state, effect);
-    }
-
-    /// A probe sent at `sent` counts as unanswered.
-    pub fn probe_missed(&self, index: UpstreamIndex, sent: Instant, now: Instant) {
-        let state = self.state(index);
-        let effect = state.missed(self.micros(sent), self.micros(now));
-        self.tell(state, effect);
-    }
-
-    /// The network says that nobody listens there: counts like an unanswered probe, at once.
-    pub fn refused(&self, index: UpstreamIndex, now: Instant) {
-        let state = self.state(index);
-        state.count_failure(FailureKind::Refused);
-        let effect = state.missed(self.micros(now), self.micros(now));
-        self.tell(state, effect);
-    }
-
-    /// Counts a failure that says nothing about whether the upstream lives.
-    pub fn failed(&self, index: UpstreamIndex, kind: FailureKind) {
-        self.state(index).count_failure(kind);
-    }
-
-    /// How often a kind of failure was counted.
-    #[must_use]
-    pub fn failures(&self, index: UpstreamIndex, kind: FailureKind) -> u64 {
-        self.state(index).failures(kind)
-    }
-
-    /// A worker had too many questions under way.
-    pub fn count_saturated(&self) {
-        self.saturated.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often a worker had too many questions under way.
-    #[must_use]
-    pub fn saturated(&self) -> u64 {
-        self.saturated.load(Ordering::Relaxed)
     }
 
     /// Wakes the upkeep of this upstream, its one waiter, when a probe may be due sooner.
@@ -369,35 +359,20 @@ impl Upstreams {
                 zone: self.zone(state).text.clone(),
                 up: state.is_up(),
                 suspected: state.is_suspected(),
-                srtt: state.smoothed(),
+                breaker: state.breaker(),
+                is_sibling: state.is_sibling(),
+                tcp_closed: state.tcp.is_closed(),
+                loss_permille: state.loss.permille(),
+                is_second_choice: state.is_second_choice(),
+                p95: state.answer_times.p95(),
+                openings: state.openings(),
+                srtt: state.probe_rtt.smoothed(),
                 in_flight: state.in_flight.load(Ordering::Relaxed),
                 queries: state.queries.load(Ordering::Relaxed),
                 timeouts: state.timeouts.load(Ordering::Relaxed),
                 since: self.started + Duration::from_micros(state.since_us()),
             })
             .collect()
-    }
-
-    fn tell(&self, state: &State, effect: Effect) {
-        match effect {
-            Effect::Nothing => {}
-            // The others of the zone are looked at too: they are needed now.
-            Effect::Suspected => {
-                for index in self.zone(state).upstreams.clone() {
-                    self.state(UpstreamIndex(index)).wake.notify_one();
-                }
-            }
-            Effect::WentDown => {
-                self.losses.fetch_add(1, Ordering::Release);
-                self.tell_flip(state);
-            }
-            Effect::CameUp => self.tell_flip(state),
-        }
-    }
-
-    fn tell_flip(&self, state: &State) {
-        state.wake.notify_one();
-        self.flips.notify_one();
     }
 
     fn members(&self, zone: ZoneIndex) -> impl Iterator<Item = UpstreamIndex> + use<> {

@@ -1,11 +1,16 @@
 //! Walks names and records of a message in wire form: bounded, without copying, on any bytes.
 //!
-//! Source: RFC 1035 §3.1 (labels), §3.2.1 (records), §4.1.4 (compression), §3.3 (RDATA with names).
+//! Source: RFC 1035 §3.1 (labels), §3.2.1 (records), §4.1.4 (compression), §3.3 (RDATA with names),
+//! RFC 3597 §4 (which types may have compressed names; all others are opaque).
 //! A pointer has to point before the part of the name that holds it, so that every name ends, and a
 //! name has at most as many pointers as it can have labels, so that it ends soon.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::key::NAME_MAX;
+
+mod name;
+
+pub(super) use name::Name;
 
 /// A name of 255 octets has at most 127 labels, and a useful pointer leads to one.
 const POINTERS_MAX: usize = 127;
@@ -14,6 +19,10 @@ pub(super) const HEADER: usize = 12;
 
 /// Types that this crate looks at.
 pub(super) mod rtype {
+    /// Address.
+    pub(in crate::dns) const A: u16 = 1;
+    /// Name server.
+    pub(in crate::dns) const NS: u16 = 2;
     /// Canonical name.
     pub(in crate::dns) const CNAME: u16 = 5;
     /// Start of authority.
@@ -24,6 +33,24 @@ pub(super) mod rtype {
     pub(in crate::dns) const TXT: u16 = 16;
     /// SIG(0) uses this one. RFC 2931.
     pub(in crate::dns) const SIG: u16 = 24;
+    /// Key of old DNSSEC. RFC 2535.
+    pub(in crate::dns) const KEY: u16 = 25;
+    /// Address. RFC 3596.
+    pub(in crate::dns) const AAAA: u16 = 28;
+    /// Denial of old DNSSEC. RFC 2535.
+    pub(in crate::dns) const NXT: u16 = 30;
+    /// Alias for all names below. RFC 6672.
+    pub(in crate::dns) const DNAME: u16 = 39;
+    /// Signature. RFC 4034.
+    pub(in crate::dns) const RRSIG: u16 = 46;
+    /// Denial. RFC 4034.
+    pub(in crate::dns) const NSEC: u16 = 47;
+    /// Denial by hashes. RFC 5155.
+    pub(in crate::dns) const NSEC3: u16 = 50;
+    /// Service binding. RFC 9460.
+    pub(in crate::dns) const SVCB: u16 = 64;
+    /// Service binding of the web. RFC 9460.
+    pub(in crate::dns) const HTTPS: u16 = 65;
     /// EDNS. RFC 6891.
     pub(in crate::dns) const OPT: u16 = 41;
     /// Key exchange. RFC 2930.
@@ -149,60 +176,129 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A record, with the names in its RDATA checked where RFC 1035 lets them be compressed.
+    /// A record, with the names in its RDATA checked where RFC 3597 §4 has them decompressed.
     pub(super) fn record(&mut self) -> Result<Record<'a>, Malformed> {
-        let start = self.at;
-        self.name()?;
-        let owner_octets = self.at - start;
+        let mut names = *self;
+        let record = self.checked_record()?;
+        names.name()?;
+        names.at = record.rdata_at;
+        if !names.rdata_is_sound(record.rtype, record.rdata.len())? {
+            return Err(Malformed);
+        }
+        Ok(record)
+    }
+
+    /// A record that [`Cursor::record`] has accepted before: no name is followed.
+    pub(super) fn checked_record(&mut self) -> Result<Record<'a>, Malformed> {
+        let owner_at = self.at;
+        loop {
+            match self.u8()? {
+                0 => break,
+                label @ 1..=63 => self.take(usize::from(label))?,
+                0xC0.. => {
+                    self.take(1)?;
+                    break;
+                }
+                _ => return Err(Malformed),
+            };
+        }
+        let owner_octets = self.at - owner_at;
         let rtype = self.u16()?;
         let class = self.u16()?;
         let ttl_s = self.u32()?;
         let length = usize::from(self.u16()?);
-        let mut inner = *self;
+        let rdata_at = self.at;
         let rdata = self.take(length)?;
-        if !inner.rdata_is_sound(rtype, length)? {
-            return Err(Malformed);
-        }
         Ok(Record {
+            owner_at,
             owner_octets,
             rtype,
             class,
             ttl_s,
+            rdata_at,
             rdata,
         })
     }
 
     /// Whether the `length` octets from here have the form that `rtype` asks for.
     fn rdata_is_sound(&mut self, rtype: u16, length: usize) -> Result<bool, Malformed> {
-        let (before, names, after) = match rtype {
-            1 => return Ok(length == 4),
-            28 => return Ok(length == 16),
-            // NS MD MF CNAME MB MG MR PTR DNAME
-            2 | 3 | 4 | rtype::CNAME | 7 | 8 | 9 | 12 | 39 => (0, 1, 0),
-            rtype::SOA => (0, 2, 20),
-            // MINFO RP
-            14 | 17 => (0, 2, 0),
-            // MX AFSDB RT KX
-            15 | 18 | 21 | 36 => (2, 1, 0),
-            // PX
-            26 => (2, 2, 0),
-            // SRV
-            33 => (6, 1, 0),
-            _ => return Ok(true),
+        let Some(form) = Form::of(rtype) else {
+            return Ok(match rtype {
+                rtype::A => length == 4,
+                rtype::AAAA => length == 16,
+                _ => true,
+            });
         };
         let start = self.at;
-        self.take(before)?;
-        for _ in 0..names {
+        form.step_to_names(self)?;
+        for _ in 0..form.names {
             self.name()?;
         }
-        self.take(after)?;
-        Ok(self.at - start == length)
+        let used = self.at - start;
+        Ok(form
+            .after
+            .map_or(used <= length, |after| used + after == length))
+    }
+}
+
+/// How RDATA is made that has names which may be compressed. RFC 3597 §4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    /// Octets at the start.
+    fixed: usize,
+    /// Character strings behind them.
+    strings: usize,
+    /// Names behind these.
+    pub(super) names: usize,
+    /// Octets behind the names; `None`: any number.
+    after: Option<usize>,
+}
+
+impl Form {
+    /// `None`: the RDATA of this type is opaque.
+    pub(super) fn of(rtype: u16) -> Option<Self> {
+        let (fixed, names, after) = match rtype {
+            // NS MD MF CNAME MB MG MR PTR DNAME
+            rtype::NS | 3 | 4 | rtype::CNAME | 7 | 8 | 9 | 12 | rtype::DNAME => (0, 1, Some(0)),
+            rtype::SOA => (0, 2, Some(20)),
+            // MINFO RP
+            14 | 17 => (0, 2, Some(0)),
+            // MX AFSDB RT KX
+            15 | 18 | 21 | 36 => (2, 1, Some(0)),
+            rtype::SIG => (18, 1, None),
+            // PX
+            26 => (2, 2, Some(0)),
+            rtype::NXT => (0, 1, None),
+            // SRV
+            33 => (6, 1, Some(0)),
+            // NAPTR
+            35 => (4, 1, Some(0)),
+            _ => return None,
+        };
+        Some(Self {
+            fixed,
+            strings: if rtype == 35 { 3 } else { 0 },
+            names,
+            after,
+        })
+    }
+
+    /// Moves `cursor` from the start of the RDATA to its first name.
+    pub(super) fn step_to_names(self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+        cursor.take(self.fixed)?;
+        for _ in 0..self.strings {
+            let length = cursor.u8()?;
+            cursor.take(usize::from(length))?;
+        }
+        Ok(())
     }
 }
 
 /// A record of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
+    /// Where the owner name begins.
+    pub(super) owner_at: usize,
     /// Octets of the owner name as it stands; 1 means the root.
     pub(super) owner_octets: usize,
     /// Type code.
@@ -211,8 +307,25 @@ pub(super) struct Record<'a> {
     pub(super) class: u16,
     /// Seconds; flags of an OPT.
     pub(super) ttl_s: u32,
+    /// Where the RDATA begins.
+    pub(super) rdata_at: usize,
     /// As it stands.
     pub(super) rdata: &'a [u8],
+}
+
+impl Record<'_> {
+    /// Where the record ends.
+    pub(super) fn end(&self) -> usize {
+        self.rdata_at + self.rdata.len()
+    }
+
+    /// The type that a signature covers; 0 for what is none. RFC 4034 §3.1.1.
+    pub(super) fn covered(&self) -> u16 {
+        match (self.rtype, self.rdata.first_chunk()) {
+            (rtype::SIG | rtype::RRSIG, Some(covered)) => u16::from_be_bytes(*covered),
+            _ => 0,
+        }
+    }
 }
 
 /// One EDNS option after another. RFC 6891 §6.1.2.

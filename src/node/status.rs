@@ -138,7 +138,7 @@ impl Reporter {
             usable: zone.usable,
             upstreams: all
                 .iter()
-                .filter(|upstream| upstream.zone == zone.zone)
+                .filter(|upstream| upstream.zone == zone.zone && !upstream.is_sibling)
                 .map(|upstream| Upstream {
                     address: upstream.address,
                     state: match (upstream.up, upstream.srtt) {

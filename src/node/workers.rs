@@ -30,16 +30,17 @@ pub(super) struct Sockets {
     pub(super) drop_counters: Vec<DropCounter>,
 }
 
-/// Opens the sockets of all workers on all addresses.
+/// Opens the sockets of all workers on all addresses; `unicast` are those that `dns.listen` means.
 pub(super) fn open(
     settings: &dns::Settings,
+    unicast: &[SocketAddr],
     services: &[ServiceSettings],
 ) -> Result<Sockets, OpenError> {
     let of_services = settings
         .service_sockets
         .iter()
         .map(|at| (*at, Purpose::Service));
-    let others = settings.listen.iter().map(|at| (*at, Purpose::Unicast));
+    let others = unicast.iter().map(|at| (*at, Purpose::Unicast));
     let addresses: Vec<(SocketAddr, Purpose)> = of_services.chain(others).collect();
     for (address, purpose) in &addresses {
         socket::ensure_free(*address, *purpose)?;

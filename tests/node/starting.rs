@@ -47,6 +47,20 @@ fn a_port_in_use_is_told_with_its_address() {
     assert_refused(&run(&site), &site, &address);
 }
 
+/// A supervisor that wants the node to end must not have to wait for a network.
+#[test]
+fn a_node_that_waits_for_an_address_to_listen_on_can_be_stopped() {
+    let mut site = Site::new(&[SocketAddr::from((ADDRESS, 53))]);
+    site.dns.push_str("listen = [\"interface:no-such-link\"]\n");
+    let mut node = site.launch();
+    wait_until("a word about it", || {
+        node.log().contains("waiting for addresses of dns.listen")
+    });
+    node.signal("TERM");
+    assert_eq!(node.wait(), Some(0));
+    assert!(node.log().contains("stopped while starting"));
+}
+
 #[test]
 fn a_second_node_in_the_place_of_the_first_refuses_to_start_and_harms_nothing() {
     let upstream = Upstream::start(ADDRESS);

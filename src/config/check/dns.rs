@@ -1,20 +1,16 @@
 //! `[node] name`, `[dns]` and what belongs to the query path.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-
-use ipnet::IpNet;
 
 use crate::announce::ServiceSettings;
 use crate::config::LoadOptions;
 use crate::config::key_path::KeyPath;
-use crate::config::raw::{self, List, Raw, Word};
-use crate::dns::{
-    AccessSettings, CacheSettings, LimitSettings, RebindingSettings, Settings, SpecialNameSettings,
-    StaleSettings,
-};
+use crate::config::raw::{self, Raw, Word};
+use crate::dns::record_text::name_from_text;
+use crate::dns::{CacheSettings, RebindingSettings, Settings, SpecialNameSettings, StaleSettings};
 
-use super::{Checker, address, elements};
+use super::{Checker, elements, file, listen};
 
 /// What fits into one character-string of a TXT record. RFC 1035 §3.3.
 const NODE_NAME_MAX: usize = 255;
@@ -22,19 +18,6 @@ const WORKERS_MAX: i64 = 256;
 const CACHE_MIN_BYTES: u64 = 1 << 20;
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
-
-/// RFC 1918, RFC 4193, and link-local addresses (RFC 3927, RFC 4291 §2.5.6), which cannot come
-/// from farther than the link.
-const PRIVATE: [&str; 6] = [
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",
-    "fc00::/7",
-    "fe80::/10",
-];
-const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
-const ANY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 impl Checker<'_> {
     pub(super) fn dns(
@@ -45,7 +28,7 @@ impl Checker<'_> {
     ) -> Settings {
         let root = KeyPath::root();
         let path = root.key("dns");
-        let listen = self.listen(&raw.dns.listen, services, &path.key("listen"));
+        let listen = self.listen(raw, services, &path.key("listen"));
         let listen_path = path.key("listen");
         let any_failed = self.has_failed(&root.key("service")) || self.has_failed(&listen_path);
         if raw.dns.listen.is_empty() && raw.service.is_empty() && !any_failed {
@@ -60,25 +43,57 @@ impl Checker<'_> {
                 addresses.map(move |address| SocketAddr::new(*address, port))
             })
             .collect();
+        let zones = self.zones(
+            &raw.forward,
+            services,
+            &listen::literal(&listen),
+            &root.key("forward"),
+        );
+        self.siblings_may_ask(&raw.forward, &zones, &listen);
+        let (hosts_files, hosts) = self.hosts_files(&raw.dns.hosts_files, &path.key("hosts_files"));
+        let mut local = self.local(&raw.local, &root.key("local"));
+        file::add_hosts(&mut local, hosts);
         Settings {
             node_name: self.node_name(&raw.node, options, &root.key("node").key("name")),
+            show_version: raw.dns.show_version == Some(true),
             service_sockets,
-            access: AccessSettings {
-                allow: self.allow(&raw.dns.allow, &path.key("allow")),
-                ..AccessSettings::default()
+            access: self.access(&raw.dns, &path),
+            limits: self.limits(&raw.dns.rate_limit, &path.key("rate_limit")),
+            cookie_secrets: self.cookie_secrets(
+                raw.dns.cookie_secret_file.as_deref(),
+                &path.key("cookie_secret_file"),
+            ),
+            special_names: SpecialNameSettings {
+                enabled: raw.dns.special_names.enabled.unwrap_or_default(),
+                private_reverse: raw.dns.special_names.private_reverse.unwrap_or_default(),
+                canary: raw.dns.special_names.canary.unwrap_or_default(),
             },
-            limits: LimitSettings::default(),
-            cookie_secrets: None,
-            special_names: SpecialNameSettings::default(),
-            prefetch: true,
-            rebinding: RebindingSettings::default(),
-            hosts_files: Vec::new(),
+            prefetch: raw.dns.prefetch.unwrap_or_default(),
+            rebinding: self.rebinding(&raw.dns.rebinding, &path.key("rebinding")),
+            hosts_files,
             workers: self.workers(raw.dns.workers.as_ref(), options, &path.key("workers")),
             cache: self.cache(&raw.dns.cache, &path.key("cache")),
             stale: self.stale(&raw.dns.stale, &path.key("stale")),
-            local: self.local(&raw.local, &root.key("local")),
-            zones: self.zones(&raw.forward, services, &listen, &root.key("forward")),
+            local,
+            zones,
             listen,
+        }
+    }
+
+    fn rebinding(&mut self, raw: &raw::Rebinding, path: &KeyPath) -> RebindingSettings {
+        let mut allowed: Vec<Vec<u8>> = Vec::new();
+        for (path, text) in elements(&raw.allow, &path.key("allow")) {
+            match name_from_text(text) {
+                Ok(name) if allowed.contains(&name) => {
+                    self.error(&path, &format!("{text:?} is listed twice; remove one"));
+                }
+                Ok(name) => allowed.push(name),
+                Err(error) => self.error(&path, &format!("write a domain name: {error}")),
+            }
+        }
+        RebindingSettings {
+            enabled: raw.enabled.unwrap_or_default(),
+            allowed,
         }
     }
 
@@ -96,86 +111,6 @@ impl Checker<'_> {
             self.error(path, &text);
         }
         name.to_owned()
-    }
-
-    fn listen(
-        &mut self,
-        list: &List<String>,
-        services: &[ServiceSettings],
-        path: &KeyPath,
-    ) -> Vec<SocketAddr> {
-        let mut sockets: Vec<SocketAddr> = Vec::new();
-        for (path, text) in elements(list, path) {
-            let socket = match address::socket(text, Some(53)) {
-                Ok(socket) => socket,
-                Err(text) => {
-                    self.error(&path, &text);
-                    continue;
-                }
-            };
-            let of_service = services.iter().find(|service| {
-                service.port == socket.port() && service.addresses.contains(&socket.ip())
-            });
-            let problem = if socket.ip().is_unspecified() {
-                Some(
-                    "list each address by itself: answers must leave from the address that was \
-                     asked"
-                        .to_owned(),
-                )
-            } else if let Some(reason) = address::not_a_host(socket.ip()) {
-                Some(format!("write another address: {} {reason}", socket.ip()))
-            } else if let Some(service) = of_service {
-                Some(format!(
-                    "service {:?} listens on {socket} by itself; remove it here",
-                    service.name
-                ))
-            } else if sockets.contains(&socket) {
-                Some(format!("{socket} is listed twice; remove one"))
-            } else {
-                None
-            };
-            match problem {
-                Some(text) => self.error(&path, &text),
-                None => sockets.push(socket),
-            }
-        }
-        sockets
-    }
-
-    fn allow(&mut self, list: &List<String>, path: &KeyPath) -> Vec<IpNet> {
-        if list.is_empty() && !self.has_failed(path) {
-            self.error(
-                path,
-                "list who may ask, such as \"private\" and \"loopback\"",
-            );
-        }
-        let mut allowed: Vec<IpNet> = Vec::new();
-        for (path, text) in elements(list, path) {
-            let prefixes = match text.as_str() {
-                "private" => &PRIVATE[..],
-                "loopback" => &LOOPBACK[..],
-                "any" => &ANY[..],
-                other => &[other][..],
-            };
-            for prefix in prefixes {
-                let alone = prefix.parse::<IpAddr>().map(IpNet::from);
-                match alone.or_else(|_| address::prefix(prefix)) {
-                    Ok(prefix) => allowed.push(prefix),
-                    Err(text) => {
-                        let text = format!("{text}; or \"private\", \"loopback\" or \"any\"");
-                        self.error(&path, &text);
-                    }
-                }
-            }
-            if allowed.last().is_some_and(|last| last.prefix_len() == 0) {
-                let text = "everybody may ask: an open resolver is abused for attacks on others; \
-                            list your own prefixes";
-                self.warning(&path, text);
-            }
-        }
-        allowed.sort_unstable();
-        allowed.dedup();
-        allowed
     }
 
     fn workers(
@@ -210,28 +145,33 @@ impl Checker<'_> {
             self.error(&min_path, "write a duration that is not over max_ttl");
         }
         CacheSettings {
-            size_bytes: self.size(raw.size.as_ref(), &path.key("size")),
+            size_bytes: self.size(raw.size.as_ref(), CACHE_MIN_BYTES, &path.key("size")),
             min_ttl,
             max_ttl,
             max_negative_ttl,
         }
     }
 
-    fn size(&mut self, raw: Option<&Word>, path: &KeyPath) -> u64 {
+    /// A number of octets from `least` on.
+    pub(super) fn size(&mut self, raw: Option<&Word>, least: u64, path: &KeyPath) -> u64 {
         let size = match raw {
-            None => return CACHE_MIN_BYTES,
+            None => {
+                self.no_value(path);
+                return least;
+            }
             Some(Word::Number(number)) => u64::try_from(*number).ok(),
             Some(Word::Text(text)) => text.parse().ok().map(|bytesize::ByteSize(octets)| octets),
         };
         match size {
-            Some(octets) if octets >= CACHE_MIN_BYTES => octets,
+            Some(octets) if octets >= least => octets,
             Some(_) => {
-                self.error(path, "write at least \"1MiB\"");
-                CACHE_MIN_BYTES
+                let text = format!("write at least \"{}MiB\"", least >> 20);
+                self.error(path, &text);
+                least
             }
             None => {
                 self.error(path, "write a size with its unit, such as \"256MiB\"");
-                CACHE_MIN_BYTES
+                least
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `[[forward]]` and `[[local]]`: where misses go, and what is answered from the configuration.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::announce::ServiceSettings;
 use crate::config::key_path::KeyPath;
@@ -40,19 +40,31 @@ impl Checker<'_> {
         let mut all_known = raw.iter().all(Option::is_some) && !self.has_failed(path);
         for (path, raw) in elements(raw, path) {
             let apex = self.apex(raw, &zones, &path);
-            let upstreams = self.upstreams(raw, services, listen, &path);
+            let action = self.action(raw, &path);
+            let upstreams = match action {
+                ZoneAction::Forward => self.upstreams(raw, services, listen, &path),
+                ZoneAction::Local | ZoneAction::Refuse => Vec::new(),
+            };
+            let siblings = path.key("last_resort");
+            let last_resort = self.last_resort(&raw.last_resort, &upstreams, services, &siblings);
             let Some((zone, zone_text)) = apex else {
                 all_known = false;
                 continue;
             };
+            let default = DialectSettings::default();
             zones.push(ForwardZone {
-                critical: raw.critical.unwrap_or(zone == ROOT),
+                critical: raw
+                    .critical
+                    .unwrap_or(zone == ROOT && action == ZoneAction::Forward),
                 zone,
                 zone_text,
-                action: ZoneAction::Forward,
+                action,
                 upstreams,
-                last_resort: Vec::new(),
-                dialect: DialectSettings::default(),
+                last_resort,
+                dialect: DialectSettings {
+                    mixed_case: raw.mixed_case.unwrap_or(default.mixed_case),
+                    cookies: raw.cookies.unwrap_or(default.cookies),
+                },
             });
         }
         if all_known && !zones.iter().any(|zone| zone.zone == ROOT) {
@@ -60,6 +72,34 @@ impl Checker<'_> {
             self.error(path, text);
         }
         zones
+    }
+
+    fn action(&mut self, raw: &raw::Forward, path: &KeyPath) -> ZoneAction {
+        let (word, action) = match raw.action.as_deref() {
+            None | Some("forward") => return ZoneAction::Forward,
+            Some("local") => ("local", ZoneAction::Local),
+            Some("refuse") => ("refuse", ZoneAction::Refuse),
+            Some(other) => {
+                let text = format!("write \"forward\", \"local\" or \"refuse\", not {other:?}");
+                self.error(&path.key("action"), &text);
+                return ZoneAction::Forward;
+            }
+        };
+        let useless = [
+            (
+                "upstreams",
+                raw.upstreams.as_ref().is_some_and(|list| !list.is_empty()),
+            ),
+            ("last_resort", !raw.last_resort.is_empty()),
+            ("mixed_case", raw.mixed_case == Some(true)),
+            ("cookies", raw.cookies == Some(true)),
+            ("critical", raw.critical == Some(true)),
+        ];
+        for (key, _) in useless.iter().filter(|(_, is_set)| *is_set) {
+            let text = format!("nobody is asked where action is {word:?}; remove this key");
+            self.error(&path.key(key), &text);
+        }
+        action
     }
 
     fn apex(
@@ -196,17 +236,21 @@ fn upstream_problem(
     services: &[ServiceSettings],
     listen: &[SocketAddr],
 ) -> Option<String> {
-    let address = socket.ip();
+    if listen.contains(&socket) {
+        return Some(format!(
+            "dns.listen has {socket} too, so the node would ask itself; write another upstream"
+        ));
+    }
+    service_problem(socket.ip(), services)
+}
+
+/// Why nobody else can be asked at `address`, if so.
+pub(super) fn service_problem(address: IpAddr, services: &[ServiceSettings]) -> Option<String> {
     if let Some(service) = owner(services, address) {
         return Some(format!(
             "{address} is the anycast address of service {:?}, so the node would ask itself; \
              write another upstream",
             service.name
-        ));
-    }
-    if listen.contains(&socket) {
-        return Some(format!(
-            "dns.listen has {socket} too, so the node would ask itself; write another upstream"
         ));
     }
     super::service::covered_by_floor(services, address)

@@ -143,6 +143,23 @@ fn badvers_uses_the_upper_bits_of_the_opt_record() {
     assert_eq!(u16::from(message.metadata.response_code), 16);
 }
 
+/// musl before 1.2.4 knows neither EDNS nor TCP, and took a name without records for none.
+#[test]
+fn a_truncated_answer_has_what_fits_for_a_client_without_edns_alone() {
+    let rdata = [10, 0, 0, 1];
+    let sections = BuiltSections::answers([(1, 1, 60, &rdata[..]); 100]);
+    for (opt, fits) in [(Vec::new(), 30), (opt(512, 0, b""), 0)] {
+        let request = request(0x0100, &opt);
+        let mut out = Vec::new();
+        let limit = request.size_limit(Transport::Udp);
+        assert!(write(&mut out, &request, limit, NAME, &positive(&sections)));
+        let message = Message::from_vec(&out).unwrap();
+        assert!(message.metadata.truncation && out.len() <= limit);
+        assert_eq!(message.answers.len(), fits);
+        assert!(message.authorities.is_empty());
+    }
+}
+
 /// RFC 2181 §9: what does not fit is announced by TC.
 #[test]
 fn answers_are_truncated_just_above_the_limit() {

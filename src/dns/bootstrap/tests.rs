@@ -39,8 +39,18 @@ fn servers(addresses: &[&str]) -> Vec<NameServerConfig> {
         .collect()
 }
 
-fn own() -> Vec<IpAddr> {
-    vec!["10.53.53.53".parse().unwrap()]
+/// A node with a service and a listener, on a host that has an address besides.
+fn own() -> Own {
+    Own {
+        services: vec!["10.53.53.53".parse().unwrap()],
+        sockets: vec![
+            "10.0.0.1:53".parse().unwrap(),
+            "127.0.0.1:5300".parse().unwrap(),
+        ],
+        host: ["127.0.0.1", "10.0.0.1", "10.9.0.1"]
+            .map(|text| text.parse().unwrap())
+            .to_vec(),
+    }
 }
 
 async fn upstreams(
@@ -120,8 +130,12 @@ async fn the_systems_resolvers_are_taken_without_own_addresses() {
 
 #[tokio::test]
 async fn a_node_that_is_its_own_only_upstream_is_an_error_that_says_what_to_do() {
-    for configured in [UpstreamAddress::System, address("10.53.53.53:53")] {
-        let system = servers(&["10.53.53.53"]);
+    for configured in [
+        UpstreamAddress::System,
+        address("10.53.53.53:53"),
+        address("10.0.0.1:53"),
+    ] {
+        let system = servers(&["10.53.53.53", "10.0.0.1"]);
         let error = upstreams(vec![configured], system).await.unwrap_err();
         assert!(matches!(error, BootstrapError::OnlyOwn { .. }));
         assert!(error.to_string().contains("set `upstreams`"), "{error}");
@@ -158,4 +172,55 @@ async fn an_unknown_host_is_a_warning_beside_others_and_an_error_alone() {
     let alone = [zone(vec![host("gone.example.")])];
     let error = resolve_with(&alone, &own(), read).await.unwrap_err();
     assert!(error.to_string().contains("gone.example."), "{error}");
+}
+
+/// A server on the same host that is not this node is a good upstream: another program's.
+#[tokio::test]
+async fn another_port_of_this_host_may_be_an_upstream() {
+    let configured = vec![address("127.0.0.1:5300"), address("127.0.0.1:53")];
+    assert_eq!(
+        upstreams(configured, Vec::new()).await.unwrap(),
+        ["127.0.0.1:53"]
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_siblings_that_is_the_same_everywhere_loses_the_node_itself() {
+    let listed = [
+        "10.0.0.1:53",
+        "10.9.0.1:5353",
+        "10.0.0.2:53",
+        "127.0.0.1:5300",
+        "127.0.0.1:5301",
+        "[2001:db8::2]:53",
+    ];
+    let mut root = zone(vec![address("192.0.2.1:53")]);
+    root.last_resort = listed.map(address).to_vec();
+    let mut corp = zone(vec![address("192.0.2.9:53")]);
+    corp.last_resort = vec![address("10.0.0.2:54")];
+    let zones = resolve_with(&[root, corp], &own(), || Ok(Vec::new()))
+        .await
+        .unwrap();
+    let siblings: Vec<_> = zones[0].siblings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        siblings,
+        ["10.0.0.2:53", "127.0.0.1:5301", "[2001:db8::2]:53"]
+    );
+    let sources: Vec<_> = sibling_addresses(&zones)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(sources, ["10.0.0.2", "127.0.0.1", "2001:db8::2"]);
+}
+
+#[tokio::test]
+async fn zones_that_are_answered_here_need_no_upstream() {
+    let zones = [ZoneAction::Local, ZoneAction::Refuse].map(|action| ForwardZone {
+        action,
+        ..zone(Vec::new())
+    });
+    let resolved = resolve_with(&zones, &own(), || Err("not read".into()))
+        .await
+        .unwrap();
+    assert_eq!(resolved, []);
 }

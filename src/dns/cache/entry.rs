@@ -1,12 +1,12 @@
 //! One answer in the cache: how it is laid out, and what it says at what time.
 //!
-//! Source: RFC 1035 §3.2.1 (ageing), RFC 8767 §4 and §5 (expired answers), RFC 9520 §3.2 (failures).
+//! Source: RFC 1035 §3.2.1 (ageing), RFC 8767 §4 and §5 (expired answers), RFC 8914 §3 (reasons).
 //!
 //! ```text
 //! word 0   hash 32 | type 16 | octets of the name 8 | RCODE 4 | DO, CD 2 | AD 1 | unused 1
 //! word 1   stored, in ms since the cache began 40 | lifetime in s 24
 //! word 2   last failed refresh, in ms since the cache began, plus one 40
-//!          | octets of records, or the reason of a failure 16 | unused 8
+//!          | octets of records, or the reason of a failure 16 | being fetched early 1 | unused 7
 //! word 3   records in answer, authority, additional 3 × 13 | class 16
 //!          | an upstream's reason beside an answer, plus one 9
 //! then     name, records
@@ -22,12 +22,15 @@ use super::super::sections::{Sections, Ttl};
 use super::clean::Cleaned;
 use super::hash::{Hash, KeptHash};
 
-/// How long a failure is remembered. RFC 9520 §3.2: at least 1 s; no longer, because an upstream
-/// that is back should be used at once.
-pub const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
-/// How long the upstreams are left alone after they failed while an expired answer is at hand.
+/// How long after a failed refresh an expired answer is sent without waiting. RFC 8767 §5.
+pub const STALE_HOLD: Duration = Duration::from_secs(30);
+/// How long after a failed refresh the next one is tried, with nobody waiting for it.
 // Deviates from RFC 8767 §5 (30 s): fresh answers are wanted within 5 s of an upstream's recovery.
-pub const FAILURE_RECHECK: Duration = Duration::from_secs(5);
+pub const FAILURE_RECHECK: Duration = Duration::from_secs(2);
+/// Answers that live shorter are not fetched before they expire.
+pub const EARLY_LIFETIME_MIN: Duration = Duration::from_secs(10);
+/// The last part of a life, in which a popular answer is fetched again: one in so many.
+const EARLY_PART: u64 = 10;
 
 /// Words before the name.
 pub(super) const HEAD: usize = 4;
@@ -36,6 +39,7 @@ pub(super) const TIMES: usize = 1;
 /// Which word of the head tells the last failed refresh.
 pub(super) const REFRESH: usize = 2;
 
+const EARLY: u64 = 1 << 56;
 const MS_BITS: u32 = 40;
 const MS_MAX: u64 = (1 << MS_BITS) - 1;
 const LIFETIME_MAX_S: u64 = (1 << 24) - 1;
@@ -51,6 +55,10 @@ const REASON_MAX: u64 = (1 << (64 - REASON_SHIFT)) - 1;
 pub(super) fn ms_since(started: Instant, now: Instant) -> u64 {
     let since = now.saturating_duration_since(started).as_millis();
     u64::try_from(since).unwrap_or(u64::MAX).min(MS_MAX - 1)
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The words before the name.
@@ -120,6 +128,14 @@ impl Head {
         self.0[TIMES] & MS_MAX
     }
 
+    fn lifetime_ms(&self) -> u64 {
+        (self.0[TIMES] >> MS_BITS) * 1000
+    }
+
+    fn age_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.stored_ms())
+    }
+
     /// Milliseconds since the last failed refresh, if one failed.
     fn failed_since_ms(&self, now_ms: u64) -> Option<u64> {
         let failed_ms = (self.0[REFRESH] & MS_MAX).checked_sub(1)?;
@@ -128,8 +144,7 @@ impl Head {
 
     /// How it may be used at `now_ms`; an answer is of use for `stale_ms` after it has expired.
     pub(super) fn use_at(&self, now_ms: u64, stale_ms: u64) -> Use {
-        let age_ms = now_ms.saturating_sub(self.stored_ms());
-        let lifetime_ms = (self.0[TIMES] >> MS_BITS) * 1000;
+        let (age_ms, lifetime_ms) = (self.age_ms(now_ms), self.lifetime_ms());
         if age_ms < lifetime_ms {
             Use::Fresh
         } else if !self.is_failure() && age_ms < lifetime_ms.saturating_add(stale_ms) {
@@ -142,6 +157,36 @@ impl Head {
     /// Word 2 after a refresh that failed at `now_ms`.
     pub(super) fn refresh_failed(&self, now_ms: u64) -> u64 {
         self.0[REFRESH] & !MS_MAX | (now_ms + 1)
+    }
+
+    /// Whether a fresh answer is to be fetched again, and nobody has begun.
+    pub(super) fn is_ending(&self, now_ms: u64) -> bool {
+        let lifetime_ms = self.lifetime_ms();
+        let left_ms = lifetime_ms.saturating_sub(self.age_ms(now_ms));
+        left_ms < lifetime_ms / EARLY_PART
+            && lifetime_ms >= ms(EARLY_LIFETIME_MIN)
+            && self.0[REFRESH] & EARLY == 0
+            && !self.is_failure()
+    }
+
+    /// Word 2 once somebody has begun to fetch a fresh answer again.
+    pub(super) fn refresh_begun(&self) -> u64 {
+        self.0[REFRESH] | EARLY
+    }
+
+    /// Whether the refresh of an expired answer failed, and so long ago that the next one is due.
+    pub(super) fn is_recheck_due(&self, now_ms: u64) -> bool {
+        let since_ms = self.failed_since_ms(now_ms);
+        since_ms.is_some_and(|since_ms| since_ms >= ms(FAILURE_RECHECK))
+    }
+
+    /// The lifetime of a failure, and for how long it has lasted.
+    pub(super) fn failure_lifetime(&self, now_ms: u64) -> Option<(Duration, Duration)> {
+        let times = (self.lifetime_ms(), self.age_ms(now_ms));
+        self.is_failure().then_some((
+            Duration::from_millis(times.0),
+            Duration::from_millis(times.1),
+        ))
     }
 
     /// Whether both say the same, times left aside.
@@ -214,9 +259,14 @@ impl<'a> Content<'a> {
     }
 
     /// A failure to resolve.
-    pub(super) fn failure(question: &Question<'a>, reason: ExtendedError, now_ms: u64) -> Self {
+    pub(super) fn failure(
+        question: &Question<'a>,
+        reason: ExtendedError,
+        lifetime: Duration,
+        now_ms: u64,
+    ) -> Self {
         let result = u64::from(Rcode::SERVFAIL.low()) << 56;
-        Self::new(question, result, 0, reason.0, FAILURE_LIFETIME, now_ms)
+        Self::new(question, result, 0, reason.0, lifetime, now_ms)
     }
 
     fn new(
@@ -304,16 +354,23 @@ pub struct Entry<'a> {
     head: Head,
     records: &'a [u8],
     started: Instant,
+    wants_refresh: bool,
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn new(head: Head, started: Instant, scratch: &'a Scratch) -> Self {
+    pub(super) fn new(
+        head: Head,
+        wants_refresh: bool,
+        started: Instant,
+        scratch: &'a Scratch,
+    ) -> Self {
         let name_octets = head.name_octets();
         let records = name_octets..name_octets + head.record_octets();
         Self {
             head,
             records: scratch.octets().get(records).unwrap_or_default(),
             started,
+            wants_refresh,
         }
     }
 
@@ -323,11 +380,18 @@ impl<'a> Entry<'a> {
         self.head.is_failure()
     }
 
-    /// Whether a refresh failed so recently that the upstreams should be left alone.
+    /// Whether it should be fetched again now, with nobody waiting for it: a popular answer near its
+    /// end, or an expired one whose last refresh failed. See [`super::Cache::claim_refresh`].
+    #[must_use]
+    pub fn wants_refresh(&self) -> bool {
+        self.wants_refresh
+    }
+
+    /// Whether a refresh failed so recently that nobody should wait for the next one.
     #[must_use]
     pub fn failed_recently(&self, now: Instant) -> bool {
         let since_ms = self.head.failed_since_ms(ms_since(self.started, now));
-        since_ms.is_some_and(|since_ms| Duration::from_millis(since_ms) < FAILURE_RECHECK)
+        since_ms.is_some_and(|since_ms| since_ms < ms(STALE_HOLD))
     }
 
     /// What a client is told while the entry is fresh.
@@ -355,15 +419,12 @@ impl<'a> Entry<'a> {
     }
 
     fn answer(&self, ttl: Ttl) -> Answer<'a> {
-        let failed = self.is_failure();
         Answer {
-            rcode: self.head.rcode(),
-            authoritative: false,
             authentic: self.head.is_authentic(),
             sections: Some(Sections::new(self.head.counts(), self.records)),
             ttl,
-            extended_error: self.head.reason(),
-            is_cached_error: failed,
+            is_cached_error: self.is_failure(),
+            ..Answer::bare(self.head.rcode(), self.head.reason())
         }
     }
 }

@@ -7,7 +7,7 @@
 //! Entries that are past their use, or whose slot leads elsewhere by now, go when the tail passes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use super::index::Layout;
 use super::plan::Plan;
@@ -124,5 +124,22 @@ impl Shard {
         // be walked, which ends the patching of its TTLs.
         let rings = written.rings.lock().unwrap_or_else(PoisonError::into_inner);
         Writing::new(tables, number, now_ms, &self.layout.0, written, rings)
+    }
+
+    /// Takes the lock unless somebody else has it.
+    pub(super) fn try_write<'a>(
+        &'a self,
+        tables: &'a Tables,
+        number: usize,
+        now_ms: u64,
+    ) -> Option<Writing<'a>> {
+        let written = &self.written.0;
+        let rings = match written.rings.try_lock() {
+            Ok(rings) => rings,
+            Err(TryLockError::Poisoned(rings)) => rings.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let layout = &self.layout.0;
+        Some(Writing::new(tables, number, now_ms, layout, written, rings))
     }
 }

@@ -2,7 +2,9 @@ use super::*;
 use crate::dns::code::Rcode;
 use crate::dns::sections::{Sections, Ttl};
 
+mod early;
 mod eviction;
+mod failures;
 mod model;
 mod threads;
 
@@ -70,6 +72,11 @@ fn kind(cache: &Cache, key: &Key, now: Instant) -> &'static str {
     }
 }
 
+fn fail(cache: &Cache, key: &Key, now: Instant) {
+    let reason = ExtendedError::NO_REACHABLE_AUTHORITY;
+    cache.note_failure(key, reason, Backoff::Constant, now);
+}
+
 #[test]
 fn an_answer_is_fresh_then_stale_then_gone() {
     let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
@@ -94,52 +101,35 @@ fn expired_answers_are_of_no_use_when_stale_is_switched_off() {
     assert_eq!(kind(&cache, &key, now + SECOND), "miss");
 }
 
-/// RFC 8767 §4: a refresh that fails leaves the expired answer where it is.
-#[test]
-fn a_failed_refresh_never_replaces_a_good_answer() {
-    let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
-    cache.insert(&key, &answer(Rcode::NXDOMAIN, SECOND), now);
-    let reason = ExtendedError::NO_REACHABLE_AUTHORITY;
-    cache.note_failure(&key, reason, now);
-    assert_eq!(kind(&cache, &key, now), "fresh");
-
-    let failed = now + 5 * SECOND;
-    cache.note_failure(&key, reason, failed);
-    let mut scratch = Scratch::new();
-    let Lookup::Stale(entry) = cache.lookup(&key, failed, &mut scratch) else {
-        panic!("the expired answer is gone");
-    };
-    assert!(entry.failed_recently(failed));
-    assert!(entry.failed_recently(failed + entry::FAILURE_RECHECK - Duration::from_millis(1)));
-    assert!(!entry.failed_recently(failed + entry::FAILURE_RECHECK));
-
-    let gone = now + 200 * SECOND;
-    cache.note_failure(&key, reason, gone);
-    assert_eq!(kind(&cache, &key, gone), "failure");
-}
-
-/// RFC 9520 §3.2: at least one second.
-#[test]
-fn a_failure_is_remembered_for_one_second_and_never_stale() {
-    let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
-    cache.note_failure(&key, ExtendedError::NETWORK_ERROR, now);
-    assert_eq!(
-        kind(&cache, &key, now + SECOND - Duration::from_millis(1)),
-        "failure"
-    );
-    assert_eq!(kind(&cache, &key, now + SECOND), "miss");
-    cache.insert(&key, &answer(Rcode::NOERROR, SECOND), now);
-    assert_eq!(kind(&cache, &key, now), "fresh");
-}
-
 #[test]
 fn inconclusive_answers_and_those_without_lifetime_are_not_kept() {
     let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
     cache.insert(&key, &answer(Rcode::SERVFAIL, SECOND), now);
     let mut brief = answer(Rcode::NOERROR, SECOND);
+    brief.extended_error = Some(ExtendedError(4));
     brief.lifetime = None;
     cache.insert(&key, &brief, now);
     assert_eq!((kind(&cache, &key, now), cache.entries()), ("miss", 0));
+}
+
+/// RFC 8914 §3: an upstream may say something beside an answer too.
+#[test]
+fn an_answer_keeps_the_reason_that_came_with_it() {
+    let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
+    for (code, kept) in [(0, true), (1, true), (29, true), (510, true), (511, false)] {
+        let mut given = answer(Rcode::NOERROR, SECOND);
+        given.extended_error = Some(ExtendedError(code));
+        cache.insert(&key, &given, now);
+        let mut scratch = Scratch::new();
+        let Lookup::Fresh(entry) = cache.lookup(&key, now, &mut scratch) else {
+            panic!("not kept");
+        };
+        let told = entry.fresh_answer(now);
+        assert_eq!(told.extended_error, given.extended_error.filter(|_| kept));
+        assert_eq!(told.sections, Some(given.sections));
+        let stale = entry.stale_answer(30).extended_error;
+        assert_eq!(stale, Some(ExtendedError::STALE_ANSWER));
+    }
 }
 
 /// RFC 4035 §3.2: DO and CD change the answer.
@@ -182,27 +172,12 @@ fn answers_age_and_expired_ones_have_the_configured_ttl() {
     assert_eq!(stale.extended_error, Some(ExtendedError::STALE_NXDOMAIN));
 }
 
-/// RFC 8914 §4: the reason of a failure is told again.
-#[test]
-fn a_failure_keeps_its_reason_and_has_no_records() {
-    let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
-    cache.note_failure(&key, ExtendedError::NETWORK_ERROR, now);
-    let mut scratch = Scratch::new();
-    let Lookup::Fresh(entry) = cache.lookup(&key, now, &mut scratch) else {
-        panic!("not kept");
-    };
-    let told = entry.fresh_answer(now);
-    assert_eq!(told.rcode, Rcode::SERVFAIL);
-    assert_eq!(told.extended_error, Some(ExtendedError::NETWORK_ERROR));
-    assert_eq!(told.sections.map(|sections| sections.octets()), Some(0));
-}
-
 /// A refresh that brings the same changes the times alone; the room stays the same.
 #[test]
 fn the_same_answer_again_takes_no_more_room() {
     let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
     cache.insert(&key, &answer(Rcode::NOERROR, 2 * SECOND), now);
-    cache.note_failure(&key, ExtendedError::NETWORK_ERROR, now);
+    fail(&cache, &key, now);
     let octets = cache.octets();
     for second in 0..100_000 {
         cache.insert(
@@ -254,7 +229,7 @@ fn times_beyond_all_bounds_do_no_harm() {
     assert_eq!(kind(&cache, &key, now + limit - SECOND), "fresh");
     assert_eq!(kind(&cache, &key, now + limit), "stale");
     let far = now + Duration::from_secs(60 * 365 * 86_400);
-    cache.note_failure(&key, ExtendedError::NETWORK_ERROR, far);
+    fail(&cache, &key, far);
     cache.insert(&key, &answer(Rcode::NOERROR, 5 * SECOND), far);
     assert_eq!(kind(&cache, &key, far), "fresh");
     // Before the beginning.

@@ -11,6 +11,7 @@ use super::super::forward::{Failure, Forward, Outcome, Progress};
 use super::super::request::Transport;
 use super::super::serve::{Buffers, Step, Ticket, Worker};
 use super::super::shared::{Failed, judge, store};
+use super::gate::{Gate, Limited};
 use super::mailbox::Mailbox;
 use crate::os::socket::batch::Peer;
 
@@ -19,6 +20,7 @@ use crate::os::socket::batch::Peer;
 pub struct Waiter {
     pub(super) ticket: Ticket,
     pub(super) origin: Origin,
+    limited: Limited,
 }
 
 /// Where an answer goes.
@@ -34,14 +36,17 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct Desk<F> {
     pub(super) worker: Worker,
+    gate: Gate,
     forwarder: RefCell<F>,
     buffers: RefCell<Buffers>,
     waiting: Cell<usize>,
 }
 
 impl<F: Forward<Waiter>> Desk<F> {
-    pub(super) fn new(worker: Worker, forwarder: F) -> Self {
+    /// `now` is the time.
+    pub(super) fn new(worker: Worker, forwarder: F, now: Instant) -> Self {
         Self {
+            gate: Gate::new(worker.shared(), now),
             worker,
             forwarder: RefCell::new(forwarder),
             buffers: RefCell::default(),
@@ -59,14 +64,30 @@ impl<F: Forward<Waiter>> Desk<F> {
         out: &mut Vec<u8>,
         origin: impl FnOnce() -> Origin,
     ) -> Taken {
+        let (worker, gate, start) = (&self.worker, &self.gate, out.len());
+        let pass = match gate.enter(worker, message, client, now, out) {
+            Ok(pass) => pass,
+            Err(taken) => return taken,
+        };
         let buffers = &mut *self.buffers.borrow_mut();
         let is_usable = |key: &_| self.forwarder.borrow().is_usable(key);
-        let worker = &self.worker;
         let ticket = match worker.answer_now(message, client, now, is_usable, buffers, out) {
-            Step::Reply => return Taken::Reply,
+            Step::Reply => None,
+            Step::Miss(ticket) => Some(ticket),
             Step::ProbeReply => return Taken::ProbeReply,
             Step::Drop => return Taken::Drop,
-            Step::Miss(ticket) => ticket,
+        };
+        let pass = match gate.admit(worker, pass, buffers, message, (out, start)) {
+            Ok(pass) => pass,
+            Err(taken) => return taken,
+        };
+        let Some(ticket) = ticket else {
+            if buffers.refresh {
+                let mut forwarder = self.forwarder.borrow_mut();
+                forwarder.refresh(&buffers.key, now);
+                forwarder.flush(now);
+            }
+            return gate.leave(worker, pass, message, (out, start));
         };
         let asker = worker.asker(client.0, buffers.is_sibling);
         let Buffers { key, scratch, .. } = buffers;
@@ -74,6 +95,7 @@ impl<F: Forward<Waiter>> Desk<F> {
         let waiter = Waiter {
             ticket,
             origin: origin(),
+            limited: pass.limited(),
         };
         let asked = self
             .forwarder
@@ -87,7 +109,7 @@ impl<F: Forward<Waiter>> Desk<F> {
         }
         let outcome = Err(Failed::from(failure).reason);
         worker.answer_late((key, &waiter.ticket), outcome, now, scratch, out);
-        Taken::Reply
+        gate.leave(worker, pass, message, (out, start))
     }
 
     /// Sends what has been asked of upstreams.
@@ -96,29 +118,32 @@ impl<F: Forward<Waiter>> Desk<F> {
     }
 
     /// Hears the upstreams. `reply` gets each answer that clients have waited for: it appends what
-    /// the given function writes to a buffer of its choice.
+    /// the given function writes to a buffer of its choice; nothing, when limits hold it back.
     pub(super) fn hear(
         &self,
         cx: &mut Context<'_>,
         now: Instant,
         mut reply: impl FnMut(Origin, &mut dyn FnMut(&mut Vec<u8>)),
     ) -> Progress {
-        let (worker, shared) = (&self.worker, self.worker.shared());
+        let (worker, gate, shared) = (&self.worker, &self.gate, self.worker.shared());
         let scratch = &mut self.buffers.borrow_mut().scratch;
         let mut forwarder = self.forwarder.borrow_mut();
         let progress = forwarder.poll(cx, now, &mut |key, outcome, waiters| {
             let still_under_way = matches!(outcome, Outcome::NotYet);
-            let judged = judge(key, outcome, shared.cache().limits());
+            let judged = judge(shared, key, outcome);
             if !still_under_way {
                 store(shared, key, &judged, now);
             }
             let outcome = judged.as_ref().map_err(|failed| failed.reason);
             for waiter in waiters {
                 reply(waiter.origin, &mut |out| {
+                    let start = out.len();
                     worker.answer_late((key, &waiter.ticket), outcome, now, scratch, out);
+                    gate.leave_late(worker, waiter.limited, now, (out, start));
                 });
             }
         });
+        worker.counters().limit_evictions.set(gate.evictions());
         let waiting = forwarder.waiting();
         if self.waiting.replace(waiting) != waiting {
             let in_flight = &worker.counters().in_flight;
@@ -139,4 +164,6 @@ pub(super) enum Taken {
     Drop,
     /// The answer comes later.
     Waits,
+    /// Nothing has been done yet: the client has had its share for now. Only by TCP.
+    TooSoon,
 }

@@ -28,6 +28,8 @@ pub(super) struct Mailbox {
     /// Answers that it has not taken, in octets.
     held: Cell<usize>,
     over: Cell<bool>,
+    /// Questions stay unread until the next heartbeat.
+    paused: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     all_held: Held,
 }
@@ -40,6 +42,7 @@ impl Mailbox {
             active: Cell::new(now),
             held: Cell::new(0),
             over: Cell::new(false),
+            paused: Cell::new(false),
             waker: RefCell::default(),
             all_held,
         }
@@ -116,6 +119,23 @@ impl Mailbox {
     /// Whether the connection has to end.
     pub(super) fn is_over(&self) -> bool {
         self.over.get()
+    }
+
+    /// No question is to be read before [`Mailbox::resume`].
+    pub(super) fn pause(&self) {
+        self.paused.set(true);
+    }
+
+    /// Ends a pause.
+    pub(super) fn resume(&self) {
+        if self.paused.replace(false) {
+            self.wake();
+        }
+    }
+
+    /// Whether no question is to be read.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.get()
     }
 
     /// The task to wake from now on.

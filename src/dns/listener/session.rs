@@ -109,7 +109,10 @@ impl<F: Forward<Waiter>> Session<F> {
             }
             self.mailbox.collect(&mut self.unsent);
             // Who does not take answers gets no more of them.
-            if !self.write_unsent(cx)? || self.mailbox.waiting() >= PIPELINE_MAX {
+            if !self.write_unsent(cx)?
+                || self.mailbox.waiting() >= PIPELINE_MAX
+                || self.mailbox.is_paused()
+            {
                 return Ok(());
             }
             let Buffers { input, output } = &mut *buffers;
@@ -206,6 +209,13 @@ impl<F: Forward<Waiter>> Session<F> {
                     output.truncate(start);
                     asked = true;
                     continue;
+                }
+                Taken::TooSoon => {
+                    taken -= PREFIX + message.len();
+                    output.truncate(start);
+                    self.mailbox.pause();
+                    self.desk.worker.counters().limit_tcp_pauses.bump();
+                    break;
                 }
             }
             put_length(output, start).ok_or(Over)?;

@@ -115,6 +115,15 @@ impl<F: Forward<Waiter> + 'static> Tcp<F> {
         }
     }
 
+    /// Lets connections go on whose clients had asked too much.
+    pub(super) fn resume(&self) {
+        for mailbox in self.mailboxes.borrow().iter() {
+            if let Some(mailbox) = mailbox.upgrade() {
+                mailbox.resume();
+            }
+        }
+    }
+
     /// Ends connections that have been silent for too long: sooner when there are many.
     pub(super) fn end_silent(&self, now: std::time::Instant) {
         let mut idle_limit = self.connections.idle_limit();

@@ -18,7 +18,9 @@ use crate::dns::forward::{Done, Failure};
 use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::key::Key;
 use crate::dns::shared::tests::{response, settings, start};
+use crate::dns::shared::{judge, store};
 
+mod limits;
 mod tcp;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +34,9 @@ struct Echo {
     releases: Cell<usize>,
     /// How many questions have been asked.
     asked: Cell<usize>,
+    /// How many that nobody waits for, and how many flushes came after one.
+    refreshed: Cell<usize>,
+    flushed: Cell<usize>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -67,9 +72,15 @@ impl Forward<Waiter> for Echoing {
         Ok(())
     }
 
-    fn refresh(&mut self, _key: &Key, _now: std::time::Instant) {}
+    fn refresh(&mut self, _key: &Key, _now: std::time::Instant) {
+        self.echo.refreshed.set(self.echo.refreshed.get() + 1);
+        self.has_news = true;
+    }
 
     fn flush(&mut self, _now: std::time::Instant) {
+        if self.has_news {
+            self.echo.flushed.set(self.echo.flushed.get() + 1);
+        }
         let waker = self.echo.waker.borrow();
         if let Some(waker) = waker.as_ref().filter(|_| self.has_news) {
             waker.wake_by_ref();
@@ -154,7 +165,11 @@ async fn with_worker_and_upstream<C: Future<Output = ()>>(
     let node = Rc::new(Node {
         udp: udp.local_addr().unwrap(),
         tcp: tcp.local_addr().unwrap(),
-        shared: Arc::new(Shared::new(&settings(), ProbeName::new([7; 16]), start())),
+        shared: Arc::new(Shared::new(
+            &settings(),
+            ProbeName::new([7; 16]),
+            long_ago(),
+        )),
         echo: Rc::default(),
         stop,
     });
@@ -188,6 +203,11 @@ async fn with_worker_and_upstream<C: Future<Output = ()>>(
         .await
         .expect("the worker answers and ends in time");
     ended.unwrap();
+}
+
+/// A minute ago.
+fn long_ago() -> std::time::Instant {
+    start().checked_sub(Duration::from_secs(60)).unwrap()
 }
 
 fn query(name: &[u8], id: u16) -> Vec<u8> {
@@ -264,6 +284,35 @@ async fn a_waiting_question_delays_nobody() {
         node.echo.release_one();
         let second = receive(&client).await;
         assert_eq!(second[..2], [0, 1]);
+    })
+    .await;
+}
+
+/// RFC 8767 §5: the client has its expired answer, and the upstreams are asked once more, now.
+#[tokio::test]
+async fn what_is_to_be_fetched_again_is_asked_and_sent_once() {
+    with_worker(|node| async move {
+        let keys = [FAST, SLOW].map(|name| Key::new(name, 1, 1, false, false).unwrap());
+        for key in &keys {
+            let (mut told, then) = (response(key, 0, 1), long_ago());
+            let mut judged = judge(&node.shared, key, told.outcome()).unwrap();
+            judged.lifetime = Some(Duration::ZERO);
+            store(&node.shared, key, &Ok(judged), then);
+            let failed = then + Duration::from_secs(50);
+            store(&node.shared, key, &Err(Failure::TimedOut.into()), failed);
+        }
+        let socket = udp_client(&node).await;
+        let mut stream = TcpStream::connect(node.tcp).await.unwrap();
+        for id in 0..3 {
+            socket.send(&query(FAST, id)).await.unwrap();
+            assert_eq!(receive(&socket).await[..2], id.to_be_bytes());
+            let message = framed(&query(SLOW, id));
+            stream.write_all(&message).await.unwrap();
+            assert_eq!(read_message(&mut stream).await[..2], id.to_be_bytes());
+        }
+        let echo = &node.echo;
+        assert_eq!((echo.asked.get(), echo.refreshed.get()), (0, 2));
+        assert_eq!(echo.flushed.get(), 2);
     })
     .await;
 }

@@ -105,7 +105,12 @@ impl Sockets {
         let Some(socket) = self.sockets.get_mut(number) else {
             return;
         };
+        let before = socket.outbox.buffer().len();
         write(socket.outbox.buffer());
+        if socket.outbox.buffer().len() == before {
+            // Held back.
+            return;
+        }
         socket.outbox.finish(Some(to));
         if socket.outbox.is_full() {
             socket.send(desk);
@@ -224,7 +229,7 @@ impl Socket {
             match desk.take(message, client, began, out, origin) {
                 Taken::Reply => answered += 1,
                 Taken::ProbeReply => {}
-                Taken::Drop | Taken::Waits => continue,
+                Taken::Drop | Taken::Waits | Taken::TooSoon => continue,
             }
             self.outbox.finish(Some(peer));
         }

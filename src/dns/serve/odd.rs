@@ -47,7 +47,7 @@ impl Worker {
         self.counters().count_query(transport);
         let standing = self.standing(request.edns.as_ref(), (client, transport));
         request.standing = standing;
-        let answer = if !self.may_ask(&request, client) {
+        let answer = if self.access(&request, client).is_none() {
             Answer::bare(Rcode::REFUSED, Some(ExtendedError::PROHIBITED))
         } else if standing.has_bad_option {
             Answer::bare(Rcode::FORMERR, None)

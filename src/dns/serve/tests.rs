@@ -8,6 +8,9 @@ use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::shared::tests::{Told, response, settings, start};
 use crate::dns::shared::{judge, store};
 
+mod names;
+mod refresh;
+
 pub(super) const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 pub(super) const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 pub(super) const NAME: &[u8] = b"\x03WwW\x07example\x00";
@@ -72,8 +75,7 @@ pub(super) fn ticket(worker: &Worker, now: Instant) -> Ticket {
 
 /// What a client that waits is told of what the upstreams have said.
 pub(super) fn later(worker: &Worker, ticket: &Ticket, mut told: Told, now: Instant) -> Message {
-    let limits = worker.shared().cache().limits();
-    let judged = judge(&key(), told.outcome(), limits);
+    let judged = judge(worker.shared(), &key(), told.outcome());
     let outcome = judged.as_ref().map_err(|failed| failed.reason);
     let (mut scratch, mut out) = (Scratch::default(), Vec::new());
     worker.answer_late((&key(), ticket), outcome, now, &mut scratch, &mut out);
@@ -81,7 +83,7 @@ pub(super) fn later(worker: &Worker, ticket: &Ticket, mut told: Told, now: Insta
 }
 
 pub(super) fn keep(worker: &Worker, mut told: Told, now: Instant) {
-    let judged = judge(&key(), told.outcome(), worker.shared().cache().limits());
+    let judged = judge(worker.shared(), &key(), told.outcome());
     store(worker.shared(), &key(), &judged, now);
 }
 
@@ -235,6 +237,60 @@ fn strangers_are_refused_with_the_reason() {
         assert_eq!(extended_error(&answer), Some(18));
     }
     assert_eq!(worker.counters().refused_clients.value(), 3);
+}
+
+/// A client of the cache gets what is at hand, expired or not, and nobody is asked on its behalf.
+/// RFC 8914 §4.19.
+#[test]
+fn a_client_of_the_cache_never_makes_a_question_to_an_upstream() {
+    let mut settings = settings();
+    settings.access.allow_cached = vec!["192.0.2.0/24".parse().unwrap()];
+    let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16]), start()));
+    let (worker, now) = (Worker::new(0, shared).unwrap(), start());
+    let message = query(NAME, 1, 1, 0x0100);
+    let answer = at_once(&worker, &message, STRANGER, now);
+    assert_eq!(
+        (rcode(&answer), extended_error(&answer)),
+        (ResponseCode::Refused, Some(18))
+    );
+    keep(&worker, response(&key(), 0, 1), now);
+    let answer = at_once(&worker, &message, STRANGER, now);
+    assert_eq!((answer.answers.len(), extended_error(&answer)), (1, None));
+    let expired = now + Duration::from_secs(60);
+    let answer = at_once(&worker, &message, STRANGER, expired);
+    assert_eq!(
+        (answer.answers.len(), extended_error(&answer)),
+        (1, Some(3))
+    );
+    let local = at_once(
+        &worker,
+        &query(b"\x05local\x00", 1, 1, 0),
+        STRANGER,
+        expired,
+    );
+    assert_eq!(local.answers.len(), 1);
+    let chaos = query(b"\x02id\x06server\x00", 16, 3, 0);
+    let answer = at_once(&worker, &chaos, STRANGER, expired);
+    assert_eq!(rcode(&answer), ResponseCode::Refused);
+    assert!(worker.may_connect(STRANGER));
+}
+
+#[test]
+fn a_client_of_chaos_is_told_what_the_server_is_and_nothing_else() {
+    let mut settings = settings();
+    settings.access.allow_chaos = vec!["192.0.2.0/24".parse().unwrap()];
+    let shared = Arc::new(Shared::new(&settings, ProbeName::new([7; 16]), start()));
+    let worker = Worker::new(0, shared).unwrap();
+    let chaos = query(b"\x02id\x06server\x00", 16, 3, 0);
+    let answer = at_once(&worker, &chaos, STRANGER, start());
+    assert_eq!(answer.answers[0].data.to_string(), "node-1");
+    for name in [NAME, b"\x05local\x00"] {
+        let answer = at_once(&worker, &query(name, 1, 1, 0x0100), STRANGER, start());
+        assert_eq!(
+            (rcode(&answer), extended_error(&answer)),
+            (ResponseCode::Refused, Some(18))
+        );
+    }
 }
 
 #[test]

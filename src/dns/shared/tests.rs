@@ -4,7 +4,8 @@ use std::time::Duration;
 use super::*;
 use crate::dns::cache::{Lookup, Scratch};
 use crate::dns::{
-    AccessSettings, LimitSettings, LocalRecord, RebindingSettings, SpecialNameSettings,
+    AccessSettings, CacheSettings, LimitSettings, LocalRecord, RebindingSettings,
+    SpecialNameSettings,
 };
 
 /// Two workers, 127.0.0.0/8 and ::1 allowed, `local.` has an address.
@@ -23,6 +24,7 @@ pub(in crate::dns) fn settings() -> Settings {
         prefetch: true,
         rebinding: RebindingSettings::default(),
         hosts_files: Vec::new(),
+        show_version: false,
         workers: NonZeroUsize::new(2).unwrap(),
         cache: CacheSettings {
             size_bytes: 1 << 20,
@@ -92,35 +94,114 @@ pub(in crate::dns) fn start() -> Instant {
 }
 
 fn keep(shared: &Shared, key: &Key, mut told: Told, now: Instant) {
-    let judged = judge(key, told.outcome(), shared.cache.limits());
+    let judged = judge(shared, key, told.outcome());
     store(shared, key, &judged, now);
 }
 
-/// RFC 9520 §3.2 for those that were asked; nothing to remember when nobody was.
+fn key() -> Key {
+    Key::new(b"\x01a\x00", 1, 1, false, false).unwrap()
+}
+
+/// For how many seconds a failure is remembered that comes right after another one of its kind.
+fn second_lasts_s(told: &Told) -> u64 {
+    let (shared, mut now) = (shared(), start());
+    keep(&shared, &key(), told.clone(), now);
+    now += Duration::from_secs(1);
+    keep(&shared, &key(), told.clone(), now);
+    let lasts = |seconds: &u64| {
+        let last = now + Duration::from_secs(*seconds) - Duration::from_millis(1);
+        let mut scratch = Scratch::new();
+        let known = shared.cache.lookup(&key(), last, &mut scratch);
+        matches!(known, Lookup::Fresh(entry) if entry.is_failure())
+    };
+    (1..10).take_while(lasts).count() as u64
+}
+
+/// An error with a reason. RFC 8914 §2.
+fn reasoned(rcode: u8, reason: u8) -> Told {
+    let Told::Message(mut message) = response(&key(), rcode, 0) else {
+        panic!("no message");
+    };
+    message[11] = 1;
+    message.extend_from_slice(b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x06\x00\x0F\x00\x02\x00");
+    message.push(reason);
+    Told::Message(message)
+}
+
+/// RFC 9520 §3.2 for those that were asked; nothing to remember when nobody was. What is about the
+/// name lasts longer each time; want of upstreams, ours or an upstream's own, does not.
 #[test]
 fn failures_are_kept_when_an_upstream_was_asked() {
-    let key = Key::new(b"\x01a\x00", 1, 1, false, false).unwrap();
-    for (told, kept) in [
-        (response(&key, 2, 0), true),
-        (response(&key, 5, 0), true),
-        (Told::Message(vec![1]), true),
-        (Told::Failed(Failure::TimedOut), true),
-        (Told::Failed(Failure::NoneUsable), false),
-        (Told::Failed(Failure::Saturated), false),
-        (Told::NotYet, false),
+    for (told, lasts_s) in [
+        (response(&key(), 2, 0), 2),
+        (response(&key(), 5, 0), 2),
+        (reasoned(2, 6), 2),
+        (reasoned(2, 9), 2),
+        (reasoned(2, 22), 1),
+        (reasoned(2, 23), 1),
+        (Told::Message(vec![1]), 2),
+        (Told::Failed(Failure::TimedOut), 1),
+        (Told::Failed(Failure::Unanswered), 1),
+        (Told::Failed(Failure::NoneUsable), 0),
+        (Told::Failed(Failure::Saturated), 0),
+        (Told::NotYet, 0),
     ] {
-        let (shared, now) = (shared(), start());
-        keep(&shared, &key, told.clone(), now);
+        assert_eq!(second_lasts_s(&told), lasts_s, "{told:?}");
+    }
+}
+
+/// RFC 8914 §4: an upstream's own reason is passed on.
+#[test]
+fn a_failure_tells_why() {
+    let shared = shared();
+    let other = Key::new(b"\x01x\x00", 1, 1, false, false).unwrap();
+    let mut looping = response(&key(), 0, 0);
+    if let Told::Message(message) = &mut looping {
+        message[7] = 1;
+        message.extend_from_slice(b"\xC0\x0C\x00\x05\x00\x01\0\0\0\x3C\x00\x02\xC0\x0C");
+    }
+    for (mut told, reason) in [
+        (response(&key(), 2, 0), 22),
+        (reasoned(2, 9), 9),
+        (response(&other, 0, 1), 23),
+        (looping, 24),
+        (Told::Failed(Failure::Unanswered), 22),
+        (Told::Failed(Failure::Saturated), 23),
+    ] {
+        let failed = judge(&shared, &key(), told.outcome()).unwrap_err();
+        assert_eq!(failed.reason, ExtendedError(reason), "{told:?}");
+    }
+    assert_eq!(shared.unusable_answers(), 2);
+}
+
+/// RFC 8914 §4.16. It is kept, so that nobody is asked again for each client.
+#[test]
+fn private_addresses_of_public_names_are_withheld_where_that_is_wanted() {
+    let mut settings = settings();
+    for (enabled, blocked) in [(false, 0), (true, 1)] {
+        settings.rebinding.enabled = enabled;
+        let (shared, now) = (
+            Shared::new(&settings, ProbeName::new([7; 16]), start()),
+            start(),
+        );
+        keep(&shared, &key(), response(&key(), 0, 1), now);
         let mut scratch = Scratch::new();
-        let known = shared.cache.lookup(&key, now, &mut scratch);
-        let found = matches!(known, Lookup::Fresh(entry) if entry.is_failure());
-        assert_eq!(found, kept, "{told:?}");
+        let Lookup::Fresh(entry) = shared.cache.lookup(&key(), now, &mut scratch) else {
+            panic!("not kept");
+        };
+        let told = entry.fresh_answer(now);
+        assert_eq!(told.sections.unwrap().counts(), [1 - blocked, 0, 0]);
+        assert_eq!(
+            told.extended_error,
+            enabled.then_some(ExtendedError::BLOCKED)
+        );
+        assert_eq!(shared.blocked_answers(), u64::from(blocked));
     }
 }
 
 #[test]
 fn an_answer_is_kept_and_survives_a_failure() {
-    let key = Key::new(b"\x01a\x00", 1, 1, false, false).unwrap();
+    let key = key();
     let (shared, now) = (shared(), start());
     keep(&shared, &key, response(&key, 0, 1), now);
     keep(&shared, &key, Told::Failed(Failure::TimedOut), now);

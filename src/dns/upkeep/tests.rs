@@ -9,15 +9,17 @@ use std::rc::Rc;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use super::super::upstream::ResolvedZone;
+use super::super::client::{Prefix, PrefixLengths};
+use super::super::upstream::{Evidence, ResolvedZone};
 use super::*;
 
 const FAR: Duration = Duration::from_secs(30);
 
-/// An upstream that answers REFUSED while `awake`, and notes the questions.
+/// An upstream that answers REFUSED, or what else it is told to, while `awake`; it notes the questions.
 struct Fake {
     address: SocketAddr,
     awake: Rc<Cell<bool>>,
+    rcode: Rc<Cell<u8>>,
     questions: Rc<RefCell<Vec<Vec<u8>>>>,
 }
 
@@ -26,9 +28,11 @@ async fn fake() -> Fake {
     let fake = Fake {
         address: socket.local_addr().unwrap(),
         awake: Rc::new(Cell::new(true)),
+        rcode: Rc::new(Cell::new(5)),
         questions: Rc::default(),
     };
     let (awake, questions) = (Rc::clone(&fake.awake), Rc::clone(&fake.questions));
+    let rcode = Rc::clone(&fake.rcode);
     tokio::task::spawn_local(async move {
         let mut buffer = [0; 512];
         loop {
@@ -36,7 +40,7 @@ async fn fake() -> Fake {
             let mut message = buffer[..length].to_vec();
             questions.borrow_mut().push(message.clone());
             message[2] |= 0x80;
-            message[3] = 0x85;
+            message[3] = 0x80 | rcode.get();
             if awake.get() {
                 socket.send_to(&message, source).await.unwrap();
             }
@@ -46,11 +50,20 @@ async fn fake() -> Fake {
 }
 
 fn world(zone: &[u8], addresses: &[SocketAddr]) -> (Arc<Upstreams>, watch::Sender<bool>) {
+    world_with(zone, addresses, &[])
+}
+
+fn world_with(
+    zone: &[u8],
+    addresses: &[SocketAddr],
+    siblings: &[SocketAddr],
+) -> (Arc<Upstreams>, watch::Sender<bool>) {
     let zone = ResolvedZone {
         zone: zone.to_vec(),
         zone_text: "test.".to_owned(),
         critical: true,
         upstreams: addresses.to_vec(),
+        siblings: siblings.to_vec(),
         ..ResolvedZone::default()
     };
     let upstreams = Arc::new(Upstreams::new(&[zone], Instant::now().into_std()));
@@ -124,6 +137,75 @@ async fn a_probe_asks_for_ns_of_the_root_and_soa_of_another_zone() {
                 assert_eq!(question[2..12], *b"\x01\0\0\x01\0\0\0\0\0\0");
                 assert_eq!(question[12..], *rest);
             }
+        })
+        .await;
+}
+
+/// Contradicted by another upstream, for several clients and domains.
+fn open_by_rcode(upstreams: &Upstreams, index: UpstreamIndex) {
+    for number in 0..100_u8 {
+        let evidence = Evidence {
+            rcode: 2,
+            reason: None,
+            domain: number.into(),
+            prefix: Prefix::of([10, 0, number, 1].into(), PrefixLengths::default()),
+            contradicted: true,
+        };
+        upstreams.poor_answer(index, &evidence, Instant::now().into_std());
+    }
+    assert_eq!(upstreams.breaker(index), Breaker::OpenByRcode);
+}
+
+#[tokio::test]
+async fn a_breaker_opened_by_errors_waits_for_an_acceptable_answer_about_the_apex() {
+    LocalSet::new()
+        .run_until(async {
+            let (fake, other) = (fake().await, fake().await);
+            let (upstreams, _stop) = world(b"\0", &[fake.address, other.address]);
+            let index = upstreams.indexes().next().unwrap();
+            open_by_rcode(&upstreams, index);
+            let asked = fake.questions.borrow().len();
+            until(|| fake.questions.borrow().len() >= asked + 3).await;
+            assert!(!upstreams.is_up(index));
+            fake.rcode.set(3);
+            until(|| upstreams.is_up(index)).await;
+        })
+        .await;
+}
+
+/// RFC 6891 §6.1.2: the marker is an option of OPT.
+#[tokio::test]
+async fn a_sibling_that_cannot_help_is_asked_for_names_of_chance_with_the_marker() {
+    LocalSet::new()
+        .run_until(async {
+            let (dead, sibling) = (fake().await, fake().await);
+            dead.awake.set(false);
+            let (upstreams, _stop) = world_with(b"\0", &[dead.address], &[sibling.address]);
+            let index = upstreams.indexes().nth(1).unwrap();
+            let root = upstreams.zone_for(b"\0");
+            until(|| !upstreams.zone_usable(root)).await;
+            assert_eq!(sibling.questions.borrow().len(), 0);
+            upstreams.sibling_refused(index, Instant::now().into_std());
+            until(|| sibling.questions.borrow().len() >= 3).await;
+            assert!(!upstreams.has_last_resort(root));
+            let questions = sibling.questions.borrow().clone();
+            let name = |question: &[u8]| question[12..30].to_vec();
+            assert_ne!(name(&questions[0]), name(&questions[1]));
+            for question in &questions {
+                assert_eq!((question[12], question[29]), (16, 0));
+                assert!(question.ends_with(b"\xfe\x1d\0\x01\x01"));
+            }
+            sibling.rcode.set(3);
+            until(|| upstreams.has_last_resort(root)).await;
+            // Not needed any longer, nothing is held against it, and nobody asks it.
+            upstreams.sibling_refused(index, Instant::now().into_std());
+            dead.awake.set(true);
+            until(|| upstreams.zone_usable(root)).await;
+            until(|| upstreams.has_last_resort(root)).await;
+            let asked = sibling.questions.borrow().len();
+            let probed = dead.questions.borrow().len();
+            until(|| dead.questions.borrow().len() >= probed + 2).await;
+            assert_eq!(sibling.questions.borrow().len(), asked);
         })
         .await;
 }

@@ -6,7 +6,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::{FailureKind, Upstreams};
+use super::{Breaker, FailureKind, UpstreamIndex, UpstreamStatus, Upstreams};
 
 const LABELS: [&str; 2] = ["upstream", "zone"];
 
@@ -40,6 +40,13 @@ impl Collector for UpstreamCollector {
 /// Made anew for each scrape, so that two at once do not disturb each other.
 struct Families {
     up: IntGaugeVec,
+    breaker: IntGaugeVec,
+    openings: IntCounterVec,
+    tcp_usable: IntGaugeVec,
+    loss: GaugeVec,
+    p95: GaugeVec,
+    siblings: IntGaugeVec,
+    sibling_queries: IntCounterVec,
     in_flight: IntGaugeVec,
     rtt: GaugeVec,
     queries: IntCounterVec,
@@ -50,45 +57,68 @@ struct Families {
 
 impl Families {
     fn new() -> Result<Self, prometheus::Error> {
+        let gauge = |name, help| IntGaugeVec::new(Opts::new(name, help), &LABELS);
+        let measure = |name, help| GaugeVec::new(Opts::new(name, help), &LABELS);
+        let counter =
+            |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let states = |name, help, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let [upstream, zone] = LABELS;
         Ok(Self {
-            up: IntGaugeVec::new(
-                Opts::new(
-                    "sidestep_upstream_up",
-                    "Whether the upstream answers (1) or not (0).",
-                ),
+            up: gauge(
+                "sidestep_upstream_up",
+                "Whether the upstream is asked (1) or not (0).",
+            )?,
+            breaker: states(
+                "sidestep_upstream_breaker",
+                "The state of the breaker: 1 for the one that it is in.",
+                &[upstream, zone, "state"],
+            )?,
+            openings: counter(
+                "sidestep_upstream_breaker_openings_total",
+                "How often the breaker has opened, by the state that it went to.",
+                &[upstream, zone, "state"],
+            )?,
+            tcp_usable: gauge(
+                "sidestep_upstream_tcp_usable",
+                "Whether TCP works with the upstream (1) or is only tried now and then (0).",
+            )?,
+            loss: measure(
+                "sidestep_upstream_loss_ratio",
+                "Questions and probes that were lately not answered in time, smoothed.",
+            )?,
+            p95: measure(
+                "sidestep_upstream_answer_p95_seconds",
+                "The time within which 19 of 20 questions were lately answered; absent at first.",
+            )?,
+            siblings: states(
+                "sidestep_sibling_nodes",
+                "Siblings that are asked when no upstream can be, by the state of the breaker.",
+                &[zone, "state"],
+            )?,
+            sibling_queries: counter(
+                "sidestep_sibling_queries_total",
+                "Client questions sent to siblings, repetitions included, probes not.",
+                &[zone],
+            )?,
+            in_flight: gauge("sidestep_upstream_in_flight", "Questions under way.")?,
+            rtt: measure(
+                "sidestep_upstream_rtt_seconds",
+                "Smoothed round-trip time of probes; absent before the first answer.",
+            )?,
+            queries: counter(
+                "sidestep_upstream_queries_total",
+                "Client questions sent, repetitions included, probes not.",
                 &LABELS,
             )?,
-            in_flight: IntGaugeVec::new(
-                Opts::new("sidestep_upstream_in_flight", "Questions under way."),
+            timeouts: counter(
+                "sidestep_upstream_timeouts_total",
+                "Client questions that were not answered in time.",
                 &LABELS,
             )?,
-            rtt: GaugeVec::new(
-                Opts::new(
-                    "sidestep_upstream_rtt_seconds",
-                    "Smoothed round-trip time of probes; absent before the first answer.",
-                ),
-                &LABELS,
-            )?,
-            queries: IntCounterVec::new(
-                Opts::new(
-                    "sidestep_upstream_queries_total",
-                    "Client questions sent, repetitions included, probes not.",
-                ),
-                &LABELS,
-            )?,
-            timeouts: IntCounterVec::new(
-                Opts::new(
-                    "sidestep_upstream_timeouts_total",
-                    "Client questions that were not answered in time, so that another upstream was asked.",
-                ),
-                &LABELS,
-            )?,
-            failures: IntCounterVec::new(
-                Opts::new(
-                    "sidestep_upstream_failures_total",
-                    "Questions or datagrams that came to nothing, by kind.",
-                ),
-                &[LABELS[0], LABELS[1], "kind"],
+            failures: counter(
+                "sidestep_upstream_failures_total",
+                "Questions or datagrams that came to nothing, by kind.",
+                &[upstream, zone, "kind"],
             )?,
             saturated: IntCounter::new(
                 "sidestep_upstream_saturated_total",
@@ -97,9 +127,16 @@ impl Families {
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 7] {
+    fn collectors(&self) -> [&dyn Collector; 14] {
         [
             &self.up,
+            &self.breaker,
+            &self.openings,
+            &self.tcp_usable,
+            &self.loss,
+            &self.p95,
+            &self.siblings,
+            &self.sibling_queries,
             &self.in_flight,
             &self.rtt,
             &self.queries,
@@ -119,25 +156,10 @@ impl Families {
 
     fn fill(&self, upstreams: &Upstreams) -> Vec<MetricFamily> {
         for (index, status) in upstreams.indexes().zip(upstreams.status()) {
-            let address = status.address.to_string();
-            let labels = [address.as_str(), status.zone.as_str()];
-            self.up.with_label_values(&labels).set(i64::from(status.up));
-            self.in_flight
-                .with_label_values(&labels)
-                .set(status.in_flight.into());
-            if let Some(srtt) = status.srtt {
-                self.rtt.with_label_values(&labels).set(srtt.as_secs_f64());
-            }
-            self.queries
-                .with_label_values(&labels)
-                .inc_by(status.queries);
-            self.timeouts
-                .with_label_values(&labels)
-                .inc_by(status.timeouts);
-            for kind in FailureKind::ALL {
-                self.failures
-                    .with_label_values(&[labels[0], labels[1], kind.label()])
-                    .inc_by(upstreams.failures(index, kind));
+            if status.is_sibling {
+                self.fill_sibling(&status);
+            } else {
+                self.fill_upstream(upstreams, index, &status);
             }
         }
         self.saturated.inc_by(upstreams.saturated());
@@ -147,6 +169,54 @@ impl Families {
             // A family without a member (no upstream, no round trip yet) is no valid exposition.
             .filter(|family| !family.get_metric().is_empty())
             .collect()
+    }
+
+    fn fill_upstream(&self, upstreams: &Upstreams, index: UpstreamIndex, status: &UpstreamStatus) {
+        let address = status.address.to_string();
+        let labels = [address.as_str(), status.zone.as_str()];
+        let with = |last| [labels[0], labels[1], last];
+        self.up.with_label_values(&labels).set(i64::from(status.up));
+        for state in Breaker::ALL {
+            let is_in_it = i64::from(status.breaker == state);
+            let gauge = self.breaker.with_label_values(&with(state.label()));
+            gauge.set(is_in_it);
+        }
+        let open = [Breaker::OpenByTransport, Breaker::OpenByRcode];
+        for (state, openings) in open.into_iter().zip(status.openings) {
+            let counter = self.openings.with_label_values(&with(state.label()));
+            counter.inc_by(openings);
+        }
+        let tcp_usable = self.tcp_usable.with_label_values(&labels);
+        tcp_usable.set(i64::from(status.tcp_closed));
+        let loss = self.loss.with_label_values(&labels);
+        loss.set(f64::from(status.loss_permille) / 1000.0);
+        for (gauge, time) in [(&self.p95, status.p95), (&self.rtt, status.srtt)] {
+            if let Some(time) = time {
+                gauge.with_label_values(&labels).set(time.as_secs_f64());
+            }
+        }
+        let in_flight = self.in_flight.with_label_values(&labels);
+        in_flight.set(status.in_flight.into());
+        let queries = self.queries.with_label_values(&labels);
+        queries.inc_by(status.queries);
+        let timeouts = self.timeouts.with_label_values(&labels);
+        timeouts.inc_by(status.timeouts);
+        for kind in FailureKind::ALL {
+            let failures = self.failures.with_label_values(&with(kind.label()));
+            failures.inc_by(upstreams.failures(index, kind));
+        }
+    }
+
+    /// Together for each zone: a service may have thousands of nodes.
+    fn fill_sibling(&self, status: &UpstreamStatus) {
+        for state in Breaker::ALL {
+            let nodes = self
+                .siblings
+                .with_label_values(&[&status.zone, state.label()]);
+            nodes.add(i64::from(status.breaker == state));
+        }
+        let queries = self.sibling_queries.with_label_values(&[&status.zone]);
+        queries.inc_by(status.queries);
     }
 }
 
@@ -171,6 +241,10 @@ mod tests {
                 zone_text: ".".to_owned(),
                 critical: true,
                 upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+                siblings: vec![
+                    "198.51.100.1:53".parse().unwrap(),
+                    "198.51.100.2:53".parse().unwrap(),
+                ],
                 ..ResolvedZone::default()
             }],
             start,
@@ -185,6 +259,13 @@ mod tests {
             start,
             start + Duration::from_millis(250),
         );
+        let sibling = upstreams.indexes().nth(2).unwrap();
+        upstreams.asked(sibling);
+        upstreams.sibling_refused(sibling, start);
+        for _ in 0..3 {
+            upstreams.tcp_failed(index, start);
+            upstreams.refused(index, start + Duration::from_secs(1));
+        }
         let registry = Registry::new();
         register(&registry, Arc::clone(&upstreams)).unwrap();
         assert!(register(&registry, upstreams).is_err());
@@ -193,7 +274,17 @@ mod tests {
             .unwrap();
         let labels = r#"upstream="192.0.2.1:53",zone=".""#;
         for line in [
-            format!("sidestep_upstream_up{{{labels}}} 1\n"),
+            format!("sidestep_upstream_up{{{labels}}} 0\n"),
+            format!("sidestep_upstream_breaker{{state=\"closed\",{labels}}} 0\n"),
+            format!("sidestep_upstream_breaker{{state=\"open_transport\",{labels}}} 1\n"),
+            format!(
+                "sidestep_upstream_breaker_openings_total{{state=\"open_transport\",{labels}}} 1\n"
+            ),
+            format!("sidestep_upstream_tcp_usable{{{labels}}} 0\n"),
+            format!("sidestep_upstream_loss_ratio{{{labels}}} 0\n"),
+            "sidestep_sibling_nodes{state=\"closed\",zone=\".\"} 1\n".to_owned(),
+            "sidestep_sibling_nodes{state=\"open_rcode\",zone=\".\"} 1\n".to_owned(),
+            "sidestep_sibling_queries_total{zone=\".\"} 1\n".to_owned(),
             format!("sidestep_upstream_rtt_seconds{{{labels}}} 0.25\n"),
             format!("sidestep_upstream_queries_total{{{labels}}} 1\n"),
             format!("sidestep_upstream_timeouts_total{{{labels}}} 0\n"),

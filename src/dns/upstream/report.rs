@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::Breaker;
+
 /// Why a question to an upstream came to nothing; a closed set, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -63,10 +65,24 @@ pub struct UpstreamStatus {
     pub address: SocketAddr,
     /// Apex of its zone as text, with the final dot.
     pub zone: String,
-    /// Whether it is believed to answer.
+    /// Another node of the service, asked as a last resort.
+    pub is_sibling: bool,
+    /// Whether it is believed to answer: its breaker is closed.
     pub up: bool,
+    /// Whether it is asked, and if not, why.
+    pub breaker: Breaker,
+    /// How often its breaker was opened by transport, and by RCODEs.
+    pub openings: [u64; 2],
+    /// Whether its TCP breaker is closed.
+    pub tcp_closed: bool,
     /// Up, but a question sent after its last answer is late.
     pub suspected: bool,
+    /// Loses or is contradicted by others, and is therefore asked after those that are not.
+    pub is_second_choice: bool,
+    /// What it leaves unanswered or answers late, of questions and probes: 0 to 1000.
+    pub loss_permille: u32,
+    /// The time within which 19 of 20 questions are answered; `None` while too few have been.
+    pub p95: Option<Duration>,
     /// Smoothed round-trip time of probes; `None` before the first answer.
     pub srtt: Option<Duration>,
     /// Client questions under way.
@@ -88,4 +104,6 @@ pub struct ZoneStatus<'a> {
     pub critical: bool,
     /// Whether at least one of its upstreams is up.
     pub usable: bool,
+    /// Whether a sibling may be asked in their place.
+    pub last_resort: bool,
 }

@@ -1,11 +1,13 @@
 //! One change of a shard, under its lock: an insert with the evictions that it needs.
 //!
 //! The work is bounded: as many entries as an insert needs the room of, and a few more that get a
-//! second round. Source of the notes about failed refreshes: RFC 8767 §5.
+//! second round. Source of the notes about failed refreshes: RFC 8767 §5, RFC 9520 §3.2.
 
 use std::sync::MutexGuard;
 
+use super::super::super::code::ExtendedError;
 use super::super::atomics::{AtomicU64, Ordering};
+use super::super::backoff::Backoff;
 use super::super::entry::{Content, HEAD, Head, Question, REFRESH, TIMES, Use};
 use super::super::hash::KeptHash;
 use super::super::index::{Added, Layout, Own};
@@ -66,6 +68,7 @@ impl<'a> Writing<'a> {
     pub(in super::super) fn insert(&mut self, question: &Question<'_>, content: &Content<'_>) {
         let words = content.head.words();
         if words > self.tables.plan.entry_max() {
+            self.forget_expired(question);
             return;
         }
         let known = self.find(question).map(|(_, slot)| slot);
@@ -91,18 +94,55 @@ impl<'a> Writing<'a> {
         self.report();
     }
 
-    /// Notes at an answer that is still of use that its refresh failed; returns whether there is one.
-    pub(in super::super) fn note_failure(&mut self, question: &Question<'_>) -> bool {
-        let Some((_, slot)) = self.find(question) else {
+    /// Remembers a failure: as a note at an answer that is still of use, else in place of what was
+    /// known.
+    pub(in super::super) fn note_failure(
+        &mut self,
+        question: &Question<'_>,
+        reason: ExtendedError,
+        backoff: Backoff,
+    ) {
+        let mut last = None;
+        if let Some((_, position, head)) = self.known(question) {
+            let use_now = head.use_at(self.now_ms, self.tables.stale_ms);
+            if !head.is_failure() && use_now != Use::None {
+                self.store_word(position, REFRESH, head.refresh_failed(self.now_ms));
+                return;
+            }
+            last = head.failure_lifetime(self.now_ms);
+        }
+        let lifetime = backoff.lifetime(last);
+        let content = Content::failure(question, reason, lifetime, self.now_ms);
+        self.insert(question, &content);
+    }
+
+    /// Lets go of an expired answer, or of a failure: something else is known now.
+    pub(in super::super) fn forget_expired(&self, question: &Question<'_>) {
+        if let Some((cell, _, head)) = self.known(question)
+            && (head.is_failure() || head.use_at(self.now_ms, self.tables.stale_ms) != Use::Fresh)
+        {
+            self.forget(cell);
+        }
+    }
+
+    /// Whether the entry wants a refresh that nobody has begun; the next one is told that it has.
+    pub(in super::super) fn claim_refresh(&self, question: &Question<'_>) -> bool {
+        let Some((_, position, head)) = self.known(question) else {
             return false;
         };
-        let position = self.tables.plan.position(slot.place());
-        let head = self.tables.head(self.shard, position);
-        if head.is_failure() || head.use_at(self.now_ms, self.tables.stale_ms) == Use::None {
-            return false;
-        }
-        self.store_word(position, REFRESH, head.refresh_failed(self.now_ms));
+        let begun = match head.use_at(self.now_ms, self.tables.stale_ms) {
+            Use::Fresh if head.is_ending(self.now_ms) => head.refresh_begun(),
+            Use::Stale if head.is_recheck_due(self.now_ms) => head.refresh_failed(self.now_ms),
+            Use::Fresh | Use::Stale | Use::None => return false,
+        };
+        self.store_word(position, REFRESH, begun);
         true
+    }
+
+    fn known(&self, question: &Question<'_>) -> Option<(&'a AtomicU64, usize, Head)> {
+        let (cell, slot) = self.find(question)?;
+        let position = self.tables.plan.position(slot.place());
+        Some((cell, position, self.tables.head(self.shard, position)))
     }
 
     fn find(&self, question: &Question<'_>) -> Option<(&'a AtomicU64, Slot)> {

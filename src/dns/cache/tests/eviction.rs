@@ -171,7 +171,7 @@ fn replacing_the_same_entries_for_ever_takes_no_more_than_they_need() {
 fn a_full_index_makes_room_too() {
     let cache = cache(1 << 20, true);
     for number in 0..60_000_u32 {
-        cache.note_failure(&key(&name(number)), ExtendedError(22), began());
+        fail(&cache, &key(&name(number)), began());
         assert!(cache.octets() <= 1 << 20);
     }
     assert!(cache.evictions().index > 0, "{:?}", cache.evictions());

@@ -17,6 +17,7 @@ enum Event {
     },
     Failure {
         name: u8,
+        doubling: bool,
     },
     Ask {
         name: u8,
@@ -37,7 +38,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (name.clone(), 0..900_u16, any::<u8>(), 0..4_u8, any::<bool>()).prop_map(
             |(name, octets, seed, ttl_s, nxdomain)| Event::Answer { name, octets, seed, ttl_s, nxdomain }
         ),
-        1 => name.clone().prop_map(|name| Event::Failure { name }),
+        1 => (name.clone(), any::<bool>())
+            .prop_map(|(name, doubling)| Event::Failure { name, doubling }),
         6 => name.prop_map(|name| Event::Ask { name }),
         2 => (0..1500_u16).prop_map(|ms| Event::Wait { ms }),
         1 => (any::<u8>(), 0..2000_u16).prop_map(|(count, octets)| Event::Crowd { count, octets }),
@@ -101,7 +103,7 @@ impl Run {
                     .collect();
                 self.answer(name, rcode, records, Duration::from_secs(ttl_s.into()));
             }
-            Event::Failure { name: number } => self.fail(number),
+            Event::Failure { name, doubling } => self.fail(name, doubling),
             Event::Ask { name } => self.ask(name),
             Event::Wait { ms } => self.now += Duration::from_millis(ms.into()),
             Event::Crowd { count, octets } => {
@@ -135,21 +137,39 @@ impl Run {
         }
     }
 
-    fn fail(&mut self, number: u8) {
+    fn fail(&mut self, number: u8, doubling: bool) {
         let before = kind(&self.cache, &name(number), self.now);
+        let backoff = if doubling {
+            Backoff::Doubling
+        } else {
+            Backoff::Constant
+        };
         self.cache
-            .note_failure(&name(number), ExtendedError(22), self.now);
+            .note_failure(&name(number), ExtendedError(22), backoff, self.now);
+        let failures = self.told.get(&number);
+        let failures = failures.filter(|told| doubling && told.rcode == Rcode::SERVFAIL);
+        let longest = failures.map_or(SECOND, |told| (told.lifetime * 2).min(60 * SECOND));
         let known = self.told.get_mut(&number);
         match known
             .filter(|told| told.is_useful(self.now, self.stale) && told.rcode != Rcode::SERVFAIL)
         {
             Some(told) if before != "miss" => told.failed = Some(self.now),
             Some(_) | None => {
+                // One that has been forgotten makes the next last no longer.
+                let lasts = |lifetime: Duration| {
+                    let last = self.now + lifetime - Duration::from_millis(1);
+                    kind(&self.cache, &name(number), last) == "failure"
+                };
+                let mut lifetime = SECOND;
+                while lifetime < longest && lasts(lifetime + SECOND) {
+                    lifetime += SECOND;
+                }
+                assert!(!lasts(longest + SECOND));
                 let failure = Told {
                     rcode: Rcode::SERVFAIL,
                     records: Vec::new(),
                     at: self.now,
-                    lifetime: SECOND,
+                    lifetime,
                     failed: None,
                 };
                 self.told.insert(number, failure);
@@ -173,7 +193,7 @@ impl Run {
         assert_eq!(answer.sections.unwrap().records(), told.records);
         let age = (self.now - told.at).as_secs();
         assert_eq!(answer.ttl, Ttl::Aged(age.try_into().unwrap()));
-        let recently = |failed| self.now < failed + entry::FAILURE_RECHECK;
+        let recently = |failed| self.now < failed + entry::STALE_HOLD;
         assert_eq!(
             entry.failed_recently(self.now),
             told.failed.is_some_and(recently)

@@ -45,7 +45,7 @@ fn write(cache: &Cache, seed: u64, highest: &AtomicU64) {
         let now = began() + Duration::from_millis(u64::from(step / 20));
         let lifetime = Duration::from_secs(random.random_range(0..4));
         if step % 50 == 0 {
-            cache.note_failure(&name(number), ExtendedError(22), now);
+            fail(cache, &name(number), now);
         } else {
             cache.insert(
                 &name(number),

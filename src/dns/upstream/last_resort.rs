@@ -1,0 +1,100 @@
+//! Siblings: the other nodes of the service, asked when all ordinary upstreams of a zone are down.
+//!
+//! They are upstreams of the same table, but no members of the order of asking, and nothing is known
+//! of them until they are needed: a service may have thousands of nodes, and every one of them would
+//! probe all others. Only while the zone has no usable upstream, siblings that have failed are probed,
+//! at the pace of upstreams; in all other times what was held against one expires by itself.
+//!
+//! A sibling answers without upstreams as well: from its cache, or that it cannot help. Any answer
+//! therefore shows that it lives, and only an acceptable one to a probe closes its breaker.
+
+use std::time::Instant;
+
+use super::pacing::Condition;
+use super::{UpstreamIndex, Upstreams, ZoneIndex};
+
+/// More siblings than this are not named for one question.
+pub const SIBLINGS_NAMED: usize = 4;
+
+/// What upkeep has to do about an upstream when its time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Nothing before the next wake.
+    Nothing,
+    /// Send a probe.
+    Probe,
+    /// Tell [`Upstreams::expire`].
+    Expire,
+}
+
+impl Upstreams {
+    /// Whether an upstream is another node of the service.
+    #[must_use]
+    pub fn is_sibling(&self, index: UpstreamIndex) -> bool {
+        self.state(index).is_sibling()
+    }
+
+    /// Whether a sibling may be asked on behalf of the zone.
+    #[must_use]
+    pub fn has_last_resort(&self, zone: ZoneIndex) -> bool {
+        self.siblings(zone).any(|index| self.is_up(index))
+    }
+
+    /// Fills `into` with up to [`SIBLINGS_NAMED`] siblings that may be asked, suspected ones last.
+    /// They are taken from `rotation` (a number of chance) on, so that all nodes of a service spread
+    /// what they ask over all others.
+    pub fn siblings_for(&self, zone: ZoneIndex, rotation: u32, into: &mut Vec<UpstreamIndex>) {
+        into.clear();
+        let siblings = self.siblings(zone);
+        let count = siblings.len().max(1);
+        let first = usize::try_from(rotation).unwrap_or(0) % count;
+        for suspected in [false, true] {
+            let usable = siblings.clone().cycle().skip(first).take(siblings.len());
+            let room = SIBLINGS_NAMED - into.len();
+            into.extend(
+                usable
+                    .filter(|&index| {
+                        self.is_up(index) && self.state(index).is_suspected() == suspected
+                    })
+                    .take(room),
+            );
+        }
+    }
+
+    /// What is due for an upstream.
+    #[must_use]
+    pub fn errand(&self, index: UpstreamIndex) -> Errand {
+        let state = self.state(index);
+        if !state.is_sibling() {
+            return Errand::Probe;
+        }
+        match self.condition(index) {
+            // A doubted sibling is asked and not probed: it has no better one to wait for.
+            Condition::Good | Condition::Doubted => Errand::Nothing,
+            Condition::Suspected | Condition::Down => {
+                if self.zone_usable(ZoneIndex(state.zone)) {
+                    Errand::Expire
+                } else {
+                    Errand::Probe
+                }
+            }
+        }
+    }
+
+    /// Nobody needs this sibling now, and its time has passed: next time it is tried anew.
+    pub fn expire(&self, index: UpstreamIndex, now: Instant) {
+        let state = self.state(index);
+        let effect = state.expire(self.micros(now));
+        self.tell(state, effect);
+    }
+
+    fn siblings(
+        &self,
+        zone: ZoneIndex,
+    ) -> impl ExactSizeIterator<Item = UpstreamIndex> + Clone + use<> {
+        self.zones[zone.0].siblings.clone().map(UpstreamIndex)
+    }
+}
+
+#[cfg(test)]
+mod tests;
