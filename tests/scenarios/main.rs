@@ -69,8 +69,8 @@ fn every_scenario_plays_out_as_it_is_written() {
                     scenario.title
                 )
                 .unwrap();
-                if let Some(problem) = problem.filter(|_| is_shown) {
-                    writeln!(awaiting, "    {problem}").unwrap();
+                for line in problem.iter().flat_map(|problem| problem.lines()) {
+                    writeln!(awaiting, "    {line}").unwrap();
                 }
             }
         }

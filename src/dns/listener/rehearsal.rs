@@ -31,15 +31,17 @@ pub enum Said {
     Nothing,
     /// Nothing yet: see [`Rehearsal::hear`].
     Later,
+    /// It has not been read: the connection waits until its client may ask again.
+    TooSoon,
 }
 
 impl<F: Forward<Waiter>> Rehearsal<F> {
-    /// A worker that has just begun.
+    /// A worker that begins at `now`.
     #[must_use]
-    pub fn new(worker: Worker, forwarder: F) -> Self {
+    pub fn new(worker: Worker, forwarder: F, now: Instant) -> Self {
         worker.counters().tcp_idle_ms.set(IDLE_MS);
         Self {
-            desk: Desk::new(worker, forwarder),
+            desk: Desk::new(worker, forwarder, now),
         }
     }
 
@@ -61,6 +63,7 @@ impl<F: Forward<Waiter>> Rehearsal<F> {
             Taken::Reply | Taken::ProbeReply => Said::Answer(out),
             Taken::Drop => Said::Nothing,
             Taken::Waits => Said::Later,
+            Taken::TooSoon => Said::TooSoon,
         }
     }
 

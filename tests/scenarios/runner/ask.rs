@@ -15,7 +15,7 @@ const NSID: u16 = 3;
 const MARKER: u16 = 65_053;
 const UDP_SIZE: u16 = 1232;
 
-/// A question, or many of a kind; `{n}` in name and address counts them.
+/// A question, or many of a kind; `{n}` counts them, in the name on and in the address up to 249.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) times: u32,
@@ -181,7 +181,7 @@ impl Ask {
     }
 
     pub(crate) fn client(&self, n: u32) -> Result<IpAddr, String> {
-        let text = self.client.replace("{n}", &n.to_string());
+        let text = self.client.replace("{n}", &(n % 250).to_string());
         text.parse().map_err(|_| format!("{text:?} is no address"))
     }
 

@@ -21,8 +21,9 @@ use sidestep::dns::forward::{Done, Failure, Forward, Progress};
 use sidestep::dns::inflight::{Attempt, Command, Flights, Reply};
 use sidestep::dns::key::Key;
 use sidestep::dns::listener::Waiter;
+use sidestep::dns::sibling;
 use sidestep::dns::upstream::pacing::Pacing;
-use sidestep::dns::upstream::{Asked, FailureKind, UpstreamIndex, Upstreams};
+use sidestep::dns::upstream::{Asked, Errand, FailureKind, UpstreamIndex, Upstreams};
 
 use super::dialect;
 
@@ -150,7 +151,9 @@ impl World {
     /// When something is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let event = self.events.first_key_value().map(|((at, _), _)| *at);
-        let probe = self.keepers.iter().map(|keeper| keeper.pacing.next()).min();
+        let busy = |keeper: &&Keeper| self.upstreams.errand(keeper.index) != Errand::Nothing;
+        let keepers = self.keepers.iter().filter(busy);
+        let probe = keepers.map(|keeper| keeper.pacing.next()).min();
         let due = [event, probe, self.flights.poll_timeout()];
         due.into_iter().flatten().min()
     }
@@ -314,7 +317,20 @@ impl World {
                 self.upstreams.failed(index, FailureKind::Ignored);
                 return;
             }
-            (By::Probe, _) => self.upstreams.answered(index, Asked::Probe, sent, now),
+            (By::Probe, response) => {
+                self.upstreams.answered(index, Asked::Probe, sent, now);
+                if matches!(
+                    response,
+                    Response::Complete {
+                        rcode: 0 | 3 | 6,
+                        ..
+                    }
+                ) {
+                    self.upstreams.probe_accepted(index, now);
+                } else {
+                    self.upstreams.probe_declined(index, now);
+                }
+            }
             (By::Question(attempt), _) => {
                 self.upstreams.answered(index, Asked::Question, sent, now);
                 self.flights
@@ -344,43 +360,64 @@ impl World {
 
     fn probe_what_is_due(&mut self, now: Instant) {
         for position in 0..self.keepers.len() {
-            if self.keepers[position].pacing.next() > now {
+            let index = self.keepers[position].index;
+            let errand = self.upstreams.errand(index);
+            if errand == Errand::Nothing || self.keepers[position].pacing.next() > now {
                 continue;
             }
-            let index = self.keepers[position].index;
-            let apex = self.upstreams.apex(index);
-            let qtype = if apex == [0] { 2 } else { 6 };
-            if let Some(key) = Key::new(apex, qtype, 1, false, false) {
-                let id = self.random.random();
-                let message = dialect::over_udp(&key, id, Edns::Without);
-                let (asker, sent) = (By::Probe, now);
-                let serial = self.send(
-                    Pending {
-                        asker,
-                        index,
-                        id,
-                        key,
-                        sent,
-                    },
-                    message,
-                );
-                let (late, missed) = self.upstreams.probe_patience(index);
-                self.happens_at(now + late, Event::ProbeLate(serial));
-                self.happens_at(now + missed, Event::ProbeMissed(serial));
+            match errand {
+                Errand::Probe => self.probe(index, now),
+                Errand::Expire => self.upstreams.expire(index, now),
+                Errand::Nothing => {}
             }
-            let condition = self.upstreams.condition(index);
-            let jitter = self.random.random();
-            self.keepers[position].pacing.sent(condition, now, jitter);
+            let (condition, jitter) = (self.upstreams.condition(index), self.random.random());
+            let pacing = &mut self.keepers[position].pacing;
+            match errand {
+                Errand::Probe => pacing.sent(condition, now, jitter),
+                Errand::Expire | Errand::Nothing => pacing.rested(condition, now, jitter),
+            }
         }
+    }
+
+    /// The same as `dns::upkeep` does.
+    fn probe(&mut self, index: UpstreamIndex, now: Instant) {
+        let apex = self.upstreams.apex(index);
+        let is_sibling = self.upstreams.is_sibling(index);
+        let (name, qtype) = if is_sibling {
+            ([&b"\x05chanc"[..], apex].concat(), 1)
+        } else {
+            (apex.to_vec(), if apex == [0] { 2 } else { 6 })
+        };
+        let Some(key) = Key::new(&name, qtype, 1, false, false) else {
+            return;
+        };
+        let id = self.random.random();
+        let mut message = dialect::over_udp(&key, id, Edns::Without);
+        if is_sibling {
+            sibling::mark(&mut message);
+        }
+        let pending = Pending {
+            asker: By::Probe,
+            index,
+            id,
+            key,
+            sent: now,
+        };
+        let serial = self.send(pending, message);
+        let (late, missed) = self.upstreams.probe_patience(index);
+        self.happens_at(now + late, Event::ProbeLate(serial));
+        self.happens_at(now + missed, Event::ProbeMissed(serial));
     }
 
     fn wake_keepers(&mut self, now: Instant) {
         for keeper in &mut self.keepers {
             let woken = self.upstreams.wake(keeper.index).notified().now_or_never();
             if woken.is_some() {
-                keeper
-                    .pacing
-                    .woken(self.upstreams.condition(keeper.index), now);
+                keeper.pacing.woken(
+                    self.upstreams.condition(keeper.index),
+                    now,
+                    self.random.random(),
+                );
             }
         }
     }
