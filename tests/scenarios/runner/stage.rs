@@ -251,6 +251,10 @@ impl Stage {
         Ok(())
     }
 
+    #[expect(
+        clippy::print_stdout,
+        reason = "whoever names a scenario wants to see it"
+    )]
     fn show(&self, what: &str, message: &[u8]) {
         if self.is_shown {
             let at = self.now - self.start;
