@@ -162,6 +162,9 @@ impl Parts {
         self.metrics.register_logs(logs)?;
         crate::dns::metrics::register(registry, Arc::clone(&self.shared))?;
         crate::dns::upstream::metrics::register(registry, Arc::clone(&self.upstreams))?;
+        let workers = self.shared.workers().iter();
+        let flights = workers.map(|worker| Arc::clone(&worker.flights)).collect();
+        crate::dns::inflight::metrics::register(registry, flights)?;
         Ok(())
     }
 
