@@ -10,8 +10,8 @@ pub(crate) fn over_udp(key: &Key, id: u16, edns: Edns) -> Vec<u8> {
 }
 
 /// The question as it goes over TCP.
-pub(crate) fn over_tcp(key: &Key, id: u16) -> Vec<u8> {
-    query::build(key, id, Edns::With)
+pub(crate) fn over_tcp(key: &Key, id: u16, edns: Edns) -> Vec<u8> {
+    query::build(key, id, edns)
 }
 
 /// What a message is to a question.

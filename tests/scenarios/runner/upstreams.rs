@@ -221,13 +221,17 @@ fn in_range(count: usize, text: &str) -> Result<bool, String> {
 }
 
 fn told(heard: &[Heard]) -> String {
-    let mut text = format!(" {} question(s):\n", heard.len());
+    let probes = heard.iter().filter(|one| one.is_probe).count();
+    let questions = heard.len() - probes;
+    let mut text = format!(" {questions} question(s) and {probes} probe(s):\n");
+    let first = heard.first().map(|one| one.at);
     let questions = heard.iter().filter(|one| !one.is_probe);
-    for one in questions.rev().take(3) {
+    for one in questions.take(20) {
+        let after = first.map(|first| one.at - first).unwrap_or_default();
         let way = if one.is_tcp { "tcp" } else { "udp" };
         match Message::decode(&one.message) {
-            Ok(message) => text.push_str(&format!("  over {way}:\n{message}")),
-            Err(error) => text.push_str(&format!("  over {way}: {error}\n")),
+            Ok(message) => text.push_str(&format!("  after {after:?} over {way}:\n{message}")),
+            Err(error) => text.push_str(&format!("  after {after:?} over {way}: {error}\n")),
         }
     }
     text

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
@@ -129,7 +130,11 @@ impl World {
         Self {
             start,
             keepers: keepers.collect(),
-            flights: Flights::new(Arc::clone(&upstreams), Limits::default(), start),
+            flights: Flights::new(
+                Arc::clone(&upstreams),
+                Limits::for_one_of(NonZeroUsize::MIN),
+                start,
+            ),
             upstreams,
             actors: actors
                 .into_iter()
@@ -195,7 +200,7 @@ impl World {
             };
             let (key, id) = (*key, self.random.random());
             let (asker, message) = if is_tcp {
-                (By::Tcp(attempt), dialect::over_tcp(&key, id))
+                (By::Tcp(attempt), dialect::over_tcp(&key, id, attempt.edns))
             } else {
                 (
                     By::Question(attempt),
