@@ -8,11 +8,9 @@
 //! | `message` | messages, decoded without the code that is tested |
 //! | `upstreams` | who plays the upstreams, and what they were asked |
 //! | `world` | the upstreams, the probes of them, and the virtual clock |
-//! | `dialect` | how a question is put to an upstream, and what is an answer to it |
 //! | `stage` | one scenario, step by step |
 
 pub(crate) mod ask;
-pub(crate) mod dialect;
 pub(crate) mod expect;
 pub(crate) mod message;
 pub(crate) mod stage;

@@ -4,33 +4,33 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use fake_upstream::play::{Play, What};
+use fake_upstream::play::Play;
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use sidestep::dns::client::Asker;
 use sidestep::dns::exchange::Limits;
-use sidestep::dns::exchange::response::Response;
+use sidestep::dns::exchange::rehearsal::{Line, Put};
 use sidestep::dns::forward::{Done, Failure, Forward, Progress};
-use sidestep::dns::inflight::{Attempt, Command, Flights, Reply};
+use sidestep::dns::inflight::{Attempt, Flights};
 use sidestep::dns::key::Key;
 use sidestep::dns::listener::Waiter;
 use sidestep::dns::upstream::pacing::Pacing;
-use sidestep::dns::upstream::{Asked, Errand, FailureKind, UpstreamIndex, Upstreams};
-
-use super::dialect;
+use sidestep::dns::upstream::{Asked, Errand, UpstreamIndex, Upstreams};
 
 mod probes;
+mod wire;
 
 /// To an upstream and back.
 pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(10);
 /// Until a question over TCP is given up.
-const TCP_TIME: Duration = Duration::from_millis(1500);
+const TCP_TIME: Duration = Duration::from_secs(2);
 /// How long an answer is recognised.
 const QUESTION_LIFETIME: Duration = Duration::from_secs(2);
 
@@ -44,6 +44,8 @@ pub(crate) struct World {
     flights: Flights<Waiter>,
     pub(crate) actors: Vec<Actor>,
     keepers: Vec<Keeper>,
+    /// By upstream.
+    lines: Vec<Line>,
     /// By time, then in the order in which they were caused.
     events: BTreeMap<(Instant, u64), Event>,
     pending: BTreeMap<u64, Pending>,
@@ -80,16 +82,15 @@ struct Keeper {
 struct Pending {
     asker: By,
     index: UpstreamIndex,
-    id: u16,
-    key: Key,
     sent: Instant,
 }
 
 #[derive(Clone, Copy)]
 enum By {
-    Question(Attempt),
-    Tcp(Attempt),
-    Probe,
+    Question(Attempt, Put),
+    Tcp(Attempt, Put),
+    /// With its id and key.
+    Probe(u16, Key),
 }
 
 enum Event {
@@ -127,8 +128,14 @@ impl World {
             actor: named(index).unwrap_or(usize::MAX),
             pacing: Pacing::new(start),
         });
+        let source = Ipv4Addr::new(192, 0, 2, 200).into();
+        let lines = upstreams.indexes().map(|index| {
+            let cookie = 0x0123_4567_89AB_CDEF_u64;
+            Line::new(upstreams.dialect(index), source, cookie, start)
+        });
         Self {
             start,
+            lines: lines.collect(),
             keepers: keepers.collect(),
             flights: Flights::new(
                 Arc::clone(&upstreams),
@@ -189,74 +196,6 @@ impl World {
         self.problem = Some("something is due again and again at one time".to_owned());
     }
 
-    fn carry_out(&mut self, now: Instant) {
-        while let Some(command) = self.flights.poll_command() {
-            let (attempt, is_tcp) = match command {
-                Command::Send(attempt) => (attempt, false),
-                Command::AskOverTcp(attempt) => (attempt, true),
-            };
-            let Some((key, _)) = self.flights.question(attempt.flight) else {
-                continue;
-            };
-            let (key, id) = (*key, self.random.random());
-            let (asker, message) = if is_tcp {
-                (By::Tcp(attempt), dialect::over_tcp(&key, id, attempt.edns))
-            } else {
-                (
-                    By::Question(attempt),
-                    dialect::over_udp(&key, id, attempt.edns),
-                )
-            };
-            let index = attempt.upstream;
-            let sent = now;
-            self.send(
-                Pending {
-                    asker,
-                    index,
-                    id,
-                    key,
-                    sent,
-                },
-                message,
-            );
-        }
-    }
-
-    /// Has an upstream hear a question, and notes what will follow from it.
-    fn send(&mut self, pending: Pending, message: Vec<u8>) -> u64 {
-        self.serial += 1;
-        let (serial, now) = (self.serial, pending.sent);
-        self.pending.insert(serial, pending);
-        let is_tcp = matches!(pending.asker, By::Tcp(_));
-        let life = if is_tcp { TCP_TIME } else { QUESTION_LIFETIME };
-        let over = if is_tcp {
-            Event::Closed(serial)
-        } else {
-            Event::Forgotten(serial)
-        };
-        self.happens_at(now + life, over);
-        let actor = self.keepers[pending.index.position()].actor;
-        let Some(actor) = self.actors.get_mut(actor) else {
-            return serial;
-        };
-        let due = actor.play.hear(now - self.start, &message, is_tcp);
-        actor.heard.push(Heard {
-            at: now,
-            message,
-            is_tcp,
-            is_probe: matches!(pending.asker, By::Probe),
-        });
-        for due in due {
-            let event = match due.what {
-                What::Message(message) => Event::Message(serial, message),
-                What::Refused => Event::Refused(serial),
-                What::Closed => Event::Closed(serial),
-            };
-            self.happens_at(now + ROUND_TRIP + due.after, event);
-        }
-        serial
-    }
-
     fn happens_at(&mut self, at: Instant, event: Event) {
         self.serial += 1;
         self.events.insert((at, self.serial), event);
@@ -265,101 +204,27 @@ impl World {
     fn happen(&mut self, event: Event, now: Instant, done: &mut Done<'_, Waiter>) {
         match event {
             Event::Message(serial, message) => self.deliver(serial, message, now, done),
-            Event::Refused(serial) => {
-                let Some(pending) = self.pending.remove(&serial) else {
-                    return;
-                };
-                match pending.asker {
-                    By::Tcp(attempt) => self.flights.handle_tcp(attempt, None, now, done),
-                    By::Question(attempt) => {
-                        self.upstreams.refused(pending.index, now);
-                        self.flights.handle_failure(attempt, now, done);
-                    }
-                    By::Probe => self.upstreams.refused(pending.index, now),
-                }
-            }
+            Event::Refused(serial) => self.refuse(serial, now, done),
             Event::Closed(serial) => {
-                if let Some(By::Tcp(attempt)) = self.pending.get(&serial).map(|one| one.asker) {
+                if let Some(By::Tcp(attempt, _)) = self.pending.get(&serial).map(|one| one.asker) {
                     self.pending.remove(&serial);
                     self.flights.handle_tcp(attempt, None, now, done);
                 }
             }
             Event::ProbeLate(serial) => {
                 if let Some(pending) = self.pending.get(&serial) {
-                    self.upstreams
-                        .overdue(pending.index, Asked::Probe, pending.sent);
+                    let (index, sent) = (pending.index, pending.sent);
+                    self.upstreams.overdue(index, Asked::Probe, sent);
                 }
             }
             Event::ProbeMissed(serial) => {
                 if let Some(pending) = self.pending.get(&serial) {
-                    self.upstreams
-                        .probe_missed(pending.index, pending.sent, now);
+                    let (index, sent) = (pending.index, pending.sent);
+                    self.upstreams.probe_missed(index, sent, now);
                 }
             }
-            Event::Forgotten(serial) => {
-                self.pending.remove(&serial);
-            }
+            Event::Forgotten(serial) => self.forget(serial, now, done),
         }
-    }
-
-    fn deliver(
-        &mut self,
-        serial: u64,
-        mut message: Vec<u8>,
-        now: Instant,
-        done: &mut Done<'_, Waiter>,
-    ) {
-        let Some(pending) = self.pending.get(&serial).copied() else {
-            return;
-        };
-        let Pending {
-            asker, index, sent, ..
-        } = pending;
-        let response = dialect::judge(&message, pending.id, &pending.key);
-        match (asker, response) {
-            (By::Question(_) | By::Probe, Response::Foreign) => {
-                self.upstreams.failed(index, FailureKind::Ignored);
-                return;
-            }
-            (By::Probe, response) => {
-                self.upstreams.answered(index, Asked::Probe, sent, now);
-                if matches!(
-                    response,
-                    Response::Complete {
-                        rcode: 0 | 3 | 6,
-                        ..
-                    }
-                ) {
-                    self.upstreams.probe_accepted(index, now);
-                } else {
-                    self.upstreams.probe_declined(index, now);
-                }
-            }
-            (By::Question(attempt), _) => {
-                self.upstreams.answered(index, Asked::Question, sent, now);
-                self.flights
-                    .handle_reply(attempt, &mut message, response, now, done);
-            }
-            (
-                By::Tcp(attempt),
-                Response::Complete {
-                    rcode,
-                    length,
-                    reason,
-                },
-            ) => {
-                message.truncate(length);
-                let message = &mut message;
-                let reply = Reply {
-                    message,
-                    rcode,
-                    reason,
-                };
-                self.flights.handle_tcp(attempt, Some(reply), now, done);
-            }
-            (By::Tcp(attempt), _) => self.flights.handle_tcp(attempt, None, now, done),
-        }
-        self.pending.remove(&serial);
     }
 }
 

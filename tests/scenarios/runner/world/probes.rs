@@ -4,12 +4,11 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use rand::RngExt;
-use sidestep::dns::exchange::query::Edns;
+use sidestep::dns::exchange::query::{self, Edns};
 use sidestep::dns::key::Key;
 use sidestep::dns::sibling;
 use sidestep::dns::upstream::{Errand, UpstreamIndex};
 
-use super::super::dialect;
 use super::{By, Event, Pending, World};
 
 impl World {
@@ -47,15 +46,13 @@ impl World {
             return;
         };
         let id = self.random.random();
-        let mut message = dialect::over_udp(&key, id, Edns::Without);
+        let mut message = query::build(&key, id, Edns::Without);
         if is_sibling {
             sibling::mark(&mut message);
         }
         let pending = Pending {
-            asker: By::Probe,
+            asker: By::Probe(id, key),
             index,
-            id,
-            key,
             sent: now,
         };
         let serial = self.send(pending, message);
