@@ -81,6 +81,10 @@ fn every_scenario_plays_out_as_it_is_written() {
         .count();
     println!("{played} scenarios played, {waiting} await a part:\n{awaiting}");
     assert!(failed == 0, "{failed} scenarios failed:\n\n{report}");
+    assert!(
+        waiting == 0,
+        "{waiting} scenarios await a part:\n{awaiting}"
+    );
     if wanted.is_empty() {
         assert!(
             scenarios.len() >= SCENARIOS_MIN,
