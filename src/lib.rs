@@ -91,6 +91,7 @@
 //! | `tracing` | structured events |
 //! | `tracing-subscriber` | events as text or JSON |
 //! | `zettabgp` | codec of BGP capabilities and attributes |
+//! | `fake-upstream` | (tests, of this repository) upstreams that do what a script says |
 //! | `loom` | (tests, on demand) plays out what threads may see of a slot of the cache |
 //! | `proptest` | (tests) no panic on any input, invariants over random events |
 //! | `tempfile` | (tests) folders that vanish |

@@ -63,6 +63,7 @@ mod bell;
 mod dialect;
 mod pending;
 pub mod query;
+pub mod rehearsal;
 pub mod response;
 pub(super) mod socket;
 mod sockets;

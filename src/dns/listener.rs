@@ -13,6 +13,7 @@
 //! | `gate` | what limits let in and out |
 //! | `udp` | the UDP sockets, in batches |
 //! | `tcp`, `session` | accepting; one connection |
+//! | `rehearsal` | the desk without sockets, for simulations |
 //! | `connections`, `mailbox` | how many connections there may be; what one waits for |
 #![expect(
     clippy::disallowed_methods,
@@ -39,6 +40,7 @@ mod connections;
 mod desk;
 mod gate;
 mod mailbox;
+pub mod rehearsal;
 mod session;
 mod tcp;
 mod udp;

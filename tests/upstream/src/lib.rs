@@ -21,7 +21,7 @@
 //! | what follows | meaning |
 //! |---|---|
 //! | `answer "DATA"` | a record of the type asked for, at the name asked for; may be repeated |
-//! | `rr "OWNER TTL TYPE DATA"` | a record of the answer section |
+//! | `rr "OWNER TTL TYPE DATA"` | a record of the answer section; see [`record`] for the types |
 //! | `authority "…"`, `additional "…"` | the same in the other sections |
 //! | `echo` | for A and AAAA an address that follows from the name ([`reply::echo`]); else no data |
 //! | `ttl N` | of `answer` and `echo`; default 60 |
@@ -35,13 +35,17 @@
 //! | `spoof N`, `spoof-first N` | N forged answers after or before the real one |
 //! | `huge N` | N octets of TXT records more |
 //! | `cut N`, `raw HEX` | the message is cut, or is this |
+//! | `option CODE HEX` | another option in OPT |
 //! | `no-opt` | no OPT, though there was one in the question |
+//! | `uncompressed` | owners are written out that equal the question |
 //! | `cookie HEX`, `wrong-cookie` | the server's cookie (RFC 7873); a client's cookie that is wrong |
 //! | `twice` | the answer is sent again |
 //!
 //! Several scripts may stand in one file, each behind a line `== NAME`.
 
 pub mod play;
+pub mod record;
 pub mod reply;
 pub mod script;
 pub mod serve;
+pub mod words;

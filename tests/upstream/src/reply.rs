@@ -2,9 +2,9 @@
 //!
 //! Source: RFC 1035 §4.1, RFC 6891 §6.1 (OPT), RFC 7873 §4 (COOKIE), RFC 8914 §2 (EDE).
 
-use sidestep::dns::record_text::rdata_from_text;
-
-use crate::script::{Reaction, Record};
+use crate::record::{Record, rdata};
+use crate::script::Reaction;
+use crate::words::type_name;
 
 const A: u16 = 1;
 const TXT: u16 = 16;
@@ -14,6 +14,7 @@ const COOKIE: u16 = 10;
 const EDE: u16 = 15;
 /// The option by which one node tells another that it is asked as a last resort.
 const MARKER: u16 = 65_053;
+const IN: u16 = 1;
 const TTL_S: u32 = 60;
 
 /// A question as a server sees it.
@@ -138,6 +139,7 @@ pub fn build(question: &Question, reaction: &Reaction, is_tcp: bool) -> Vec<u8> 
                 owner: question.name.clone(),
                 ttl_s: TTL_S,
                 rtype: TXT,
+                class: IN,
                 rdata: chunk.to_vec(),
             });
         }
@@ -162,39 +164,27 @@ fn records(question: &Question, reaction: &Reaction) -> [Vec<Record>; 3] {
         owner: question.name.clone(),
         ttl_s,
         rtype,
+        class: question.qclass,
         rdata,
     };
     let address = echo(&question.name);
     match question.qtype {
         A if reaction.echo => sections[0].push(own(A, address.to_vec())),
         AAAA if reaction.echo => {
-            let rdata = [&[0xfd, 0x53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &address].concat();
-            sections[0].push(own(AAAA, rdata));
+            let address = [&[0xfd, 0x53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &address].concat();
+            sections[0].push(own(AAAA, address));
         }
         _ => {}
     }
-    let rtype = format!("TYPE{}", question.qtype);
-    let name = sidestep_type(question.qtype).unwrap_or(&rtype);
+    let rtype = type_name(question.qtype);
     let given = reaction.answers.iter();
     // A rule whose data does not fit the type gives none.
-    let data = given.filter_map(|data| rdata_from_text(name, data).ok());
-    sections[0].extend(data.map(|(rtype, rdata)| own(rtype, rdata)));
+    let data = given.filter_map(|data| rdata(&rtype, data).ok());
+    let first = sections[0].len();
+    sections[0].extend(data.map(|rdata| own(question.qtype, rdata)));
+    // Before what `rr` has added: a set before its signatures.
+    sections[0].rotate_left(first);
     sections
-}
-
-fn sidestep_type(code: u16) -> Option<&'static str> {
-    Some(match code {
-        1 => "A",
-        2 => "NS",
-        5 => "CNAME",
-        12 => "PTR",
-        15 => "MX",
-        16 => "TXT",
-        28 => "AAAA",
-        33 => "SRV",
-        65 => "HTTPS",
-        _ => return None,
-    })
 }
 
 fn compose(question: &Question, reaction: &Reaction, sections: &[Vec<Record>; 3]) -> Vec<u8> {
@@ -229,10 +219,17 @@ fn compose(question: &Question, reaction: &Reaction, sections: &[Vec<Record>; 3]
         message.extend_from_slice(&qtype.to_be_bytes());
         message.extend_from_slice(&question.qclass.to_be_bytes());
     }
+    let has_question = !faults.no_question && faults.wrong_question.is_none();
     for record in sections.iter().flatten() {
-        message.extend_from_slice(&record.owner);
+        let is_asked_for = has_question && record.owner.eq_ignore_ascii_case(&question.name);
+        if is_asked_for && !faults.uncompressed {
+            // RFC 1035 §4.1.4: the question stands behind the header.
+            message.extend_from_slice(&[0xC0, 12]);
+        } else {
+            message.extend_from_slice(&record.owner);
+        }
         message.extend_from_slice(&record.rtype.to_be_bytes());
-        message.extend_from_slice(&1_u16.to_be_bytes());
+        message.extend_from_slice(&record.class.to_be_bytes());
         message.extend_from_slice(&record.ttl_s.to_be_bytes());
         message.extend_from_slice(&(record.rdata.len() as u16).to_be_bytes());
         message.extend_from_slice(&record.rdata);
@@ -252,6 +249,9 @@ fn put_opt(message: &mut Vec<u8>, edns: &Edns, reaction: &Reaction) {
     };
     if let Some(reason) = reaction.reason {
         put(EDE, &reason.to_be_bytes());
+    }
+    for (code, value) in &reaction.options {
+        put(*code, value);
     }
     if let (Some(theirs), Some(own)) = (&edns.cookie, &reaction.cookie) {
         let mut client = theirs.get(..8).unwrap_or(theirs).to_vec();

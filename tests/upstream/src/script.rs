@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sidestep::dns::record_text::{name_from_text, rdata_from_text};
+use crate::record::Record;
+use crate::words::{duration, hex, items, name, number, quoted, rcode, type_code};
 
 /// How long a question waits at most at a server that has more of them than it can serve.
 pub const QUEUE: Duration = Duration::from_millis(50);
@@ -87,19 +88,8 @@ pub struct Reaction {
     pub faults: Faults,
     /// A server's cookie, 8 to 32 octets.
     pub cookie: Option<Vec<u8>>,
-}
-
-/// A record as a line says it.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// Wire form.
-    pub owner: Vec<u8>,
-    /// Seconds.
-    pub ttl_s: u32,
-    /// Type code.
-    pub rtype: u16,
-    /// Wire form.
-    pub rdata: Vec<u8>,
+    /// Other options of OPT, by code.
+    pub options: Vec<(u16, Vec<u8>)>,
 }
 
 /// Header bits.
@@ -151,6 +141,8 @@ pub struct Faults {
     pub wrong_question: Option<(Vec<u8>, u16)>,
     /// Without OPT.
     pub no_opt: bool,
+    /// Owners that equal the question are written out.
+    pub uncompressed: bool,
     /// Forged answers with ids of chance, before and after the real one.
     pub forged: [u32; 2],
     /// Octets of TXT on top.
@@ -237,12 +229,12 @@ impl Rule {
 impl Condition {
     fn parse(text: &str) -> Result<Self, String> {
         let mut words = text.split_ascii_whitespace();
-        let name = words.next().ok_or("write a name or *")?;
+        let wanted = words.next().ok_or("write a name or *")?;
         let mut condition = Self {
-            name: match name.strip_prefix("*.") {
-                _ if name == "*" => Name::Any,
-                Some(above) => Name::Below(self::name(above)?),
-                None => Name::Is(self::name(name)?),
+            name: match wanted.strip_prefix("*.") {
+                _ if wanted == "*" => Name::Any,
+                Some(above) => Name::Below(name(above)?.to_ascii_lowercase()),
+                None => Name::Is(name(wanted)?.to_ascii_lowercase()),
             },
             ..Self::default()
         };
@@ -296,6 +288,10 @@ impl Reaction {
             "refuse" => self.instead = Some(Instead::Refuse),
             "close" => self.instead = Some(Instead::Close),
             "cookie" => self.cookie = Some(hex(rest)?),
+            "option" => {
+                let (code, value) = rest.split_once(' ').unwrap_or((rest, ""));
+                self.options.push((number(Some(code))?, hex(value)?));
+            }
             _ => self.faults.take(word, rest)?,
         }
         Ok(())
@@ -310,10 +306,11 @@ impl Faults {
             "wrong-cookie" => self.wrong_cookie = true,
             "no-question" => self.no_question = true,
             "wrong-question" => {
-                let (name, rtype) = quoted(rest)?.split_once(' ').ok_or("write \"NAME TYPE\"")?;
-                self.wrong_question = Some((self::name(name)?, type_code(rtype.trim())?));
+                let (other, rtype) = quoted(rest)?.split_once(' ').ok_or("write \"NAME TYPE\"")?;
+                self.wrong_question = Some((name(other)?, type_code(rtype.trim())?));
             }
             "no-opt" => self.no_opt = true,
+            "uncompressed" => self.uncompressed = true,
             "spoof" => self.forged[1] = number(Some(rest))?,
             "spoof-first" => self.forged[0] = number(Some(rest))?,
             "huge" => self.huge = number(Some(rest))?,
@@ -326,24 +323,6 @@ impl Faults {
     }
 }
 
-impl Record {
-    /// `OWNER TTL TYPE DATA`.
-    fn parse(line: &str) -> Result<Self, String> {
-        let mut words = line.splitn(4, ' ');
-        let owner = words.next().ok_or("write OWNER TTL TYPE DATA")?;
-        let ttl_s = number(words.next())?;
-        let rtype = words.next().ok_or("the type is missing")?;
-        let data = words.next().unwrap_or_default();
-        let (rtype, rdata) = rdata_from_text(rtype, data).map_err(|error| error.to_string())?;
-        Ok(Self {
-            owner: name(owner)?,
-            ttl_s,
-            rtype,
-            rdata,
-        })
-    }
-}
-
 impl Delay {
     fn parse(text: &str) -> Result<Self, String> {
         if let Some(mean) = text.strip_prefix("exp ") {
@@ -352,117 +331,4 @@ impl Delay {
         let (least, most) = text.split_once("..").unwrap_or((text, text));
         Ok(Self::Between(duration(least)?, duration(most)?))
     }
-}
-
-/// Splits at commas that are not within quotation marks.
-fn items(text: &str) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
-    text.split(move |c| {
-        is_quoted ^= c == '"';
-        c == ',' && !is_quoted
-    })
-    .filter(|item| !item.trim().is_empty())
-}
-
-fn quoted(text: &str) -> Result<&str, String> {
-    text.strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .ok_or_else(|| format!("{text:?} is not in quotation marks"))
-}
-
-fn name(text: &str) -> Result<Vec<u8>, String> {
-    name_from_text(text).map_err(|error| format!("{text:?}: {error}"))
-}
-
-/// The code of a type by name, or of `TYPEn`. RFC 3597 §5.
-///
-/// # Errors
-/// When there is none.
-pub fn type_code(text: &str) -> Result<u16, String> {
-    let known = [
-        ("A", 1),
-        ("NS", 2),
-        ("CNAME", 5),
-        ("SOA", 6),
-        ("PTR", 12),
-        ("HINFO", 13),
-        ("MX", 15),
-        ("TXT", 16),
-        ("AAAA", 28),
-        ("SRV", 33),
-        ("NAPTR", 35),
-        ("DNAME", 39),
-        ("DS", 43),
-        ("RRSIG", 46),
-        ("NSEC", 47),
-        ("DNSKEY", 48),
-        ("SVCB", 64),
-        ("HTTPS", 65),
-        ("IXFR", 251),
-        ("AXFR", 252),
-        ("ANY", 255),
-        ("CAA", 257),
-    ];
-    let code = known.iter().find(|(name, _)| *name == text);
-    let numbered = || text.strip_prefix("TYPE")?.parse().ok();
-    code.map(|(_, code)| *code)
-        .or_else(numbered)
-        .ok_or_else(|| format!("what is {text:?}?"))
-}
-
-/// The code of an RCODE by name or number.
-///
-/// # Errors
-/// When there is none.
-pub fn rcode(text: &str) -> Result<u16, String> {
-    Ok(match text {
-        "NOERROR" => 0,
-        "FORMERR" => 1,
-        "SERVFAIL" => 2,
-        "NXDOMAIN" => 3,
-        "NOTIMP" => 4,
-        "REFUSED" => 5,
-        "YXDOMAIN" => 6,
-        "BADVERS" => 16,
-        "BADCOOKIE" => 23,
-        other => number(Some(other))?,
-    })
-}
-
-/// `250us`, `10ms` or `2s`.
-///
-/// # Errors
-/// When it is neither.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let at = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at(at);
-    let count: u64 = number(Some(digits))?;
-    match unit {
-        "us" => Ok(Duration::from_micros(count)),
-        "ms" => Ok(Duration::from_millis(count)),
-        "s" => Ok(Duration::from_secs(count)),
-        "m" => Ok(Duration::from_secs(count * 60)),
-        "h" => Ok(Duration::from_secs(count * 3600)),
-        _ => Err(format!("{text:?} has no unit: us, ms, s, m or h")),
-    }
-}
-
-fn number<N: std::str::FromStr>(text: Option<&str>) -> Result<N, String> {
-    let text = text.ok_or("a number is missing")?;
-    text.parse().map_err(|_| format!("{text:?} is no number"))
-}
-
-fn hex(text: &str) -> Result<Vec<u8>, String> {
-    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let octet = |pair: &[u8]| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    };
-    digits
-        .chunks(2)
-        .map(|pair| octet(pair).ok_or_else(|| format!("{text:?} is not hexadecimal")))
-        .collect()
 }
