@@ -296,9 +296,13 @@ impl Changing for () {
 /// The TTLs of one message, as far as a pointer and one label reach.
 pub(super) struct Ttls([u64; REACH / 64]);
 
-impl Default for Ttls {
-    fn default() -> Self {
-        Self([0; REACH / 64])
+impl Ttls {
+    /// Of a message whose records begin at `records_at`. What leads through type and class before
+    /// that goes on in the records, where something else may stand when some of them are dropped.
+    pub(super) fn new(records_at: usize) -> Self {
+        let mut ttls = Self([0; REACH / 64]);
+        ttls.note(records_at.saturating_sub(4));
+        ttls
     }
 }
 

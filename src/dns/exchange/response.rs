@@ -155,7 +155,7 @@ struct Options<'a> {
 fn walk(message: &[u8], records_at: usize) -> Result<Walked<'_>, Malformed> {
     let mut walked = Walked::default();
     let mut has_opt = false;
-    let mut ttls = Ttls::default();
+    let mut ttls = Ttls::new(records_at);
     let mut counts = Cursor::new(message, COUNTS);
     let mut cursor = Cursor::new(message, records_at);
     for is_additional in [false, false, true] {

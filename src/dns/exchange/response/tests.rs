@@ -152,6 +152,20 @@ fn a_name_that_leads_through_a_ttl_is_malformed() {
     }
 }
 
+/// A label of the question holds what looks like the length of one that reaches into the records.
+#[test]
+fn a_name_that_leads_through_the_type_of_the_question_is_malformed() {
+    let key = Key::new(b"\x02\x05x\x00", 1, 1, false, false).unwrap();
+    let mut answer = query::build(&key, ID, Edns::Without);
+    (answer[2], answer[7]) = (0x81, 2);
+    answer.extend_from_slice(b"\0\0\x63\0\x01\0\0\0\x3c\0\0");
+    let owner_at = answer.len() + 1;
+    answer.extend_from_slice(b"\xc0\x0c\0\x63\0\x01\0\0\0\x3c\0\0");
+    assert!(matches!(read(&answer, ID, &key), Response::Complete { .. }));
+    answer[owner_at] = 13;
+    assert_eq!(read(&answer, ID, &key), Response::Malformed);
+}
+
 #[test]
 fn a_name_of_255_octets_is_read_and_one_of_256_is_malformed() {
     for (last, sound) in [(61, true), (62, false)] {
