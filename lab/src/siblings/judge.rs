@@ -39,7 +39,7 @@ fn one(record: &Record) -> Vec<Line> {
     let times = &record.times;
     let asked = || record.new_names(times.silenced_one, times.mended_one);
     let first = || asked().filter(|asked| asked.node == 0);
-    let settled = || first().filter(|asked| asked.sent >= times.silenced_one + SECOND);
+    let known = || first().filter(|asked| asked.sent >= times.known_one);
     let detours = record.between(times.silenced_one, times.mended_one);
     vec![
         time(
@@ -53,20 +53,20 @@ fn one(record: &Record) -> Vec<Line> {
             detours.filter(|h| h.from == 0).count(),
             None,
         ),
-        count("names not answered well", bad(first()), None),
+        count("of these not answered well", bad(first()), Some(0.0)),
         time(
             "until the last of these was asked",
             last_bad(first(), times.silenced_one),
-            Some(1000.0),
+            None,
         ),
         time(
-            "longest wait for an answer",
+            "longest wait, asked at any time",
             longest(first()),
             Some(FIRST_MS),
         ),
         time(
-            "longest wait, asked after the first second",
-            longest(settled()),
+            "longest wait, asked after it knew",
+            longest(known()),
             Some(DETOUR_MS),
         ),
         count(
@@ -81,68 +81,65 @@ fn one(record: &Record) -> Vec<Line> {
 fn all(record: &Record) -> Vec<Line> {
     let times = &record.times;
     let opened: Vec<Duration> = (0..NODES.len()).map(|node| record.opened(node)).collect();
-    let asked = || record.new_names(times.silenced_all, times.mended_all);
-    let since = |asked: &&Asked, after: Duration| {
-        opened
-            .get(asked.node)
-            .is_some_and(|opened| asked.sent >= *opened + after)
+    // Until then a node may still be asked by a sibling and not know that it cannot help.
+    let all_open = opened.iter().max().copied().unwrap_or_default();
+    let before = || record.new_names(times.silenced_all, all_open);
+    let open = || record.new_names(all_open, times.mended_all);
+    let first_second = |node: usize, at: Duration| {
+        let opened = opened.get(node).copied().unwrap_or_default();
+        (opened..opened + SECOND).contains(&at)
     };
-    let open = || asked().filter(|asked| since(asked, SECOND));
-    let first_second =
-        || asked().filter(|asked| since(asked, Duration::ZERO) && !since(asked, SECOND));
+    let asked_in_first = record
+        .new_names(times.silenced_all, times.mended_all)
+        .filter(|asked| first_second(asked.node, asked.sent))
+        .count();
     let heard = || record.between(times.silenced_all, times.mended_all);
-    let in_first = |h: &&Heard| {
-        opened
-            .get(h.from)
-            .is_some_and(|opened| h.at < *opened + SECOND)
-    };
-    let worst_opening = opened.iter().max().copied().unwrap_or_default();
-    let later: Vec<&Heard> = heard().filter(|h| !in_first(h)).collect();
+    let (in_first, later): (Vec<&Heard>, Vec<&Heard>) =
+        heard().partition(|h| first_second(h.from, h.at));
     vec![
         time(
             "until the last node knew",
-            worst_opening - times.silenced_all,
+            all_open - times.silenced_all,
             None,
         ),
-        count(
-            "new names asked in each node's first second after",
-            first_second().count(),
-            None,
-        ),
-        count(
-            "questions to siblings by the end of that second",
-            heard().filter(in_first).count(),
-            Some(PER_QUESTION * first_second().count() as f64),
-        ),
-        count(
-            "questions to siblings for one name, at most",
-            most_per_name(heard()),
-            Some(PER_QUESTION),
-        ),
-        count(
-            "to one sibling in any later second, at most",
-            busiest_second(&later),
-            Some(PER_SECOND),
-        ),
-        count("to all siblings later", later.len(), None),
         time(
-            "longest wait for an answer",
-            longest(asked()),
+            "longest wait, asked before it knew",
+            longest(before()),
             Some(FIRST_MS),
         ),
         time(
-            "longest wait in the first second after",
-            longest(first_second()),
-            None,
+            "longest wait, asked afterwards",
+            longest(open()),
+            Some(QUICK_MS),
         ),
-        time("longest wait after that", longest(open()), Some(QUICK_MS)),
-        count("new names asked after that", open().count(), None),
+        count("new names asked afterwards", open().count(), None),
         count(
             "of these not answered by SERVFAIL with a reason",
             open()
                 .filter(|asked| said(asked) != Some(Said::Failing))
                 .count(),
             Some(0.0),
+        ),
+        count(
+            "new names asked in the first second after a node knew",
+            asked_in_first,
+            None,
+        ),
+        count(
+            "questions to siblings in that second",
+            in_first.len(),
+            Some(PER_QUESTION * asked_in_first as f64),
+        ),
+        count(
+            "questions to siblings for one name, at most",
+            most_per_name(heard()),
+            Some(PER_QUESTION),
+        ),
+        count("questions to siblings later", later.len(), None),
+        count(
+            "to one sibling in any later second, at most",
+            busiest_second(&later),
+            Some(PER_SECOND),
         ),
     ]
 }

@@ -131,10 +131,7 @@ fn the_first_second_has_its_own_limit() {
     record.heard = (0..61)
         .map(|n| question(opened + n * MS, 2, 0, ""))
         .collect();
-    assert_eq!(
-        over(&record),
-        ["questions to siblings by the end of that second"]
-    );
+    assert_eq!(over(&record), ["questions to siblings in that second"]);
 }
 
 #[test]
@@ -177,8 +174,9 @@ fn slow_lost_and_wrong_answers_are_over_budget_where_they_should_be() {
     assert_eq!(
         over(&record),
         [
-            "longest wait for an answer",
-            "longest wait, asked after the first second"
+            "of these not answered well",
+            "longest wait, asked at any time",
+            "longest wait, asked after it knew"
         ]
     );
     at(&mut record, 0, false, SECOND * 2).answer = Some(Answered {
@@ -195,7 +193,7 @@ fn slow_lost_and_wrong_answers_are_over_budget_where_they_should_be() {
     assert_eq!(
         over(&record),
         [
-            "longest wait after that",
+            "longest wait, asked afterwards",
             "of these not answered by SERVFAIL with a reason"
         ]
     );
