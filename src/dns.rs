@@ -28,6 +28,7 @@ pub mod key;
 pub mod limit;
 pub mod listener;
 pub mod local;
+pub mod loops;
 pub mod metrics;
 pub mod prefetch;
 pub mod rebinding;
@@ -46,6 +47,8 @@ mod walk;
 pub struct Settings {
     /// The node's name, as NSID, `id.server` and `hostname.bind` tell it (1 to 255 octets).
     pub node_name: String,
+    /// Whether `version.bind` and `version.server` are answered. Default false.
+    pub show_version: bool,
     /// Addresses of services: bound even while the address is absent (`IP_FREEBIND`).
     pub service_sockets: Vec<SocketAddr>,
     /// Extra unicast addresses (`dns.listen`).

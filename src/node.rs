@@ -25,6 +25,7 @@ use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap::{self, BootstrapError};
 use crate::dns::identity::{self, ProbeName};
+use crate::dns::loops;
 use crate::dns::shared::Shared;
 use crate::dns::upkeep;
 use crate::dns::upstream::{ResolvedZone, Upstreams};
@@ -131,9 +132,10 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);
     let mut threads = workers::start(sockets.workers, shared, upstreams, &pulse, &stopping)?;
     let keeping = upkeep::run(Arc::clone(upstreams), stopping.clone());
+    let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
     threads.push(spawn_on_runtime("upkeep", async {
-        tokio::join!(keeping, beating);
+        tokio::join!(keeping, searching, beating);
     })?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     let (routing, inputs) = routing;
@@ -160,6 +162,9 @@ impl Parts {
         self.metrics.register_logs(logs)?;
         crate::dns::metrics::register(registry, Arc::clone(&self.shared))?;
         crate::dns::upstream::metrics::register(registry, Arc::clone(&self.upstreams))?;
+        let workers = self.shared.workers().iter();
+        let flights = workers.map(|worker| Arc::clone(&worker.flights)).collect();
+        crate::dns::inflight::metrics::register(registry, flights)?;
         Ok(())
     }
 

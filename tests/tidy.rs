@@ -25,6 +25,7 @@ const SHELLS: &[&str] = &[
     "src/dns/exchange/sockets.rs",
     "src/dns/exchange/tcp.rs",
     "src/dns/listener",
+    "src/dns/loops/search.rs",
     "src/dns/serve",
     "src/dns/upkeep.rs",
     "src/health/prober",

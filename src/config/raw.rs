@@ -61,6 +61,7 @@ pub(super) struct Dns {
     pub(super) prefetch: Option<bool>,
     pub(super) hosts_files: List<String>,
     pub(super) workers: Option<Word>,
+    pub(super) show_version: Option<bool>,
     pub(super) cache: Cache,
     pub(super) stale: Stale,
     pub(super) rate_limit: RateLimit,

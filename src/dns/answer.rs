@@ -41,6 +41,8 @@ pub struct Answer<'a> {
     pub ttl: Ttl,
     /// Told to clients that use EDNS.
     pub extended_error: Option<ExtendedError>,
+    /// Where a local alias leads when upstreams know that name: wire form, lower case.
+    pub target: Option<&'a [u8]>,
     /// The error is not new: an EDE says so, beside that of the error itself. RFC 8914 §4.14.
     pub is_cached_error: bool,
 }
@@ -56,6 +58,7 @@ impl Answer<'_> {
             sections: None,
             ttl: Ttl::Aged(0),
             extended_error,
+            target: None,
             is_cached_error: false,
         }
     }

@@ -3,10 +3,12 @@
 //! Each worker is the only writer of its counters, so that a count is a load and a store without a
 //! locked instruction. Readers see values of slightly different moments, never torn ones.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::code::Rcode;
+use super::inflight::counters::FlightCounters;
 use super::limit::Reason;
 use super::request::Transport;
 
@@ -145,6 +147,8 @@ pub struct WorkerCounters {
     pub tcp_rejected: Count,
     /// TCP connections that are open now.
     pub tcp_open: Count,
+    /// What its forwarding counts.
+    pub flights: Arc<FlightCounters>,
     /// How long a TCP connection may be silent now, in milliseconds; 0 means that none may be kept.
     pub tcp_idle_ms: Count,
     /// Good server cookies.

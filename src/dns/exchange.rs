@@ -40,6 +40,7 @@ use tokio::time::Sleep;
 
 use super::client::Asker;
 use super::forward::{Done, Failure, Forward, Progress};
+use super::inflight::counters::FlightCounters;
 use super::inflight::{Attempt, Command, Flights, Reply};
 use super::key::Key;
 use super::upstream::{Asked, Upstreams};
@@ -112,6 +113,13 @@ impl<W> Forwarder<W> {
             limits,
             bell,
         }
+    }
+
+    /// Lets `counters` be what this worker's forwarding is counted in.
+    #[must_use]
+    pub fn counted_in(mut self, counters: Arc<FlightCounters>) -> Self {
+        self.flights.count_in(counters);
+        self
     }
 
     /// Takes what has come on one socket, up to a few batches.

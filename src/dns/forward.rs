@@ -46,8 +46,9 @@ pub trait Forward<W> {
     fn waiting(&self) -> usize;
 }
 
-/// Called once for each question that has ended, with all who still wait for it; besides with
-/// [`Outcome::NotYet`] for those who give up before.
+/// Called once for each question that has ended, with all who still wait for it; besides before that
+/// with [`Outcome::NotYet`] for those who give up, and with [`Failure::NoneUsable`] for other nodes
+/// that wait for a question that now goes to siblings: it must not come back to them.
 pub type Done<'a, W> = dyn FnMut(&Key, Outcome<'_>, Drain<'_, W>) + 'a;
 
 /// How a question to the upstreams ended.
@@ -66,13 +67,15 @@ pub enum Outcome<'a> {
 /// Why no upstream answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Every upstream of the zone is known to be dead; nothing was waited for. EDE 22.
+    /// Every upstream of the zone is known to be dead, and so are the siblings. EDE 22.
     NoneUsable,
+    /// Upstreams were asked, and gave nothing that can be handed on: an error without a question
+    /// section, a message that cannot be read, a refusal of the network, nothing over TCP. EDE 22.
+    /// Worth remembering, RFC 9520 §3.2.
+    Unanswered,
     /// The deadline passed. EDE 22.
     TimedOut,
-    /// Upstreams were asked, and none gave an answer that can be used. EDE 22.
-    Unanswered,
-    /// Too many questions are under way. EDE 23.
+    /// Too many questions are under way, in all or of this zone or client prefix. EDE 23.
     Saturated,
 }
 

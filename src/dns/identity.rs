@@ -1,6 +1,8 @@
 //! Questions about the server itself (class CH), and the self-probe of health.
 //!
-//! Source: RFC 4892 §2 (`id.server`, `hostname.bind`). The version is told to nobody.
+//! Source: RFC 4892 §2 (`id.server`, `hostname.bind`; an operator decides who is told what: the
+//! version is told to nobody unless configured). Other names of class CH, such as `authors.bind`, are
+//! refused.
 //! The self-probe asks for a name that only this process knows, from a loopback address, and learns
 //! which worker answered. From anywhere else that name is an unknown one.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
@@ -13,6 +15,9 @@ use super::walk::{Cursor, HEADER, Malformed, class, rtype};
 
 const ID_SERVER: &[u8] = b"\x02id\x06server\x00";
 const HOSTNAME_BIND: &[u8] = b"\x08hostname\x04bind\x00";
+const VERSION_SERVER: &[u8] = b"\x07version\x06server\x00";
+const VERSION_BIND: &[u8] = b"\x07version\x04bind\x00";
+const VERSION: &str = concat!("sidestep ", env!("CARGO_PKG_VERSION"));
 const PROBE_SUFFIX: &[u8] = b"\x05probe\x08sidestep\x00";
 
 /// The unguessable name of the self-probe; made once at start.
@@ -83,6 +88,7 @@ pub fn probe_worker(name: &ProbeName, id: u16, message: &[u8]) -> Option<usize> 
 pub struct Identity {
     name: Box<[u8]>,
     name_answer: BuiltSections,
+    version_answer: Option<BuiltSections>,
     probe: ProbeName,
     worker_answers: Box<[BuiltSections]>,
     nothing: BuiltSections,
@@ -91,12 +97,13 @@ pub struct Identity {
 impl Identity {
     /// `name` has 1 to 255 octets; more are not told. `workers` is how many there are.
     #[must_use]
-    pub fn new(name: &str, probe: ProbeName, workers: usize) -> Self {
+    pub fn new(name: &str, show_version: bool, probe: ProbeName, workers: usize) -> Self {
         let name = name.as_bytes();
         let name = name.get(..255).unwrap_or(name);
         Self {
             name: name.into(),
             name_answer: text_answer(name),
+            version_answer: show_version.then(|| text_answer(VERSION.as_bytes())),
             probe,
             worker_answers: (0..workers)
                 .map(|worker| text_answer(worker.to_string().as_bytes()))
@@ -126,11 +133,13 @@ impl Identity {
     /// The answer to a question of class CH; `None` means that it is refused.
     #[must_use]
     pub fn chaos_answer(&self, key: &Key) -> Option<Sections<'_>> {
-        if ![ID_SERVER, HOSTNAME_BIND].contains(&key.name()) {
-            return None;
-        }
+        let told = match key.name() {
+            ID_SERVER | HOSTNAME_BIND => &self.name_answer,
+            VERSION_SERVER | VERSION_BIND => self.version_answer.as_ref()?,
+            _ => return None,
+        };
         let answer = match key.qtype() {
-            rtype::TXT | rtype::ANY => &self.name_answer,
+            rtype::TXT | rtype::ANY => told,
             _ => &self.nothing,
         };
         Some(answer.lend())

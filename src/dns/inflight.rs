@@ -1,11 +1,21 @@
 //! Questions under way for one worker, as a value: identical ones joined, several upstreams raced.
 //!
-//! One question asks the best upstream; the next one is asked when the last has taken longer than
-//! usual, at once when it failed or answered with an error. All that were asked are listened to until
-//! one gives an acceptable answer (NOERROR, NXDOMAIN, YXDOMAIN). An error is handed on only when
-//! nothing better can come. Each upstream is asked at most twice. Nothing waits on upstreams that are
-//! known to be dead. Places, chains and timers are used again and again: in the steady state a question
-//! allocates nothing.
+//! One question asks the best upstream of its zone. Its deadline is one for all that follows:
+//! - **Hedge**: when the answer takes longer than usual for this upstream ([`Upstreams::hedge_after`])
+//!   the next one is asked as well, if the zone's [budget](budget) of a tenth of its questions allows
+//!   it. The same budget pays for asking an upstream again. When half of the time is gone the question
+//!   is asked once more whatever the budget says: nobody loses an answer for thrift's sake.
+//! - **Fail-over**: at once and without budget when an upstream is silent, is refused by the network,
+//!   or gives an error; to an upstream that has not been asked, so at most once for each.
+//! - All that were asked are listened to until one gives an acceptable answer (NOERROR, NXDOMAIN,
+//!   YXDOMAIN). An error is handed on only when nothing better can come, except for a SERVFAIL that is
+//!   a verdict of DNSSEC (RFC 8914 §4.7 to §4.13), which others would only repeat.
+//! - **Last resort**: when every upstream of the zone is dead, up to two siblings are asked, but never
+//!   for another node: no question goes round.
+//!
+//! How much there may be is shared out over zones and client prefixes ([`limits`]); what upstreams
+//! cannot take at a time waits in a [fair queue](queue) behind a [window](window) of its zone. Places,
+//! chains and timers are used again and again: in the steady state a question allocates nothing.
 //!
 //! Source: RFC 1035 §7.2 (sending the queries), RFC 6891 §7 (FORMERR: again without EDNS), RFC 7766 §5
 //! (TCP after truncation), RFC 8767 §5 (a client that waits less long than the question).
@@ -16,47 +26,44 @@ use std::time::{Duration, Instant};
 
 use super::client::Asker;
 use super::exchange::query::Edns;
-use super::exchange::response::Response;
 use super::forward::{Done, Failure, Outcome};
 use super::key::Key;
-use super::upstream::{FailureKind, UpstreamIndex, Upstreams, ZoneIndex};
-use super::walk::HEADER;
+use super::upstream::{UpstreamIndex, Upstreams, ZoneIndex};
 
+mod budget;
+pub mod counters;
+mod domain;
+mod hearing;
+pub mod limits;
+pub mod metrics;
+mod queue;
 mod race;
 mod table;
+pub mod trace;
+mod turns;
 mod waiters;
 pub mod wheel;
+mod window;
 
+use budget::Budget;
+use counters::FlightCounters;
+use limits::{Party, Room};
+use queue::FairQueue;
+use race::Orphan;
 use table::Table;
+use trace::{End, Trace, Traces};
+use waiters::Terms;
 use wheel::Wheel;
+use window::{Fate, Window};
+
+pub use limits::Limits;
 
 /// How often it is looked whether all that a question waits for has been found dead.
 pub const HOPE_CHECK: Duration = Duration::from_millis(50);
-
-/// Bounds of one worker's forwarding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Different questions under way. Default 4096.
-    pub questions: usize,
-    /// Waiters for all of them together. Default 16384.
-    pub waiters: usize,
-    /// TCP connections to upstreams at a time. Default 64.
-    pub tcp: usize,
-    /// From a question to its outcome. Default 2 s: less than any client's own timer (5 s in
-    /// glibc, 3 s in `nslookup`'s first try), so that it hears from us and not from its timer.
-    pub deadline: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            questions: 4096,
-            waiters: 16_384,
-            tcp: 64,
-            deadline: Duration::from_secs(2),
-        }
-    }
-}
+/// A question waits at most this long for its turn; then there is no hope of an answer worth having.
+pub const QUEUE_TIME: Duration = Duration::from_millis(400);
+/// Siblings that are asked for one question.
+pub const SIBLINGS_MAX: usize = 2;
 
 /// A question under way; names nothing any more once that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +79,7 @@ pub struct Attempt {
     pub flight: FlightId,
     /// Whom.
     pub upstream: UpstreamIndex,
-    /// How, over UDP.
+    /// How: a sibling gets the marker, by TCP too.
     pub edns: Edns,
 }
 
@@ -102,30 +109,79 @@ pub struct Flights<W> {
     upstreams: Arc<Upstreams>,
     limits: Limits,
     table: Table<W>,
-    waiting: usize,
+    places: Room,
+    waiters: Room,
+    questions_of_siblings: usize,
+    /// By position of the zone.
+    lanes: Box<[Lane]>,
+    queue: FairQueue,
+    /// Zones whose windows have become wider or emptier.
+    freed: Vec<usize>,
     wheel: Wheel,
     commands: VecDeque<Command>,
     /// The next look for hope, and how many upstreams had been lost at the last one.
     hope_check: Option<Instant>,
     losses: u64,
-    impatient: Vec<W>,
+    /// By upstream: the first attempt that nobody watches any more, for it may still tell of silence.
+    orphans: Box<[Option<Orphan>]>,
+    orphan_due: Option<Instant>,
+    siblings: Vec<UpstreamIndex>,
+    leaving: Vec<W>,
+    traces: Traces,
+    counters: Arc<FlightCounters>,
+}
+
+/// What all questions of a zone share.
+#[derive(Debug)]
+struct Lane {
+    window: Window,
+    budget: Budget,
 }
 
 impl<W> Flights<W> {
     /// An empty table.
     #[must_use]
     pub fn new(upstreams: Arc<Upstreams>, limits: Limits, now: Instant) -> Self {
-        Self {
+        let zones = upstreams.zones().count();
+        let lane = |_| Lane {
+            window: Window::new(limits.window, limits.questions, now),
+            budget: Budget::new(now),
+        };
+        let flights = Self {
             limits,
             table: Table::new(limits.questions),
-            waiting: 0,
+            places: Room::new(limits.questions, zones),
+            waiters: Room::new(limits.waiters, zones),
+            questions_of_siblings: 0,
+            lanes: (0..zones).map(lane).collect(),
+            queue: FairQueue::new(zones, limits.queued_each()),
+            freed: Vec::new(),
             wheel: Wheel::new(now),
             commands: VecDeque::new(),
             hope_check: None,
             losses: upstreams.losses(),
-            impatient: Vec::new(),
+            orphans: upstreams.indexes().map(|_| None).collect(),
+            orphan_due: None,
+            siblings: Vec::new(),
+            leaving: Vec::new(),
+            traces: Traces::new(),
+            counters: Arc::default(),
             upstreams,
-        }
+        };
+        flights.show_window();
+        flights
+    }
+
+    /// Lets `counters` be what is counted in from now on.
+    pub fn count_in(&mut self, counters: Arc<FlightCounters>) {
+        self.counters = counters;
+        self.show_window();
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn counters(&self) -> &FlightCounters {
+        &self.counters
     }
 
     /// Different questions under way.
@@ -137,7 +193,7 @@ impl<W> Flights<W> {
     /// Waiters for all of them.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting
+        self.waiters.used()
     }
 
     /// The keyed hash of a question: nobody outside can find two with the same.
@@ -154,11 +210,31 @@ impl<W> Flights<W> {
             .map(|race| (&race.key, race.fingerprint))
     }
 
-    /// Whether the zone of a question has an upstream that is believed to answer.
+    /// Whether the zone of a question has an upstream that is believed to answer; siblings count for
+    /// nothing.
     #[must_use]
     pub fn is_usable(&self, key: &Key) -> bool {
-        let upstreams = &self.upstreams;
-        upstreams.zone_usable(upstreams.zone_for_question(key.name(), key.qtype()))
+        self.upstreams.zone_usable(self.zone_of(key))
+    }
+
+    /// The last questions that failed or took over [`trace::SLOW`], oldest first, at most
+    /// [`trace::TRACES_MAX`].
+    pub fn recent_traces(&self) -> impl Iterator<Item = &Trace> {
+        self.traces.recent()
+    }
+
+    /// Lets the next question with this key that ends be kept for [`Flights::take_trace`].
+    pub fn trace_next(&mut self, key: &Key) {
+        self.traces.want(key);
+    }
+
+    /// What [`Flights::trace_next`] has brought.
+    pub fn take_trace(&mut self) -> Option<Trace> {
+        self.traces.take_wanted()
+    }
+
+    fn zone_of(&self, key: &Key) -> ZoneIndex {
+        self.upstreams.zone_for_question(key.name(), key.qtype())
     }
 
     /// Lets `waiter` wait for the outcome of a question, which begins now or is under way. At
@@ -169,38 +245,67 @@ impl<W> Flights<W> {
     pub fn ask(
         &mut self,
         key: &Key,
-        _asker: Asker,
+        asker: Asker,
         waiter: W,
         give_up_at: Option<Instant>,
         now: Instant,
     ) -> Result<(), (Failure, W)> {
-        let zone = self.upstreams.zone_for_question(key.name(), key.qtype());
-        if !self.upstreams.zone_usable(zone) {
+        let zone = self.zone_of(key);
+        let upstreams = &self.upstreams;
+        let has_last_resort = !asker.is_sibling && upstreams.has_last_resort(zone);
+        if !upstreams.zone_usable(zone) && !has_last_resort {
             return Err((Failure::NoneUsable, waiter));
         }
+        let party = self.party(zone, asker);
         let fingerprint = self.fingerprint(key);
-        let under_way = self.table.find(key, fingerprint);
-        let is_full = under_way.is_none() && self.under_way() >= self.limits.questions;
-        if is_full || self.waiting >= self.limits.waiters {
+        let joined = self.table.find(key, fingerprint);
+        if joined.is_some_and(|place| asker.is_sibling && self.table[place].is_last_resort) {
+            return Err((Failure::NoneUsable, waiter));
+        }
+        let others = joined.map_or(0, |place| self.table[place].waiters.len());
+        if others >= self.limits.waiters_each() || !self.waiters.has_room(party) {
+            self.counters.waiters_refused.bump();
             self.upstreams.count_saturated();
             return Err((Failure::Saturated, waiter));
         }
-        if let Some(place) = under_way {
-            self.add_waiter(place, waiter, give_up_at);
-            return Ok(());
-        }
-        let Some(place) = self.begin(key, fingerprint, zone, now) else {
-            return Err((Failure::NoneUsable, waiter));
+        let begun = match joined {
+            Some(place) => {
+                self.hurry(place, asker.prefix);
+                Ok(place)
+            }
+            None => self.begin(key, fingerprint, (zone, party, asker), now),
         };
-        self.add_waiter(place, waiter, give_up_at);
+        let place = match begun {
+            Ok(place) => place,
+            Err(failure) => return Err((failure, waiter)),
+        };
+        self.add_waiter(place, waiter, (party, asker), give_up_at);
         Ok(())
     }
 
-    fn add_waiter(&mut self, place: usize, waiter: W, give_up_at: Option<Instant>) {
+    fn party(&self, zone: ZoneIndex, asker: Asker) -> Party {
+        Party {
+            zone: zone.position(),
+            bucket: self.table.hash_of(asker.prefix) as usize % limits::BUCKETS,
+        }
+    }
+
+    fn add_waiter(
+        &mut self,
+        place: usize,
+        waiter: W,
+        (party, asker): (Party, Asker),
+        give_up_at: Option<Instant>,
+    ) {
         let race = &mut self.table[place];
         let before = race.wake_at();
-        race.waiters.push(waiter, give_up_at);
-        self.waiting += 1;
+        let terms = Terms {
+            give_up_at,
+            bucket: party.bucket,
+            is_sibling: asker.is_sibling,
+        };
+        race.waiters.push(waiter, terms);
+        self.waiters.take(party);
         let wake_at = race.wake_at();
         if wake_at < before {
             self.wheel.arm(place, wake_at);
@@ -208,37 +313,63 @@ impl<W> Flights<W> {
     }
 
     /// Begins a question that nobody waits for, so that its answer reaches the cache. Nothing happens
-    /// when it is under way, when it cannot be asked, or where there is no room.
+    /// when it is under way, when it cannot be asked, or unless there is plenty of room: clients go
+    /// first.
     pub fn refresh(&mut self, key: &Key, now: Instant) {
         let fingerprint = self.fingerprint(key);
-        let zone = self.upstreams.zone_for_question(key.name(), key.qtype());
-        let is_full = self.under_way() >= self.limits.questions;
-        if !is_full && self.table.find(key, fingerprint).is_none() {
-            self.begin(key, fingerprint, zone, now);
+        let (zone, asker) = (self.zone_of(key), Asker::default());
+        if self.table.find(key, fingerprint).is_some() || !self.upstreams.zone_usable(zone) {
+            return;
+        }
+        let party = self.party(zone, asker);
+        let is_busy =
+            self.lanes[party.zone].window.is_crowded() || !self.queue.is_empty(party.zone);
+        let is_half_full = self.under_way() * 2 >= self.limits.questions;
+        if is_busy || is_half_full || !self.places.has_room(party) {
+            self.counters.refreshes_dropped.bump();
+        } else {
+            // Nobody has to be told why it did not begin.
+            let _ = self.begin(key, fingerprint, (zone, party, asker), now);
         }
     }
 
-    /// Takes a place for a question; `None`: no upstream of its zone is usable.
+    /// Takes a place for a question, and asks or lets it wait for its turn.
     fn begin(
         &mut self,
         key: &Key,
         fingerprint: u64,
-        zone: ZoneIndex,
+        (zone, party, asker): (ZoneIndex, Party, Asker),
         now: Instant,
-    ) -> Option<usize> {
-        let place = self.table.take_vacant(key, now);
-        let race = &mut self.table[place];
-        self.upstreams.order(zone, &mut race.contenders);
-        if race.contenders.is_empty() {
-            self.table.give_back(place);
-            return None;
+    ) -> Result<usize, Failure> {
+        let is_over =
+            asker.is_sibling && self.questions_of_siblings >= self.limits.questions_of_siblings();
+        let has_to_wait =
+            self.lanes[party.zone].window.is_full() || !self.queue.is_empty(party.zone);
+        let cannot_wait = has_to_wait && !self.queue.has_room(party.zone, asker.prefix);
+        if is_over || cannot_wait || !self.places.has_room(party) {
+            self.counters.questions_refused.bump();
+            self.upstreams.count_saturated();
+            return Err(Failure::Saturated);
         }
-        race.begin(key, fingerprint, now + self.limits.deadline);
+        let place = self.table.take_vacant(key, zone, now);
+        let race = &mut self.table[place];
+        (race.zone, race.party, race.asker) = (zone, party, asker);
+        race.begin(key, fingerprint, (now, now + self.limits.deadline));
+        if has_to_wait {
+            race.queued_until = Some(now + QUEUE_TIME.min(self.limits.deadline));
+            self.line_up(place, asker.prefix);
+            self.counters.queued.bump();
+        } else if !self.start(place, now) {
+            self.table.give_back(place);
+            return Err(Failure::NoneUsable);
+        }
+        self.lanes[party.zone].budget.earn(now);
+        self.places.take(party);
+        self.questions_of_siblings += usize::from(asker.is_sibling);
         self.table.link(place);
         self.hope_check.get_or_insert(now + HOPE_CHECK);
-        self.turn_to_next(place, now);
         self.wheel.arm(place, self.table[place].wake_at());
-        Some(place)
+        Ok(place)
     }
 
     /// What is to be done next; to be called until there is nothing more.
@@ -246,216 +377,67 @@ impl<W> Flights<W> {
         self.commands.pop_front()
     }
 
-    /// An answer to an attempt has come, judged as `response`. Harmless when nobody waits for it.
-    pub fn handle_reply(
-        &mut self,
-        attempt: Attempt,
-        message: &mut [u8],
-        response: Response,
-        now: Instant,
-        done: &mut Done<'_, W>,
-    ) {
-        if self.table.get(attempt.flight).is_none() {
-            return;
-        }
-        let place = attempt.flight.place;
-        let upstream = attempt.upstream;
-        match response {
-            Response::Foreign => return,
-            Response::Complete { rcode, .. } | Response::Headless { rcode }
-                if attempt.edns == Edns::With && dislikes_edns(rcode) =>
-            {
-                let edns = Edns::Without;
-                self.commands
-                    .push_back(Command::Send(Attempt { edns, ..attempt }));
-                return;
-            }
-            Response::Complete {
-                rcode,
-                length,
-                reason,
-            } => {
-                let message = message.get_mut(..length).unwrap_or_default();
-                let reply = Reply {
-                    message,
-                    rcode,
-                    reason,
-                };
-                return self.weigh(place, upstream, reply, now, done);
-            }
-            Response::Truncated => {
-                self.commands.push_back(Command::AskOverTcp(attempt));
-                return;
-            }
-            Response::Headless { .. } => self.upstreams.failed(upstream, FailureKind::Rcode),
-            Response::Malformed => self.upstreams.failed(upstream, FailureKind::Malformed),
-        }
-        self.conclude(place, upstream, now, done);
-    }
-
-    /// What [`Command::AskOverTcp`] has come to: `None` stands for no answer.
-    pub fn handle_tcp(
-        &mut self,
-        attempt: Attempt,
-        answer: Option<Reply<'_>>,
-        now: Instant,
-        done: &mut Done<'_, W>,
-    ) {
-        let (place, upstream) = (attempt.flight.place, attempt.upstream);
-        let is_awaited = self.table.get(attempt.flight).is_some();
-        match answer {
-            Some(answer) if is_awaited => self.weigh(place, upstream, answer, now, done),
-            Some(_) => {}
-            None => {
-                self.upstreams.failed(upstream, FailureKind::Tcp);
-                self.handle_failure(attempt, now, done);
-            }
-        }
-    }
-
-    /// An attempt will get no answer; counted by who knows why. Harmless when nobody waits for it.
-    pub fn handle_failure(&mut self, attempt: Attempt, now: Instant, done: &mut Done<'_, W>) {
-        if self.table.get(attempt.flight).is_some() {
-            self.conclude(attempt.flight.place, attempt.upstream, now, done);
-        }
-    }
-
-    /// Does what is due at `now`. Harmless when called early.
-    pub fn handle_timeout(&mut self, now: Instant, done: &mut Done<'_, W>) {
-        while let Some(place) = self.wheel.pop_due(now) {
-            self.wake(place, now, done);
-        }
-        if self.hope_check.is_none_or(|at| now < at) {
-            return;
-        }
-        self.hope_check = (self.under_way() > 0).then(|| now + HOPE_CHECK);
-        let losses = self.upstreams.losses();
-        if std::mem::replace(&mut self.losses, losses) == losses {
-            return;
-        }
-        for place in self.table.places() {
-            let race = &self.table[place];
-            if !race.contenders.is_empty() && !race.has_hope(&self.upstreams) {
-                self.give_up(place, Failure::NoneUsable, done);
-            }
-        }
-    }
-
-    /// When to call [`Flights::handle_timeout`] next; `None` when nothing is under way.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.under_way() == 0 {
-            return None;
-        }
-        let due = self.wheel.poll_timeout();
-        [due, self.hope_check].into_iter().flatten().min()
-    }
-
-    /// The time has come for a question: one of those that [`race::Race::wake_at`] looks at.
-    fn wake(&mut self, place: usize, now: Instant, done: &mut Done<'_, W>) {
-        let race = &mut self.table[place];
-        if race.deadline <= now {
-            return self.give_up(place, Failure::TimedOut, done);
-        }
-        if race.waiters.soonest().is_some_and(|at| at <= now) {
-            race.waiters.take_impatient(now, &mut self.impatient);
-            self.waiting -= self.impatient.len();
-            done(&race.key, Outcome::NotYet, self.impatient.drain(..));
-        }
-        if race.check_late(&self.upstreams, now) {
-            self.turn_to_next(place, now);
-        }
-        if self.table[place].has_hope(&self.upstreams) {
-            self.wheel.arm(place, self.table[place].wake_at());
-        } else {
-            self.give_up(place, Failure::NoneUsable, done);
-        }
-    }
-
-    /// Ends the question with an acceptable answer; keeps a poor one while there is hope.
-    fn weigh(
-        &mut self,
-        place: usize,
-        upstream: UpstreamIndex,
-        reply: Reply<'_>,
-        now: Instant,
-        done: &mut Done<'_, W>,
-    ) {
-        let Reply { message, rcode, .. } = reply;
-        let race = &mut self.table[place];
-        let name = race.key.name();
-        // The case of its letters may be another in the answer.
-        if let Some(asked) = message.get_mut(HEADER..HEADER + name.len()) {
-            asked.copy_from_slice(name);
-        }
-        // NOERROR, NXDOMAIN, YXDOMAIN (RFC 6672 §2.2): about the name, and final.
-        if matches!(rcode, 0 | 3 | 6) {
-            return self.end(place, Outcome::Answered(message), done);
-        }
-        self.upstreams.failed(upstream, FailureKind::Rcode);
-        race.keep(message, rcode);
-        self.conclude(place, upstream, now, done);
-    }
-
-    /// An upstream has given nothing that ends the question.
-    fn conclude(
-        &mut self,
-        place: usize,
-        upstream: UpstreamIndex,
-        now: Instant,
-        done: &mut Done<'_, W>,
-    ) {
-        let race = &mut self.table[place];
-        let turns_elsewhere = race.conclude(&self.upstreams, upstream);
-        if turns_elsewhere {
-            self.turn_to_next(place, now);
-        }
-        if !self.table[place].has_hope(&self.upstreams) {
-            self.give_up(place, Failure::NoneUsable, done);
-        } else if turns_elsewhere {
-            self.wheel.arm(place, self.table[place].wake_at());
-        }
-    }
-
-    /// Asks the next upstream, if there is one worth asking.
-    fn turn_to_next(&mut self, place: usize, now: Instant) {
-        let race = &mut self.table[place];
-        let Some(upstream) = race.next(&self.upstreams, now) else {
-            return;
-        };
-        let flight = FlightId {
-            place,
-            generation: race.generation,
-        };
-        self.commands.push_back(Command::Send(Attempt {
-            flight,
-            upstream,
-            edns: Edns::With,
-        }));
-    }
-
     /// Ends the question with the best of the poor answers, or without any.
-    fn give_up(&mut self, place: usize, failure: Failure, done: &mut Done<'_, W>) {
+    fn give_up(&mut self, place: usize, failure: Failure, now: Instant, done: &mut Done<'_, W>) {
         match self.table[place].take_poor() {
-            Some(mut message) => self.end(place, Outcome::Answered(&mut message), done),
-            None => self.end(place, Outcome::Failed(failure), done),
+            Some((mut message, rcode)) => {
+                let answered = Outcome::Answered(&mut message);
+                self.end(place, answered, End::Answered(rcode), now, done);
+            }
+            None => self.end(
+                place,
+                Outcome::Failed(failure),
+                End::Failed(failure),
+                now,
+                done,
+            ),
         }
     }
 
-    fn end(&mut self, place: usize, outcome: Outcome<'_>, done: &mut Done<'_, W>) {
+    fn end(
+        &mut self,
+        place: usize,
+        outcome: Outcome<'_>,
+        end: End,
+        now: Instant,
+        done: &mut Done<'_, W>,
+    ) {
         self.wheel.cancel(place);
+        self.leave_window(place, Fate::Unknown, now);
         self.table.unlink(place);
         let race = &mut self.table[place];
-        self.waiting -= race.waiters.len();
+        let party = race.party;
+        if race.is_queued {
+            self.queue.remove(party.zone, race.turn, place);
+        }
+        for terms in race.waiters.terms() {
+            let bucket = terms.bucket;
+            self.waiters.give_back(Party { bucket, ..party });
+        }
         done(&race.key, outcome, race.waiters.drain());
-        race.end(&self.upstreams);
+        let is_conclusive = matches!(end, End::Answered(rcode) if hearing::is_acceptable(rcode));
+        race.testify(&self.upstreams, domain::hash, is_conclusive, now);
+        let took = race.age(now);
+        let is_notable = !is_conclusive || took >= trace::SLOW;
+        self.traces.ended(&race.key, is_notable, || Trace {
+            key: race.key,
+            begun: race.begun,
+            queued: race.queued_for,
+            took,
+            end,
+            steps: race.steps,
+        });
+        let (orphans, due) = (&mut self.orphans, &mut self.orphan_due);
+        race.end(&self.upstreams, |orphan| {
+            if let Some(vacant @ None) = orphans.get_mut(orphan.upstream.position()) {
+                *due = Some(due.map_or(orphan.overdue_at, |due| due.min(orphan.overdue_at)));
+                *vacant = Some(orphan);
+            }
+        });
+        self.questions_of_siblings -= usize::from(race.asker.is_sibling);
+        self.places.give_back(party);
         self.table.give_back(place);
     }
-}
-
-/// FORMERR, NOTIMP and BADVERS: what servers say that do not know EDNS, or not this much of it.
-fn dislikes_edns(rcode: u16) -> bool {
-    matches!(rcode, 1 | 4 | 16)
 }
 
 #[cfg(test)]

@@ -1,146 +1,244 @@
-//! Records from the configuration, which no upstream is asked for.
+//! What is answered here, and no upstream is asked for: local records, zones that are local or
+//! refused, special names.
 //!
-//! Names match exactly, wildcards are not known. A name with any record exists: other types of it
-//! have an empty answer (NODATA), and names below it go to the upstreams. An alias (CNAME) is
-//! answered for every type of its name (RFC 1034 §3.6.2); its target is left to the client.
-//! Local answers have AA set, as Unbound's have: this node is where they come from.
+//! Source: RFC 1034 §4.3.2 (names, aliases), RFC 2308 §2 (NXDOMAIN and NODATA with SOA), RFC 8020 (what
+//! lies between names exists), RFC 4035 §3.1.4.1 (DS belongs to the parent's side), RFC 8482 §4.1 (one
+//! RRset for ANY), RFC 6604 §3 (RCODE of an alias), RFC 8914 §4.16 (Blocked).
+//!
+//! - A name with a record has its types and no others (NODATA), wherever it lies.
+//! - Any other name is left to the closest zone at or above it: a forward zone sends it to its
+//!   upstreams, a local one says that it does not exist, a refused one refuses. Special names are
+//!   zones like that, unless a configured zone other than the root is at or above them.
+//! - An alias (CNAME) is followed as long as its target is answered here too. A target that upstreams
+//!   know is told in [`LocalAnswer::target`]: what they say of it goes behind the alias. An alias that
+//!   never ends is a failure.
+//!
+//! Wildcards are not known. Local answers have AA set, as Unbound's have: this node is where they
+//! come from.
+#![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::LocalRecord;
+use super::answer::Answer;
+use super::code::{ExtendedError, Rcode};
+use super::key::NAME_MAX;
 use super::sections::{BuiltSections, Sections};
-use super::walk::{class, rtype};
+use super::walk::rtype;
+use super::{ForwardZone, LocalRecord, SpecialNameSettings};
 
-/// All local records, by name and type.
+mod alias;
+mod build;
+pub(super) mod graft;
+pub mod hosts;
+pub mod special;
+
+/// DS: the one type whose records at a zone's apex are the parent's.
+const TYPE_DS: u16 = 43;
+/// A name has at most 127 labels, the root's not counted.
+const LABELS_MAX: usize = NAME_MAX / 2;
+
+/// Everything that is answered here; built once.
+///
+/// A look-up walks down from the root and ends at the first name that is not there: for most names
+/// of the Internet that is the first label. The table has the keyed hash of the standard library.
 #[derive(Clone, Debug, Default)]
-pub struct LocalRecords {
-    names: HashMap<Box<[u8]>, LocalName>,
-    nothing: BuiltSections,
+pub struct LocalTree {
+    root: Node,
+    nodes: HashMap<Box<[u8]>, Node>,
+    zones: Vec<Zone>,
 }
 
-/// Ready answers for one name.
-#[derive(Clone, Debug, Default)]
-struct LocalName {
-    any: BuiltSections,
-    by_type: Vec<(u16, BuiltSections)>,
+/// What the node says to a question of class IN.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalAnswer<'a> {
+    /// NOERROR, NXDOMAIN, REFUSED, or SERVFAIL for an alias that never ends.
+    pub rcode: Rcode,
+    /// Answer and authority section; TTLs are sent as they are.
+    pub sections: Sections<'a>,
+    /// The policy behind a refusal. RFC 8914 §4.16.
+    pub extended_error: Option<ExtendedError>,
+    /// Where the alias in the answer leads, when only upstreams know that name: wire form, lower case.
+    pub target: Option<&'a [u8]>,
 }
 
-impl LocalRecords {
-    /// Builds the answers once.
+/// A name that is known here, or has others below it.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    /// A zone begins here.
+    cut: Option<Cut>,
+    /// Whether the name exists in the zone around it: RFC 8020.
+    exists: bool,
+    /// For a name with records.
+    said: Option<Box<Said>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// `None`: its names are forwarded.
+    zone: Option<usize>,
+    /// DS at the apex is a matter of the zone above.
+    has_parent: bool,
+}
+
+/// A zone whose names are not forwarded.
+#[derive(Clone, Debug)]
+struct Zone {
+    apex: Box<[u8]>,
+    nature: build::Nature,
+    /// What is said of its names that have no records.
+    said: Said,
+}
+
+/// Ready answers for a name.
+#[derive(Clone, Debug)]
+struct Said {
+    by_type: Box<[(u16, BuiltSections)]>,
+    otherwise: Arc<Otherwise>,
+}
+
+/// The answer for all other types.
+#[derive(Clone, Debug)]
+struct Otherwise {
+    rcode: Rcode,
+    sections: BuiltSections,
+    extended_error: Option<ExtendedError>,
+    target: Option<Box<[u8]>>,
+}
+
+/// Where a question leads.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    zone: Option<usize>,
+    node: Option<&'a Node>,
+    /// It is for DS at an apex: `zone` is the one above, and the records here do not count.
+    is_parents: bool,
+}
+
+impl LocalTree {
+    /// Builds the answers once. `records` are those of the configuration and of hosts files, `zones`
+    /// all of the configuration.
     #[must_use]
-    pub fn new(records: &[LocalRecord]) -> Self {
-        let mut grouped: HashMap<&[u8], Vec<&LocalRecord>> = HashMap::new();
-        for record in records {
-            grouped.entry(&record.name).or_default().push(record);
-        }
-        let names = grouped
-            .into_iter()
-            .map(|(name, records)| (name.into(), LocalName::new(&records)))
-            .collect();
-        Self {
-            names,
-            nothing: BuiltSections::default(),
-        }
+    pub fn new(
+        records: &[LocalRecord],
+        zones: &[ForwardZone],
+        special: &SpecialNameSettings,
+    ) -> Self {
+        build::build(records, zones, special)
     }
 
-    /// The answer to a question of class IN, if `name` (lower case, wire form) is a local one.
+    /// The answer to a question of class IN for `name` (lower case, wire form); `None` means that
+    /// upstreams are to be asked.
     #[must_use]
-    pub fn find(&self, name: &[u8], qtype: u16) -> Option<Sections<'_>> {
-        if self.names.is_empty() {
-            return None;
+    pub fn find(&self, name: &[u8], qtype: u16) -> Option<LocalAnswer<'_>> {
+        let place = self.locate(name, qtype)?;
+        if let Some(said) = place.node.and_then(|node| node.said.as_deref())
+            && !place.is_parents
+        {
+            return Some(said.answer(qtype));
         }
-        let local = self.names.get(name)?;
-        if qtype == rtype::ANY {
-            return Some(local.any.lend());
-        }
-        let of_type = |wanted| {
-            let mut types = local.by_type.iter();
-            types.find_map(|(rtype, sections)| (*rtype == wanted).then_some(sections))
+        let zone = self.zones.get(place.zone?)?;
+        let exists = place.is_parents || place.node.is_some_and(|node| node.exists);
+        Some(zone.answer(qtype, exists))
+    }
+
+    /// The closest zone at or above a name, and its node; `None` for what is no name.
+    fn locate(&self, name: &[u8], qtype: u16) -> Option<Place<'_>> {
+        let mut starts = [0_u8; LABELS_MAX];
+        let labels = label_starts(name, &mut starts)?;
+        let mut place = Place {
+            zone: self.root.cut.and_then(|cut| cut.zone),
+            node: labels.is_empty().then_some(&self.root),
+            is_parents: false,
         };
-        let found = of_type(qtype).or_else(|| of_type(rtype::CNAME));
-        Some(found.unwrap_or(&self.nothing).lend())
-    }
-}
-
-impl LocalName {
-    fn new(records: &[&LocalRecord]) -> Self {
-        let mut by_type: Vec<(u16, BuiltSections)> = Vec::new();
-        for record in records {
-            if by_type.iter().all(|(rtype, _)| *rtype != record.rtype) {
-                let same = records.iter().filter(|other| other.rtype == record.rtype);
-                by_type.push((record.rtype, sections(same.copied())));
+        for &start in labels.iter().rev() {
+            let Some(node) = self.nodes.get(name.get(usize::from(start)..)?) else {
+                return Some(place);
+            };
+            let is_whole = start == 0;
+            place.node = is_whole.then_some(node);
+            match node.cut {
+                Some(cut) if is_whole && qtype == TYPE_DS && cut.has_parent => {
+                    place.is_parents = true;
+                }
+                Some(cut) => place.zone = cut.zone,
+                None => {}
             }
         }
-        // RFC 8482 §4.1: any one RRset is enough.
-        let any = by_type.first().map(|(_, first)| first.clone());
-        Self {
-            any: any.unwrap_or_default(),
-            by_type,
+        Some(place)
+    }
+}
+
+impl Zone {
+    fn answer(&self, qtype: u16, exists: bool) -> LocalAnswer<'_> {
+        let mut answer = self.said.answer(qtype);
+        if exists && answer.rcode == Rcode::NXDOMAIN {
+            answer.rcode = Rcode::NOERROR;
+        }
+        answer
+    }
+}
+
+impl Said {
+    fn answer(&self, qtype: u16) -> LocalAnswer<'_> {
+        let mut types = self.by_type.iter();
+        let found = if qtype == rtype::ANY {
+            types.next()
+        } else {
+            types.find(|(rtype, _)| *rtype == qtype)
+        };
+        match found {
+            Some((_, sections)) => LocalAnswer {
+                rcode: Rcode::NOERROR,
+                sections: sections.lend(),
+                extended_error: None,
+                target: None,
+            },
+            None => LocalAnswer {
+                rcode: self.otherwise.rcode,
+                sections: self.otherwise.sections.lend(),
+                extended_error: self.otherwise.extended_error,
+                target: self.otherwise.target.as_deref(),
+            },
         }
     }
 }
 
-fn sections<'a>(records: impl Iterator<Item = &'a LocalRecord>) -> BuiltSections {
-    let parts = |record: &'a LocalRecord| (record.rtype, class::IN, record.ttl_s, &*record.rdata);
-    BuiltSections::answers(records.map(parts))
+impl<'a> From<LocalAnswer<'a>> for Answer<'a> {
+    fn from(local: LocalAnswer<'a>) -> Self {
+        Answer {
+            authoritative: matches!(local.rcode, Rcode::NOERROR | Rcode::NXDOMAIN),
+            sections: Some(local.sections),
+            target: local.target,
+            ..Answer::bare(local.rcode, local.extended_error)
+        }
+    }
+}
+
+/// Where each label of `name` starts, the root's left out; `None` for what is no name.
+fn label_starts<'a>(name: &[u8], starts: &'a mut [u8; LABELS_MAX]) -> Option<&'a [u8]> {
+    let mut at = 0;
+    let mut count = 0;
+    loop {
+        match *name.get(at)? {
+            0 => return starts.get(..count),
+            length => {
+                *starts.get_mut(count)? = u8::try_from(at).ok()?;
+                count += 1;
+                at += usize::from(length) + 1;
+            }
+        }
+    }
+}
+
+/// The name without its first label; `None` for the root and for what is no name.
+fn parent(name: &[u8]) -> Option<&[u8]> {
+    let (&length, rest) = name.split_first()?;
+    if length == 0 {
+        return None;
+    }
+    rest.get(usize::from(length)..)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(name: &[u8], rtype: u16, rdata: &[u8]) -> LocalRecord {
-        LocalRecord {
-            name: name.to_vec(),
-            rtype,
-            ttl_s: 60,
-            rdata: rdata.to_vec(),
-        }
-    }
-
-    fn answers(local: &LocalRecords, name: &[u8], qtype: u16) -> Option<u16> {
-        local.find(name, qtype).map(|found| found.counts()[0])
-    }
-
-    /// RFC 2308 §2.2: NODATA is a name without the type.
-    #[test]
-    fn a_local_name_has_its_types_and_no_others() {
-        let name = b"\x07printer\x00";
-        let local = LocalRecords::new(&[
-            record(name, 1, &[10, 0, 0, 40]),
-            record(name, 1, &[10, 0, 0, 41]),
-            record(name, 16, b"\x01x"),
-        ]);
-        assert_eq!(answers(&local, name, 1), Some(2));
-        assert_eq!(answers(&local, name, 16), Some(1));
-        assert_eq!(answers(&local, name, 28), Some(0));
-        assert_eq!(answers(&local, name, rtype::ANY), Some(2));
-        assert_eq!(answers(&local, b"\x01a\x07printer\x00", 1), None);
-        assert_eq!(answers(&local, b"\x00", 1), None);
-    }
-
-    /// RFC 1034 §3.6.2: an alias stands for every type but its own.
-    #[test]
-    fn an_alias_answers_every_type() {
-        let name = b"\x03www\x00";
-        let local = LocalRecords::new(&[record(name, 5, b"\x01a\x00")]);
-        for qtype in [1, 5, 28] {
-            assert_eq!(answers(&local, name, qtype), Some(1), "{qtype}");
-        }
-    }
-
-    #[test]
-    fn a_record_stands_in_the_answer_as_configured() {
-        let name = b"\x01a\x00";
-        let local = LocalRecords::new(&[record(name, 1, &[10, 0, 0, 40])]);
-        let mut out = Vec::new();
-        local
-            .find(name, 1)
-            .unwrap()
-            .write(&mut out, crate::dns::sections::Ttl::Aged(5));
-        assert_eq!(
-            out,
-            b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x3C\x00\x04\x0A\x00\x00\x28"
-        );
-    }
-}
+mod tests;

@@ -61,8 +61,8 @@ enum Samples {
     Labelled(fn() -> Vec<(&'static str, CountOf)>),
     /// Histograms over all workers, by label value.
     Latencies,
-    /// A number about the cache.
-    Cache(fn(&Shared) -> u64),
+    /// A number that all workers share.
+    Number(fn(&Shared) -> u64),
     /// A count that all workers share.
     Total(fn(&Shared) -> u64),
     /// Entries that had to leave the cache, by reason.
@@ -117,19 +117,19 @@ const FAMILIES: &[Family] = &[
         name: "sidestep_dns_cache_bytes",
         help: "Memory that the cache has written to, keys and bookkeeping included.",
         label: None,
-        samples: Samples::Cache(|shared| shared.cache().octets()),
+        samples: Samples::Number(|shared| shared.cache().octets()),
     },
     Family {
         name: "sidestep_dns_cache_size_bytes",
         help: "Memory that the cache may use.",
         label: None,
-        samples: Samples::Cache(|shared| shared.cache().limits().size_bytes),
+        samples: Samples::Number(|shared| shared.cache().limits().size_bytes),
     },
     Family {
         name: "sidestep_dns_cache_entries",
         help: "Questions that the cache has an entry for.",
         label: None,
-        samples: Samples::Cache(|shared| shared.cache().entries()),
+        samples: Samples::Number(|shared| shared.cache().entries()),
     },
     Family {
         name: "sidestep_dns_cache_evictions_total",
@@ -260,6 +260,18 @@ const FAMILIES: &[Family] = &[
         |worker| &worker.probes,
     ),
     Family {
+        name: "sidestep_dns_forwarding_loops_total",
+        help: "Questions of this node that came back to it.",
+        label: None,
+        samples: Samples::Total(|shared| shared.loops().returned()),
+    },
+    Family {
+        name: "sidestep_dns_looping_upstreams",
+        help: "Upstreams that send questions back to this node; the log names them.",
+        label: None,
+        samples: Samples::Number(|shared| shared.loops().looping()),
+    },
+    Family {
         name: "sidestep_dns_worker_heartbeats_total",
         help: "Turns of each worker's loop; one that stands still is wedged.",
         label: Some("worker"),
@@ -357,7 +369,7 @@ impl Family {
                 let value = number(MetricType::COUNTER, vec![], value(shared));
                 (MetricType::COUNTER, vec![value])
             }
-            Samples::Cache(value) => {
+            Samples::Number(value) => {
                 let value = value(shared);
                 (
                     MetricType::GAUGE,

@@ -5,7 +5,7 @@
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 /// A pointer to the name in the question. RFC 1035 §4.1.4.
-const QUESTION_NAME: [u8; 2] = [0xC0, 0x0C];
+pub(super) const QUESTION_NAME: [u8; 2] = [0xC0, 0x0C];
 
 /// Answer, authority and additional section in one piece, wherever they are kept.
 ///
@@ -17,11 +17,23 @@ pub struct Sections<'a> {
     ages: bool,
 }
 
-/// Answer records that this node is the source of, ready to be sent.
+/// Records that this node is the source of, ready to be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuiltSections {
-    count: u16,
+    counts: [u16; 3],
     records: Box<[u8]>,
+}
+
+/// A record of [`BuiltSections`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BuiltRecord<'a> {
+    /// Uncompressed; `None` is the name in the question.
+    pub(super) owner: Option<&'a [u8]>,
+    pub(super) rtype: u16,
+    pub(super) class: u16,
+    pub(super) ttl_s: u32,
+    /// A name in it may be a pointer to the question.
+    pub(super) rdata: &'a [u8],
 }
 
 /// The TTLs that records are sent with.
@@ -106,21 +118,46 @@ impl BuiltSections {
     pub(super) fn answers<'a>(
         records: impl IntoIterator<Item = (u16, u16, u32, &'a [u8])>,
     ) -> Self {
-        let mut count = 0_u16;
+        let record = |(rtype, class, ttl_s, rdata)| BuiltRecord {
+            owner: None,
+            rtype,
+            class,
+            ttl_s,
+            rdata,
+        };
+        Self::new(records.into_iter().map(record), [])
+    }
+
+    /// Like [`BuiltSections::answers`], with owners of their own and an authority section.
+    pub(super) fn new<'a>(
+        answers: impl IntoIterator<Item = BuiltRecord<'a>>,
+        authority: impl IntoIterator<Item = BuiltRecord<'a>>,
+    ) -> Self {
         let mut bytes = Vec::new();
-        for (rtype, class, ttl_s, rdata) in records {
-            count = count.saturating_add(1);
-            let length = u16::try_from(rdata.len()).unwrap_or(u16::MAX);
-            bytes.extend_from_slice(&QUESTION_NAME);
-            bytes.extend_from_slice(&rtype.to_be_bytes());
-            bytes.extend_from_slice(&class.to_be_bytes());
-            bytes.extend_from_slice(&ttl_s.to_be_bytes());
-            bytes.extend_from_slice(&length.to_be_bytes());
-            bytes.extend_from_slice(rdata);
-        }
+        let mut append = |records: &mut dyn Iterator<Item = BuiltRecord<'a>>| {
+            let mut count = 0_u16;
+            for record in records {
+                count = count.saturating_add(1);
+                record.append(&mut bytes);
+            }
+            count
+        };
+        let counts = [
+            append(&mut answers.into_iter()),
+            append(&mut authority.into_iter()),
+            0,
+        ];
         Self {
-            count,
+            counts,
             records: bytes.into(),
+        }
+    }
+
+    /// From records that are whole and sound.
+    pub(super) fn from_records(counts: [u16; 3], records: Vec<u8>) -> Self {
+        Self {
+            counts,
+            records: records.into(),
         }
     }
 
@@ -128,10 +165,22 @@ impl BuiltSections {
     #[must_use]
     pub fn lend(&self) -> Sections<'_> {
         Sections {
-            counts: [self.count, 0, 0],
+            counts: self.counts,
             records: &self.records,
             ages: false,
         }
+    }
+}
+
+impl BuiltRecord<'_> {
+    fn append(&self, bytes: &mut Vec<u8>) {
+        let length = u16::try_from(self.rdata.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(self.owner.unwrap_or(&QUESTION_NAME));
+        bytes.extend_from_slice(&self.rtype.to_be_bytes());
+        bytes.extend_from_slice(&self.class.to_be_bytes());
+        bytes.extend_from_slice(&self.ttl_s.to_be_bytes());
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(self.rdata);
     }
 }
 
@@ -289,5 +338,36 @@ mod tests {
             assert_eq!(out, RECORD);
         }
         assert_eq!(sections.lend().counts(), [1, 0, 0]);
+    }
+
+    #[test]
+    fn built_records_have_owners_and_sections_of_their_own() {
+        let record = |owner, rdata| BuiltRecord {
+            owner,
+            rtype: 16,
+            class: 1,
+            ttl_s: 60,
+            rdata,
+        };
+        let sections = BuiltSections::new(
+            [record(None, b"\x01a"), record(Some(b"\x01b\x00"), b"\x01b")],
+            [record(Some(b"\x00"), b"\x01c")],
+        );
+        assert_eq!(sections.lend().counts(), [2, 1, 0]);
+        let mut out = Vec::new();
+        sections.lend().write(&mut out, Ttl::Aged(7));
+        let rest = b"\x00\x10\x00\x01\x00\x00\x00\x3C\x00\x02\x01";
+        let expected = [
+            b"\xC0\x0C",
+            &rest[..],
+            b"a",
+            b"\x01b\x00",
+            rest,
+            b"b",
+            b"\x00",
+            rest,
+            b"c",
+        ];
+        assert_eq!(out, expected.concat());
     }
 }

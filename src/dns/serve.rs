@@ -1,6 +1,6 @@
 //! The life of one query as two steps: what can be said at once, and what an outcome says later.
 //!
-//! Source: RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 8914 §4 (reasons), RFC 8482
+//! Source: RFC 1034 §4.3.2 (aliases), RFC 8767 §5 (client timer), RFC 6891 §6.1.3 (BADVERS), RFC 8914 §4 (reasons), RFC 8482
 //! §4.2 (ANY).
 //! Classes besides IN and CH (HS, NONE, ANY and unknown ones) are refused, as BIND does without a view
 //! for them. Questions for any type get a HINFO, by TCP too: the whole of what a name has serves those
@@ -27,7 +27,9 @@ use super::sections::Sections;
 use super::shared::Shared;
 use super::walk::{class, rtype};
 
+mod alias;
 mod odd;
+mod refresh;
 mod standing;
 
 /// How long a sibling is kept waiting while there is an expired answer: its own client has waited
@@ -97,6 +99,8 @@ pub struct Ticket {
     started: Instant,
     /// There was an expired answer.
     stale: bool,
+    /// The question is for a local alias, the key for the name that it leads to.
+    is_alias: bool,
 }
 
 impl Worker {
@@ -165,24 +169,24 @@ impl Worker {
         request.standing = self.standing(request.edns.as_ref(), (client, transport));
         buffers.verified = request.standing.is_verified;
         buffers.is_sibling = request.standing.is_sibling;
-        let identity = self.shared.identity();
-        if let Some(sections) = identity.probe_answer(key, client, self.index) {
-            self.counters().probes.bump();
-            let answer = authoritative(sections);
-            let limit = request.size_limit(transport);
-            answer::write(out, &request, limit, identity.name(), &answer);
+        if self.answer_probe(&request, key, (client, transport), out) {
             return Step::ProbeReply;
         }
         self.counters().count_query(transport);
         let access = self.access(&request, client);
+        let mut chain = None;
         if let Some(answer) = self.answer_without_cache(&request, key, access) {
-            self.reply(out, &request, transport, &answer);
-            return Step::Reply;
+            let Some(aimed) = alias::aimed(&request, &answer, key) else {
+                self.reply(out, &request, transport, &answer);
+                return Step::Reply;
+            };
+            (*key, chain) = (aimed, answer.sections);
         }
         let stale = match self.shared.cache().lookup(key, now, scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
-                self.reply(out, &request, transport, &entry.fresh_answer(now));
+                let answer = entry.fresh_answer(now);
+                self.reply_behind(out, &request, transport, (chain, key), answer);
                 *refresh = entry.wants_refresh()
                     && request.recursion_desired
                     && access.has_upstreams()
@@ -204,7 +208,7 @@ impl Worker {
         if let Some(entry) = &stale {
             let is_usable = may_ask && is_usable(key);
             if !is_usable || entry.failed_recently(now) {
-                self.reply_stale(out, &request, transport, entry);
+                self.reply_stale(out, &request, transport, (chain, key), entry);
                 *refresh = is_usable && entry.wants_refresh() && self.recheck(key, now);
                 return Step::Reply;
             }
@@ -213,38 +217,28 @@ impl Worker {
             transport,
             started: now,
             stale: stale.is_some(),
+            is_alias: chain.is_some(),
             request: request.keep(),
         })
     }
 
-    /// Whether a popular answer is to be fetched before it expires.
-    #[cold]
-    fn prefetch(
+    /// Whether it was a self-probe, which is answered.
+    fn answer_probe(
         &self,
+        request: &Request<'_>,
         key: &Key,
-        now: Instant,
-        is_usable: impl FnOnce(&Key) -> bool,
-        budget: &mut Budget,
+        (client, transport): (IpAddr, Transport),
+        out: &mut Vec<u8>,
     ) -> bool {
-        let begins = self.shared.prefetch()
-            && budget.suffices(now)
-            && is_usable(key)
-            && self.shared.cache().claim_refresh(key, now);
-        if begins {
-            budget.spend();
-            self.counters().prefetches.bump();
-        }
-        begins
-    }
-
-    /// Whether to try again what failed while there is an expired answer. It comes in place of a
-    /// question that a client would wait for, and needs no budget.
-    fn recheck(&self, key: &Key, now: Instant) -> bool {
-        let begins = self.shared.cache().claim_refresh(key, now);
-        if begins {
-            self.counters().rechecks.bump();
-        }
-        begins
+        let identity = self.shared.identity();
+        let Some(sections) = identity.probe_answer(key, client, self.index) else {
+            return false;
+        };
+        self.counters().probes.bump();
+        let answer = authoritative(sections);
+        let limit = request.size_limit(transport);
+        answer::write(out, request, limit, identity.name(), &answer);
+        true
     }
 
     /// Whom upstreams are asked for on behalf of `client`; [`Buffers`] tell whether it is a sibling.
@@ -286,7 +280,8 @@ impl Worker {
                     sections: Some(cleaned.sections),
                     ..Answer::bare(cleaned.rcode, cleaned.extended_error)
                 };
-                self.reply(out, &request, ticket.transport, &answer);
+                let chain = self.chain(ticket, key);
+                self.reply_behind(out, &request, ticket.transport, (chain, key), answer);
             }
             Err(reason) => self.answer_without_upstream((key, ticket), reason, now, scratch, out),
         }
@@ -316,11 +311,14 @@ impl Worker {
         if ticket.stale {
             match self.shared.cache().lookup(key, now, scratch) {
                 Lookup::Fresh(entry) if !entry.is_failure() => {
-                    self.reply(out, request, transport, &entry.fresh_answer(now));
+                    let chain = self.chain(ticket, key);
+                    let answer = entry.fresh_answer(now);
+                    self.reply_behind(out, request, transport, (chain, key), answer);
                     return;
                 }
                 Lookup::Stale(entry) => {
-                    self.reply_stale(out, request, transport, &entry);
+                    let chain = self.chain(ticket, key);
+                    self.reply_stale(out, request, transport, (chain, key), &entry);
                     return;
                 }
                 Lookup::Fresh(_) | Lookup::Miss => {}
@@ -330,7 +328,7 @@ impl Worker {
         self.reply(out, request, transport, &answer);
     }
 
-    /// What is said without looking at the cache: refusals, the server itself, local records.
+    /// What is said without looking at the cache: refusals, the server itself, local names.
     fn answer_without_cache(
         &self,
         request: &Request<'_>,
@@ -358,10 +356,12 @@ impl Worker {
                 let told = self.shared.identity().chaos_answer(key);
                 Some(told.map_or(refused, authoritative))
             }
+            // Ends the loop; to whom it is to be told is known where the question was sent.
+            (class::IN, _) if self.shared.loops().comes_back(key.name()) => Some(refused),
             (class::IN, qtype) => odd::meta_answer(qtype).or_else(|| {
                 let local = self.shared.local().find(key.name(), qtype);
                 let any = || (qtype == rtype::ANY).then(|| self.any_answer());
-                local.map(authoritative).or_else(any)
+                local.map(Answer::from).or_else(any)
             }),
             _ => Some(refused),
         }
@@ -380,12 +380,14 @@ impl Worker {
         out: &mut Vec<u8>,
         request: &Request<'_>,
         transport: Transport,
+        of: (Option<Sections<'_>>, &Key),
         entry: &Entry<'_>,
     ) {
         self.counters().stale_answers.bump();
         let reply_ttl = self.shared.stale().reply_ttl.as_secs();
         let reply_ttl_s = u32::try_from(reply_ttl).unwrap_or(u32::MAX);
-        self.reply(out, request, transport, &entry.stale_answer(reply_ttl_s));
+        let answer = entry.stale_answer(reply_ttl_s);
+        self.reply_behind(out, request, transport, of, answer);
     }
 
     fn reply(

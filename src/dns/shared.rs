@@ -16,7 +16,8 @@ use super::counters::WorkerCounters;
 use super::forward::{Failure, Outcome};
 use super::identity::{Identity, ProbeName};
 use super::key::Key;
-use super::local::LocalRecords;
+use super::local::LocalTree;
+use super::loops::LoopWatch;
 use super::rebinding::Rebinding;
 use super::sections::{BuiltSections, Sections};
 use super::walk::{class, rtype};
@@ -31,7 +32,8 @@ pub struct Shared {
     cache: Cache,
     access: AccessList,
     identity: Identity,
-    local: LocalRecords,
+    local: LocalTree,
+    loops: LoopWatch,
     stale: StaleSettings,
     limits: LimitSettings,
     cookie_secrets: Option<CookieSecrets>,
@@ -54,8 +56,9 @@ impl Shared {
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
             access: AccessList::new(&settings.access, &settings.limits.exempt),
-            identity: Identity::new(&settings.node_name, probe, workers),
-            local: LocalRecords::new(&settings.local),
+            identity: Identity::new(&settings.node_name, settings.show_version, probe, workers),
+            local: LocalTree::new(&settings.local, &settings.zones, &settings.special_names),
+            loops: LoopWatch::default(),
             stale: settings.stale.clone(),
             limits: settings.limits.clone(),
             cookie_secrets: settings.cookie_secrets.clone(),
@@ -145,10 +148,16 @@ impl Shared {
         &self.identity
     }
 
-    /// The records of the configuration.
+    /// What is answered here.
     #[must_use]
-    pub fn local(&self) -> &LocalRecords {
+    pub fn local(&self) -> &LocalTree {
         &self.local
+    }
+
+    /// What has been found out about forwarding loops.
+    #[must_use]
+    pub fn loops(&self) -> &LoopWatch {
+        &self.loops
     }
 
     /// How expired answers are used.

@@ -1,6 +1,7 @@
 //! The query workers: sockets opened before anything runs, then a thread for each.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::{io, thread};
@@ -158,7 +159,11 @@ async fn work(
     upstreams: Arc<Upstreams>,
     (pulse, stop): (watch::Receiver<u64>, watch::Receiver<bool>),
 ) {
-    let forwarder = Forwarder::new(upstreams, Limits::default());
+    let workers = NonZeroUsize::new(shared.workers().len()).unwrap_or(NonZeroUsize::MIN);
+    let mut forwarder = Forwarder::new(upstreams, Limits::for_one_of(workers));
+    if let Some(counters) = shared.workers().get(index) {
+        forwarder = forwarder.counted_in(Arc::clone(&counters.flights));
+    }
     // Its heart stops with it, and health withdraws what it answered for.
     if let Err(error) = listener::run(index, sockets, shared, forwarder, pulse, stop).await {
         tracing::error!(worker = index, %error, "worker ended");

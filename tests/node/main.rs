@@ -14,6 +14,7 @@
 
 mod announcing;
 mod flooding;
+mod naming;
 mod outage;
 mod resolving;
 mod starting;

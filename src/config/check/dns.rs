@@ -55,6 +55,7 @@ impl Checker<'_> {
         file::add_hosts(&mut local, hosts);
         Settings {
             node_name: self.node_name(&raw.node, options, &root.key("node").key("name")),
+            show_version: raw.dns.show_version == Some(true),
             service_sockets,
             access: self.access(&raw.dns, &path),
             limits: self.limits(&raw.dns.rate_limit, &path.key("rate_limit")),

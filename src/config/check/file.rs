@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::key_path::KeyPath;
 use crate::config::raw::List;
+use crate::dns::local::hosts::{self, HostsError};
 use crate::dns::{CookieSecrets, LocalRecord};
 
 use super::{Checker, elements};
@@ -62,8 +63,9 @@ impl Checker<'_> {
             let found = absolute(&file)
                 .and_then(|()| read(&file, HOSTS_MAX_BYTES))
                 .and_then(|(text, _)| {
-                    hosts(&text)
-                        .map_err(|(line, text)| format!("{}:{line}: {text}", file.display()))
+                    hosts::parse(&text).map_err(|HostsError { line, problem }| {
+                        format!("{}:{line}: {problem}", file.display())
+                    })
                 });
             match found {
                 Ok(found) if files.contains(&file) => {
@@ -94,11 +96,6 @@ pub(super) fn add_hosts(local: &mut Vec<LocalRecord>, hosts: Vec<LocalRecord>) {
         let key = (record.name.clone(), record.rtype, record.rdata.clone());
         !is_taken(record.rtype) && !is_taken(CNAME) && seen.insert(key)
     }));
-}
-
-/// What a hosts file says, or the line that cannot be read and why.
-fn hosts(_text: &str) -> Result<Vec<LocalRecord>, (usize, String)> {
-    Ok(Vec::new())
 }
 
 /// The same file whoever starts the node, and from wherever.

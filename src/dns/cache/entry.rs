@@ -420,13 +420,11 @@ impl<'a> Entry<'a> {
 
     fn answer(&self, ttl: Ttl) -> Answer<'a> {
         Answer {
-            rcode: self.head.rcode(),
-            authoritative: false,
             authentic: self.head.is_authentic(),
             sections: Some(Sections::new(self.head.counts(), self.records)),
             ttl,
-            extended_error: self.head.reason(),
             is_cached_error: self.is_failure(),
+            ..Answer::bare(self.head.rcode(), self.head.reason())
         }
     }
 }

@@ -4,6 +4,7 @@
 //! questions).
 
 use super::super::key::Key;
+use super::super::sibling;
 
 /// Size of answers that we ask for over UDP: fits every path without fragments.
 pub const UDP_SIZE: u16 = 1232;
@@ -21,7 +22,15 @@ pub enum Edns {
     With,
     /// A plain question of RFC 1035, for upstreams that choke on anything newer; without DO.
     Without,
+    /// As [`Edns::With`], marked as the question of another node of the service.
+    Sibling,
 }
+
+/// The option that marks a sibling's question.
+const SIBLING: [u8; 5] = {
+    let [high, low] = sibling::MARKER.to_be_bytes();
+    [high, low, 0, 1, 1]
+};
 
 /// Builds the question as a message of its own; see [`append`].
 #[must_use]
@@ -37,23 +46,26 @@ pub fn append(message: &mut Vec<u8>, key: &Key, id: u16, edns: Edns) {
     if key.checking_disabled() {
         flags |= CHECKING_DISABLED;
     }
-    if edns == Edns::With {
+    if edns != Edns::Without {
         // One stored answer serves clients with and without AD, so it is always asked for.
         flags |= AUTHENTIC_DATA;
     }
-    let additional = u16::from(edns == Edns::With);
+    let additional = u16::from(edns != Edns::Without);
     for word in [id, flags, 1, 0, 0, additional] {
         message.extend_from_slice(&word.to_be_bytes());
     }
     message.extend_from_slice(key.name());
     message.extend_from_slice(&key.qtype().to_be_bytes());
     message.extend_from_slice(&key.qclass().to_be_bytes());
-    if edns == Edns::With {
+    if edns != Edns::Without {
         let extended = if key.dnssec_ok() { DNSSEC_OK } else { 0 };
+        let marker: &[u8] = if edns == Edns::Sibling { &SIBLING } else { &[] };
+        let length = u16::try_from(marker.len()).unwrap_or_default();
         message.push(0);
-        for word in [TYPE_OPT, UDP_SIZE, 0, extended, 0] {
+        for word in [TYPE_OPT, UDP_SIZE, 0, extended, length] {
             message.extend_from_slice(&word.to_be_bytes());
         }
+        message.extend_from_slice(marker);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::dns::request::Request;
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "::1", "::ffff:127.0.0.1"];
 
 fn identity() -> Identity {
-    Identity::new("node-1", ProbeName::new([0xAB; 16]), 3)
+    Identity::new("node-1", false, ProbeName::new([0xAB; 16]), 3)
 }
 
 fn key(name: &[u8], qtype: u16) -> Key {
@@ -96,8 +96,32 @@ fn the_name_is_told_and_the_version_is_not() {
         let other = identity.chaos_answer(&key(name, 1)).unwrap();
         assert_eq!(other.counts(), [0; 3]);
     }
-    let version = key(b"\x07version\x04bind\x00", 16);
-    assert_eq!(identity.chaos_answer(&version), None);
+    for hidden in [
+        VERSION_BIND,
+        VERSION_SERVER,
+        b"\x07authors\x04bind\x00",
+        b"\x04bind\x00",
+        b"\x00",
+    ] {
+        for qtype in [16, 255, 1] {
+            assert_eq!(identity.chaos_answer(&key(hidden, qtype)), None);
+        }
+    }
+}
+
+/// RFC 4892 §2: the operator decides.
+#[test]
+fn the_version_is_told_when_the_operator_says_so() {
+    let identity = Identity::new("node-1", true, ProbeName::new([0xAB; 16]), 3);
+    for name in [VERSION_BIND, VERSION_SERVER] {
+        let told = identity.chaos_answer(&key(name, 16)).unwrap();
+        assert_eq!(told, text_answer(VERSION.as_bytes()).lend());
+        let other = identity.chaos_answer(&key(name, 1)).unwrap();
+        assert_eq!(other.counts(), [0; 3]);
+    }
+    assert!(VERSION.starts_with("sidestep "));
+    let authors = key(b"\x07authors\x04bind\x00", 16);
+    assert_eq!(identity.chaos_answer(&authors), None);
 }
 
 proptest! {

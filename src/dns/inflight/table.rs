@@ -8,7 +8,9 @@ use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 use std::time::Instant;
 
+use super::super::client::Prefix;
 use super::super::key::Key;
+use super::super::upstream::ZoneIndex;
 use super::FlightId;
 use super::race::Race;
 
@@ -50,6 +52,11 @@ impl<W> Table<W> {
         self.hashing.hash_one(key)
     }
 
+    /// The keyed hash of a client prefix.
+    pub(super) fn hash_of(&self, prefix: Prefix) -> u64 {
+        self.hashing.hash_one(prefix)
+    }
+
     /// Where a question is.
     pub(super) fn find(&self, key: &Key, fingerprint: u64) -> Option<usize> {
         let mut place = self.buckets[self.bucket(fingerprint)];
@@ -70,9 +77,9 @@ impl<W> Table<W> {
     }
 
     /// A place that is to be linked or given back.
-    pub(super) fn take_vacant(&mut self, key: &Key, now: Instant) -> usize {
+    pub(super) fn take_vacant(&mut self, key: &Key, zone: ZoneIndex, now: Instant) -> usize {
         self.vacant.pop().unwrap_or_else(|| {
-            self.places.push(Race::vacant(key, now));
+            self.places.push(Race::vacant(key, zone, now));
             self.places.len() - 1
         })
     }

@@ -1,9 +1,15 @@
 //! Races in simulated time; random events are in `tests/properties.rs`.
 
+use super::super::exchange::response::Response;
 use super::*;
 
+mod fairness;
+mod ills;
 mod network;
 mod properties;
+mod siblings;
+mod turns;
+mod upkeep;
 
 use network::{
     FORMERR, NOERROR, Network, REFUSED, SERVFAIL, Script, Told, Word, always, key, network, silent,
@@ -15,8 +21,10 @@ fn quiet(scripts: Vec<Script>) -> Network {
     network(Limits::default(), scripts)
 }
 
-/// The state after everything has ended.
-fn assert_idle(network: &Network) {
+/// The state after everything has ended, and after the last unanswered datagram was late.
+fn assert_idle(network: &mut Network) {
+    assert_eq!(network.flights.under_way(), 0);
+    network.pass(1300);
     assert_eq!(network.flights.under_way(), 0);
     assert_eq!(network.flights.waiting(), 0);
     assert_eq!(network.flights.poll_timeout(), None);
@@ -36,7 +44,7 @@ fn identical_questions_share_one_exchange() {
     network.pass(10);
     let who: Vec<_> = network.told.iter().map(|(who, ..)| *who).collect();
     assert_eq!((who, network.asked[0]), (vec![1, 2, 3], 2));
-    assert_idle(&network);
+    assert_idle(&mut network);
     network.ask(b'a', 4).unwrap();
     assert_eq!(network.asked[0], 3);
 }
@@ -90,7 +98,7 @@ fn a_silent_first_upstream_costs_one_question_its_patience_and_no_other() {
     }
     assert_eq!(network.asked[0], 1);
     assert_eq!(network.upstreams.status()[0].timeouts, 1);
-    assert_idle(&network);
+    assert_idle(&mut network);
 }
 
 #[test]
@@ -102,7 +110,7 @@ fn two_silent_upstreams_are_asked_twice_and_given_up_at_the_deadline() {
     assert_eq!(what, Told::Failed(Failure::TimedOut));
     assert!((2000..=2000 + TICK_MS).contains(&at_ms), "{at_ms} ms");
     assert_eq!(network.asked, [2, 2]);
-    assert_idle(&network);
+    assert_idle(&mut network);
 }
 
 /// Measured elsewhere: one fast SERVFAIL defeated a healthy server. Not here.
@@ -120,7 +128,7 @@ fn an_error_gives_way_to_the_answer_of_another_upstream() {
         network.pass(20);
         assert_eq!(network.told(1), (Told::Rcode(NOERROR), 20), "{word:?}");
         assert_eq!(network.asked, [1, 1]);
-        assert_idle(&network);
+        assert_idle(&mut network);
     }
 }
 
@@ -140,7 +148,7 @@ fn the_best_error_is_handed_on_when_nothing_better_comes() {
         network.ask(b'a', 1).unwrap();
         network.pass(20);
         assert_eq!(network.told(1), (Told::Rcode(told), 20));
-        assert_idle(&network);
+        assert_idle(&mut network);
     }
 }
 
@@ -157,7 +165,7 @@ fn an_error_beside_silence_is_handed_on_at_the_deadline() {
 
 #[test]
 fn one_lost_datagram_is_made_good_by_a_repetition() {
-    let mut network = quiet(vec![Box::new(|number, _| match number {
+    let mut network = quiet(vec![Box::new(|number, _, _| match number {
         1 => Vec::new(),
         _ => vec![(10, Word::Rcode(NOERROR))],
     })]);
@@ -165,12 +173,12 @@ fn one_lost_datagram_is_made_good_by_a_repetition() {
     network.pass(400);
     assert_eq!(network.told(1).0, Told::Rcode(NOERROR));
     assert_eq!(network.asked, [2]);
-    assert_idle(&network);
+    assert_idle(&mut network);
 }
 
 #[test]
 fn late_and_doubled_answers_end_nothing_twice() {
-    let slow = Box::new(|_, _| {
+    let slow = Box::new(|_, _, _| {
         vec![
             (350, Word::Rcode(SERVFAIL)),
             (350, Word::Rcode(NOERROR)),
@@ -191,7 +199,7 @@ fn late_and_doubled_answers_end_nothing_twice() {
     network.pass(1000);
     assert_eq!(network.told.len(), 2);
     assert_eq!(network.ended, 2);
-    assert_idle(&network);
+    assert_idle(&mut network);
 }
 
 /// The id of a question names nothing any more when it has ended, whoever has its place.
@@ -240,7 +248,7 @@ fn an_answer_to_an_ended_question_never_ends_another() {
 #[test]
 fn an_upstream_that_chokes_on_edns_is_asked_again_without() {
     for choke in [Word::Rcode(FORMERR), Word::Headless(FORMERR)] {
-        let mut network = quiet(vec![Box::new(move |_, edns| {
+        let mut network = quiet(vec![Box::new(move |_, edns, _| {
             let with = edns == Edns::With;
             vec![(10, if with { choke } else { Word::Rcode(NOERROR) })]
         })]);
@@ -248,7 +256,7 @@ fn an_upstream_that_chokes_on_edns_is_asked_again_without() {
         network.pass(20);
         assert_eq!(network.told(1), (Told::Rcode(NOERROR), 20));
         assert_eq!(network.upstreams.status()[0].queries, 1);
-        assert_idle(&network);
+        assert_idle(&mut network);
     }
 }
 
@@ -259,13 +267,13 @@ fn a_truncated_answer_is_asked_for_over_tcp() {
     network.ask(b'a', 1).unwrap();
     network.pass(30);
     assert_eq!(network.told(1), (Told::Rcode(NOERROR), 30));
-    assert_idle(&network);
+    assert_idle(&mut network);
 }
 
 /// RFC 8767 §5: the client gets an expired answer, the cache still gets the new one.
 #[test]
 fn who_gives_up_hears_so_in_time_and_the_question_goes_on() {
-    let mut network = quiet(vec![Box::new(|_, _| vec![(500, Word::Rcode(NOERROR))])]);
+    let mut network = quiet(vec![Box::new(|_, _, _| vec![(500, Word::Rcode(NOERROR))])]);
     network.ask_until(b'a', 1, Some(200)).unwrap();
     network.ask(b'a', 2).unwrap();
     network.ask_until(b'a', 3, Some(100)).unwrap();
@@ -281,12 +289,12 @@ fn who_gives_up_hears_so_in_time_and_the_question_goes_on() {
     assert_eq!(network.told(2).0, Told::Rcode(NOERROR));
     assert_eq!(network.told(4).0, Told::Rcode(NOERROR));
     assert_eq!(network.ended, 1);
-    assert_idle(&network);
+    assert_idle(&mut network);
 }
 
 #[test]
 fn a_question_that_all_have_given_up_still_has_its_outcome_told() {
-    let mut network = quiet(vec![Box::new(|_, _| vec![(250, Word::Rcode(NOERROR))])]);
+    let mut network = quiet(vec![Box::new(|_, _, _| vec![(250, Word::Rcode(NOERROR))])]);
     network.ask_until(b'a', 1, Some(100)).unwrap();
     network.pass(200);
     assert_eq!(
@@ -295,7 +303,7 @@ fn a_question_that_all_have_given_up_still_has_its_outcome_told() {
     );
     network.pass(50);
     assert_eq!((network.told.len(), network.ended), (1, 1));
-    assert_idle(&network);
+    assert_idle(&mut network);
 }
 
 #[test]
@@ -315,5 +323,5 @@ fn a_question_waits_no_longer_once_all_upstreams_are_found_dead() {
     assert_eq!(network.told(1).0, Told::Failed(Failure::NoneUsable));
     assert!(!network.flights.is_usable(&key(b'a')));
     assert_eq!(network.ask(b'b', 2), Err(Failure::NoneUsable));
-    assert_idle(&network);
+    assert_idle(&mut network);
 }

@@ -10,26 +10,37 @@ const KEPT: usize = 4;
 #[derive(Debug)]
 pub(super) struct Waiters<W> {
     all: Vec<W>,
-    /// For each of them, when it wants to hear that there is nothing yet.
-    give_up_at: Vec<Option<Instant>>,
+    /// Of each of them.
+    terms: Vec<Terms>,
     soonest: Option<Instant>,
+}
+
+/// On which terms somebody waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
+    /// When it wants to hear that there is nothing yet.
+    pub(super) give_up_at: Option<Instant>,
+    /// The bucket of its client prefix.
+    pub(super) bucket: usize,
+    /// It asks for another node.
+    pub(super) is_sibling: bool,
 }
 
 impl<W> Default for Waiters<W> {
     fn default() -> Self {
         Self {
             all: Vec::new(),
-            give_up_at: Vec::new(),
+            terms: Vec::new(),
             soonest: None,
         }
     }
 }
 
 impl<W> Waiters<W> {
-    pub(super) fn push(&mut self, waiter: W, give_up_at: Option<Instant>) {
+    pub(super) fn push(&mut self, waiter: W, terms: Terms) {
         self.all.push(waiter);
-        self.give_up_at.push(give_up_at);
-        self.soonest = [self.soonest, give_up_at].into_iter().flatten().min();
+        self.terms.push(terms);
+        self.soonest = [self.soonest, terms.give_up_at].into_iter().flatten().min();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -41,22 +52,32 @@ impl<W> Waiters<W> {
         self.soonest
     }
 
+    /// The terms of all of them.
+    pub(super) fn terms(&self) -> impl Iterator<Item = &Terms> {
+        self.terms.iter()
+    }
+
     pub(super) fn drain(&mut self) -> Drain<'_, W> {
-        self.give_up_at.clear();
+        self.terms.clear();
         self.soonest = None;
         self.all.drain(..)
     }
 
-    /// Moves those to `gone` who give up at `now`.
-    pub(super) fn take_impatient(&mut self, now: Instant, gone: &mut Vec<W>) {
-        let gives_up = |at: &Option<Instant>| at.is_some_and(|at| at <= now);
-        let mut times = self.give_up_at.iter();
-        let leaving = self
-            .all
-            .extract_if(.., |_| times.next().is_some_and(gives_up));
+    /// Moves those to `gone` whose terms are `over`, and tells `leaves` of each.
+    pub(super) fn take(
+        &mut self,
+        over: impl Fn(&Terms) -> bool,
+        gone: &mut Vec<W>,
+        mut leaves: impl FnMut(&Terms),
+    ) {
+        let mut terms = self.terms.iter();
+        let leaving = self.all.extract_if(.., |_| terms.next().is_some_and(&over));
         gone.extend(leaving);
-        self.give_up_at.retain(|at| !gives_up(at));
-        self.soonest = self.give_up_at.iter().flatten().min().copied();
+        for terms in self.terms.extract_if(.., |terms| over(terms)) {
+            leaves(&terms);
+        }
+        let times = self.terms.iter().filter_map(|terms| terms.give_up_at);
+        self.soonest = times.min();
     }
 
     /// Gives back what an uncommon crowd has taken.

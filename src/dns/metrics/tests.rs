@@ -58,7 +58,7 @@ fn names_follow_the_conventions() {
             Samples::Sum(kind, _) => kind == MetricType::COUNTER,
             Samples::EachWorker(_) | Samples::Labelled(_) => true,
             Samples::Total(_) | Samples::Evictions => true,
-            Samples::Latencies | Samples::Cache(_) => false,
+            Samples::Latencies | Samples::Number(_) => false,
         };
         assert_eq!(family.name.ends_with("_total"), counts, "{}", family.name);
         assert!(family.name.starts_with("sidestep_dns_"));

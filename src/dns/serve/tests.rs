@@ -8,6 +8,7 @@ use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::shared::tests::{Told, response, settings, start};
 use crate::dns::shared::{judge, store};
 
+mod names;
 mod refresh;
 
 pub(super) const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

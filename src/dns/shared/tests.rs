@@ -24,6 +24,7 @@ pub(in crate::dns) fn settings() -> Settings {
         prefetch: true,
         rebinding: RebindingSettings::default(),
         hosts_files: Vec::new(),
+        show_version: false,
         workers: NonZeroUsize::new(2).unwrap(),
         cache: CacheSettings {
             size_bytes: 1 << 20,

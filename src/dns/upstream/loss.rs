@@ -83,6 +83,8 @@ impl Loss {
 
     /// The breaker has closed.
     pub(super) fn begin_trial(&self) {
+        // What was asked before is no part of the trial.
+        self.batch.store(0, Ordering::Relaxed);
         self.owed.store(OWED_ON_TRIAL, Ordering::Relaxed);
     }
 

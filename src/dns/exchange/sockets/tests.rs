@@ -32,10 +32,15 @@ fn world() -> World {
         ..ResolvedZone::default()
     };
     let now = Instant::now();
+    // Nothing is answered here.
+    let limits = Limits {
+        window: usize::MAX,
+        ..Limits::default()
+    };
     let upstreams = Arc::new(Upstreams::new(&[zone], now));
     World {
         receiver,
-        flights: Flights::new(Arc::clone(&upstreams), Limits::default(), now),
+        flights: Flights::new(Arc::clone(&upstreams), limits, now),
         sockets: Sockets::new(upstreams, Arc::default()),
         now,
         asked: 0,

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use super::super::super::client::{Prefix, PrefixLengths};
 use super::super::super::exchange::{query, response};
 use super::super::super::forward::Outcome;
 use super::super::super::upstream::{Asked, ResolvedZone};
+use super::upkeep::Upkeep;
 use super::*;
 
 pub(super) const NOERROR: u8 = 0;
@@ -21,6 +23,8 @@ pub(super) const REFUSED: u8 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
     Rcode(u8),
+    /// The same with the INFO-CODE of an Extended DNS Error.
+    Reason(u8, u8),
     /// An error without a question section.
     Headless(u8),
     Truncated,
@@ -39,8 +43,9 @@ pub(super) enum Told {
     Failed(Failure),
 }
 
-/// The number of the question, counted from 1, and how it is asked; words with their delays in ms.
-pub(super) type Script = Box<dyn FnMut(usize, Edns) -> Vec<(u64, Word)>>;
+/// The number of the question, counted from 1 (0: a probe), how it is asked, and when in ms; words with
+/// their delays in ms.
+pub(super) type Script = Box<dyn FnMut(usize, Edns, u64) -> Vec<(u64, Word)>>;
 
 pub(super) struct Network {
     pub(super) start: Instant,
@@ -49,48 +54,102 @@ pub(super) struct Network {
     pub(super) flights: Flights<u32>,
     pub(super) scripts: Vec<Script>,
     pub(super) asked: Vec<usize>,
+    /// When each attempt was commanded, and what.
+    pub(super) sent: Vec<(Instant, Attempt)>,
     wire: BTreeMap<(Instant, usize), (Attempt, Instant, Word)>,
+    pub(super) upkeep: Option<Upkeep>,
+    /// Names that begin with it are answered by nobody.
+    pub(super) dead_letter: Option<u8>,
     /// Who was told what, and when.
     pub(super) told: Vec<(u32, Told, Instant)>,
     pub(super) ended: usize,
-    sent: usize,
+    events: usize,
 }
 
 /// An upstream that always says the same after 10 ms.
 pub(super) fn always(word: Word) -> Script {
-    Box::new(move |_, _| vec![(10, word)])
+    Box::new(move |_, _, _| vec![(10, word)])
 }
 
 pub(super) fn silent() -> Script {
-    Box::new(|_, _| Vec::new())
+    Box::new(|_, _, _| Vec::new())
 }
 
 pub(super) fn key(label: u8) -> Key {
     Key::new(&[1, label, 0], 1, 1, false, false).unwrap()
 }
 
+/// A name of two labels of its own.
+pub(super) fn unique(number: u64) -> Key {
+    named(&format!("n{number}"), &format!("d{}", number % 97))
+}
+
+pub(super) fn named(label: &str, domain: &str) -> Key {
+    let mut name = Vec::new();
+    for label in [label, domain, "example"] {
+        name.push(u8::try_from(label.len()).unwrap());
+        name.extend_from_slice(label.as_bytes());
+    }
+    name.push(0);
+    Key::new(&name, 1, 1, false, false).unwrap()
+}
+
+/// A client of the prefix with this number.
+pub(super) fn client(prefix: u8) -> Asker {
+    let address = std::net::Ipv4Addr::new(198, 51, prefix, 7).into();
+    Asker {
+        prefix: Prefix::of(address, PrefixLengths::default()),
+        is_sibling: false,
+    }
+}
+
+/// One zone, the root, with an upstream for each script.
 pub(super) fn network(limits: Limits, scripts: Vec<Script>) -> Network {
+    let counts = [(vec![0], scripts.len(), 0)];
+    network_of(limits, &counts, scripts)
+}
+
+/// Zones with their apex and how many upstreams and siblings they have, in the order of the scripts.
+pub(super) fn network_of(
+    limits: Limits,
+    zones: &[(Vec<u8>, usize, usize)],
+    scripts: Vec<Script>,
+) -> Network {
     let start = Instant::now();
-    let address = |number| format!("192.0.2.{number}:53").parse().unwrap();
-    let zone = ResolvedZone {
-        zone: vec![0],
-        zone_text: ".".to_owned(),
-        critical: true,
-        upstreams: (0..scripts.len()).map(address).collect(),
-        ..ResolvedZone::default()
+    let mut number = 0;
+    let mut addresses = |count: usize| {
+        let address = |_| {
+            number += 1;
+            format!("192.0.2.{number}:53").parse().unwrap()
+        };
+        (0..count).map(address).collect::<Vec<_>>()
     };
-    let upstreams = Arc::new(Upstreams::new(&[zone], start));
+    let zones: Vec<_> = zones
+        .iter()
+        .map(|(apex, upstreams, siblings)| ResolvedZone {
+            zone: apex.clone(),
+            zone_text: String::from_utf8_lossy(apex).into_owned(),
+            critical: true,
+            upstreams: addresses(*upstreams),
+            siblings: addresses(*siblings),
+            ..ResolvedZone::default()
+        })
+        .collect();
+    let upstreams = Arc::new(Upstreams::new(&zones, start));
     Network {
         start,
         now: start,
         flights: Flights::new(Arc::clone(&upstreams), limits, start),
-        upstreams,
         asked: vec![0; scripts.len()],
         scripts,
+        sent: Vec::new(),
         wire: BTreeMap::new(),
+        upkeep: None,
+        dead_letter: None,
         told: Vec::new(),
         ended: 0,
-        sent: 0,
+        events: 0,
+        upstreams,
     }
 }
 
@@ -110,9 +169,17 @@ impl Network {
         give_up_ms: Option<u64>,
     ) -> Result<(), Failure> {
         let give_up_at = give_up_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let asked = self
-            .flights
-            .ask(&key(label), Asker::default(), waiter, give_up_at, self.now);
+        self.ask_for(&key(label), Asker::default(), waiter, give_up_at)
+    }
+
+    pub(super) fn ask_for(
+        &mut self,
+        key: &Key,
+        asker: Asker,
+        waiter: u32,
+        give_up_at: Option<Instant>,
+    ) -> Result<(), Failure> {
+        let asked = self.flights.ask(key, asker, waiter, give_up_at, self.now);
         self.carry_out();
         asked.map_err(|(failure, back)| {
             assert_eq!(back, waiter);
@@ -126,22 +193,31 @@ impl Network {
         loop {
             let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
             let due = self.flights.poll_timeout();
-            let Some(next) = [arrival, due].into_iter().flatten().min() else {
+            let upkeep = self
+                .upkeep
+                .as_ref()
+                .map(|_| self.now + Duration::from_millis(1));
+            let Some(next) = [arrival, due, upkeep].into_iter().flatten().min() else {
                 break;
             };
             if next > end {
                 break;
             }
             self.now = self.now.max(next);
+            self.keep_up();
             if arrival == Some(next) {
                 let (_, (attempt, sent, word)) = self.wire.pop_first().unwrap();
                 self.deliver(attempt, sent, word);
-            } else {
+            } else if due.is_some_and(|due| due <= next) {
                 self.with_flights(|flights, now, done| flights.handle_timeout(now, done));
             }
             self.carry_out();
         }
         self.now = end;
+    }
+
+    pub(super) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.now.duration_since(self.start).as_millis()).unwrap()
     }
 
     /// What one waiter was told, and how many ms after the start; it must have been told once.
@@ -164,6 +240,11 @@ impl Network {
         message[13].make_ascii_uppercase();
         match word {
             Word::Rcode(rcode) => message[3] = rcode,
+            Word::Reason(rcode, reason) => {
+                (message[3], message[11]) = (rcode, 1);
+                message.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 6, 0, 15, 0, 2, 0]);
+                message.push(reason);
+            }
             Word::Headless(rcode) => {
                 (message[3], message[5]) = (rcode, 0);
                 message.truncate(12);
@@ -171,6 +252,7 @@ impl Network {
             Word::Truncated => message[2] |= 2,
             Word::Malformed => message[7] = 1,
             Word::Unreachable => {
+                self.upstreams.refused(attempt.upstream, self.now);
                 return self.with_flights(|flights, now, done| {
                     flights.handle_failure(attempt, now, done);
                 });
@@ -203,15 +285,23 @@ impl Network {
                     let position = attempt.upstream.position();
                     self.asked[position] += 1;
                     let number = self.asked[position];
-                    (attempt, self.scripts[position](number, attempt.edns))
+                    let ms = self.elapsed_ms();
+                    self.sent.push((self.now, attempt));
+                    (attempt, self.scripts[position](number, attempt.edns, ms))
                 }
                 // Answered over TCP if it is ever answered at all.
                 Command::AskOverTcp(attempt) => (attempt, vec![(20, Word::Tcp(Some(NOERROR)))]),
             };
+            let key = self.flights.question(attempt.flight).map(|(key, _)| *key);
+            let letter = key.and_then(|key| key.name().get(1).copied());
+            if self.dead_letter.is_some() && letter == self.dead_letter {
+                continue;
+            }
             for (delay_ms, word) in words {
                 let at = self.now + Duration::from_millis(delay_ms);
-                self.sent += 1;
-                self.wire.insert((at, self.sent), (attempt, self.now, word));
+                self.events += 1;
+                self.wire
+                    .insert((at, self.events), (attempt, self.now, word));
             }
         }
     }
