@@ -23,7 +23,7 @@ const SHELLS: &[&str] = &[
     "src/dns/exchange/bell.rs",
     "src/dns/exchange/socket.rs",
     "src/dns/exchange/sockets.rs",
-    "src/dns/exchange/tcp.rs",
+    "src/dns/exchange/tcp",
     "src/dns/listener",
     "src/dns/loops/search.rs",
     "src/dns/serve",

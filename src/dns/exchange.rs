@@ -7,21 +7,36 @@
 //! # What somebody has to guess who forges answers
 //!
 //! Source: RFC 5452 §9.1 (what an answer must match), §9.2 (unpredictable ids and ports), §5 (many
-//! questions at a time).
-//! The kernel drops what does not come from the upstream's address and port. The rest has to carry
-//! the id (16 bits) to the port (one of 64,512, log2 = 15.98 bits) of the question, both drawn by a
-//! cryptographic generator, and its name, type and class: about **32 bits** for one question.
+//! questions at a time), §9.3 (guesses are noticed); RFC 7873 §3 (cookies).
+//! The kernel drops what does not come from the upstream's address and port. (It filters what comes
+//! after connect(2); what had been queued since bind(2) is thrown away before the first question.) The
+//! rest has to carry the id (16 bits) to the port (one of 64,512, log2 = 15.98 bits) of the question,
+//! both drawn by a cryptographic generator, and its name, type and class: about **32 bits** for one
+//! question. To that come
+//! - **64 bits** with cookies, once the upstream has returned one (RFC 7873; on by default, many servers
+//!   know none): about 96;
+//! - **one bit for each letter** of the name, at most 64, with `mixed_case`: 10 for `example.com`, none
+//!   for a name of digits.
+//!
+//! An error without a question section (`Headless`) needs no more than id and port, with mixed case too;
+//! from an upstream with cookies it needs the cookie. It ends no more than one attempt.
 //! - *One socket for a batch* takes nothing from that: each socket's port is drawn for itself, and so
 //!   is each id. Who sees one port of a worker (an upstream that he runs) knows nothing of the ports
 //!   towards others, for each socket is connected to one upstream.
 //! - *Many questions at a time* help a forger only if they are the same (RFC 5452 §5), and identical
-//!   ones are joined: one name, type and class is asked of one upstream at most twice at a time, times
-//!   four for the DO and CD flags. With n forged answers during a question he succeeds with about
-//!   n·k/2³² for these k ≤ 8.
+//!   ones are joined by each worker: one name, type and class is asked of one upstream at most twice at
+//!   a time by each, times four for the DO and CD flags, and clients reach every worker. With n forged
+//!   answers during a question he succeeds with about n·k/2³² for these k ≤ 8 × workers.
 //! - *A port that leaks* (a side channel that finds open ports, RFC 5452 §9.2's concern) leaves 16
 //!   bits. It serves a quarter of the batches, takes no more questions after 1 to 5 s of chance or 4096
 //!   questions, and listens for at most 2 s more. To scan 64,512 ports at the thousand probes a second
 //!   that a kernel's ICMP limit answers takes a minute; in 5 s a socket is found with a chance of 8 %.
+//! - *Guesses are noticed.* An answer before which three others came to its socket that answered
+//!   nothing is fetched again over TCP, where nobody guesses. So a port that leaks is not enough either:
+//!   the id has to be hit within three attempts (2⁻¹⁴). A flood of guesses takes at most half of what
+//!   TCP has room for; what finds no place there, or whose upstream has no TCP as far as is known, is
+//!   accepted as it is. Answers with the right cookie are
+//!   never doubted.
 
 #![expect(
     clippy::disallowed_methods,
@@ -31,11 +46,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::time::Sleep;
 
 use super::client::Asker;
@@ -43,10 +56,11 @@ use super::forward::{Done, Failure, Forward, Progress};
 use super::inflight::counters::FlightCounters;
 use super::inflight::{Attempt, Command, Flights, Reply};
 use super::key::Key;
-use super::upstream::{Asked, Upstreams};
+use super::upstream::{Asked, FailureKind, Upstreams};
 use crate::os::socket::batch::Inbox;
 
 mod bell;
+mod dialect;
 mod pending;
 pub mod query;
 pub mod response;
@@ -57,7 +71,11 @@ mod tcp;
 pub use super::inflight::Limits;
 
 use bell::{Bell, Button};
+use dialect::Verdict;
+use pending::Question;
+use response::Response;
 use sockets::Sockets;
+use tcp::{Ask, Connections};
 
 /// Answers that are taken with one system call.
 const BATCH: usize = 64;
@@ -74,21 +92,16 @@ const ROUNDS: usize = 4;
 /// Asks upstreams for one worker, whose queries wait as `W`. Lives within a runtime with I/O and time.
 pub struct Forwarder<W> {
     upstreams: Arc<Upstreams>,
-    limits: Limits,
     flights: Flights<W>,
     sockets: Sockets,
     inbox: Inbox,
-    tcp: FuturesUnordered<AskingOverTcp>,
-    /// Attempts that TCP has no place for.
-    without_tcp: Vec<Attempt>,
+    tcp: Connections,
     bell: Arc<Bell>,
     rung: Vec<usize>,
     timer: Timer,
     /// The task that polls.
     task: Option<Waker>,
 }
-
-type AskingOverTcp = Pin<Box<dyn Future<Output = (Attempt, Option<tcp::Answer>)>>>;
 
 impl<W> Forwarder<W> {
     /// Opens nothing yet.
@@ -100,8 +113,7 @@ impl<W> Forwarder<W> {
             flights: Flights::new(Arc::clone(&upstreams), limits, now),
             sockets: Sockets::new(Arc::clone(&upstreams), Arc::clone(&bell)),
             inbox: Inbox::new(BATCH, ANSWER_MAX),
-            tcp: FuturesUnordered::new(),
-            without_tcp: Vec::new(),
+            tcp: Connections::new(Arc::clone(&upstreams), limits.tcp),
             rung: Vec::new(),
             timer: Timer {
                 sleep: None,
@@ -110,7 +122,6 @@ impl<W> Forwarder<W> {
             },
             task: None,
             upstreams,
-            limits,
             bell,
         }
     }
@@ -130,20 +141,49 @@ impl<W> Forwarder<W> {
             };
             for index in 0..count {
                 let message = self.inbox.message_mut(index);
-                let matched = self.sockets.take_match(number, message, &self.flights);
-                let Some((question, response)) = matched else {
+                let matched = self.sockets.take_match(number, message, &self.flights, now);
+                let Some((question, response, verdict)) = matched else {
                     continue;
                 };
-                let (attempt, sent) = (question.attempt, question.sent);
+                let upstream = question.attempt.upstream;
                 self.upstreams
-                    .answered(attempt.upstream, Asked::Question, sent, now);
-                if question.is_awaited {
-                    self.flights
-                        .handle_reply(attempt, message, response, now, done);
+                    .answered(upstream, Asked::Question, question.sent, now);
+                if !question.is_awaited {
+                    continue;
                 }
+                let response = match verdict {
+                    Verdict::Ignore { .. } => continue,
+                    Verdict::Repeat => {
+                        self.repeat(&question, now);
+                        continue;
+                    }
+                    Verdict::Accept => response,
+                    // Whatever needs TCP is told to [`Flights`] as truncation.
+                    Verdict::AskOverTcp(_) => Response::Truncated,
+                    Verdict::Suspect if self.tcp.has_place(upstream, now) => {
+                        self.upstreams.failed(upstream, FailureKind::Guessed);
+                        Response::Truncated
+                    }
+                    Verdict::Suspect => response,
+                };
+                let attempt = Attempt {
+                    edns: question.sent_as.edns,
+                    ..question.attempt
+                };
+                let message = self.inbox.message_mut(index);
+                self.flights
+                    .handle_reply(attempt, message, response, now, done);
             }
         }
         self.sockets.ring(number);
+    }
+
+    fn repeat(&mut self, question: &Question, now: Instant) {
+        let attempt = question.attempt;
+        if let Some((key, fingerprint)) = self.flights.question(attempt.flight) {
+            self.sockets
+                .send_again(attempt, key, fingerprint, true, now);
+        }
     }
 
     /// Does what follows from what has happened; whether that is not the end of it.
@@ -152,18 +192,18 @@ impl<W> Forwarder<W> {
             while let Some(attempt) = self.sockets.poll_lost() {
                 self.flights.handle_failure(attempt, now, done);
             }
-            for attempt in self.without_tcp.drain(..) {
-                self.flights.handle_tcp(attempt, None, now, done);
-            }
-            while !self.tcp.is_empty()
-                && let Poll::Ready(Some((attempt, mut answer))) = self.tcp.poll_next_unpin(cx)
-            {
+            self.tcp.poll(cx, now);
+            while let Some((ask, mut answer)) = self.tcp.poll_outcome(now) {
+                let upstream = ask.attempt.upstream;
+                if let Some(answer) = &answer {
+                    self.sockets.heard_over_tcp(upstream, &ask, answer, now);
+                }
                 let reply = answer.as_mut().map(|answer| Reply {
                     message: &mut answer.message,
                     rcode: answer.rcode,
                     reason: answer.reason,
                 });
-                self.flights.handle_tcp(attempt, reply, now, done);
+                self.flights.handle_tcp(ask.attempt, reply, now, done);
             }
             if !self.carry_out(now) {
                 return false;
@@ -184,32 +224,42 @@ impl<W> Forwarder<W> {
                 }
                 Command::AskOverTcp(attempt) => {
                     has_begun = true;
-                    self.ask_over_tcp(attempt);
+                    self.ask_over_tcp(attempt, now);
                 }
             }
         }
         self.sockets.flush(now);
-        has_begun || self.sockets.has_lost()
+        has_begun || self.sockets.has_lost() || self.tcp.has_outcome()
     }
 
-    fn ask_over_tcp(&mut self, attempt: Attempt) {
-        // No queue: another upstream is asked rather than waiting for a place.
-        if self.tcp.len() >= self.limits.tcp {
-            self.without_tcp.push(attempt);
-        } else if let Some((key, _)) = self.flights.question(attempt.flight) {
-            let (upstream, key) = (self.upstreams.address(attempt.upstream), *key);
-            self.tcp.push(Box::pin(async move {
-                let answer = tcp::ask(upstream, &key).await;
-                if let Err(error) = &answer {
-                    tracing::debug!(%upstream, %error, "no answer over tcp");
-                }
-                (attempt, answer.ok())
-            }));
-        }
+    fn ask_over_tcp(&mut self, attempt: Attempt, now: Instant) {
+        let Some((key, _)) = self.flights.question(attempt.flight) else {
+            return;
+        };
+        let Some(dialect) = self.sockets.dialect(attempt.upstream) else {
+            return;
+        };
+        let client = dialect.latest_cookie();
+        let sent_as = dialect.choose(attempt.edns, client, rand::random, now);
+        let options = [dialect.options(sent_as), &tcp::KEEPALIVE].concat();
+        let ask = Ask {
+            attempt,
+            key: *key,
+            sent_as,
+            client,
+            options,
+            deadline: now + tcp::ANSWER_TIME,
+            is_again: false,
+        };
+        self.tcp.ask(ask, now);
     }
 
     fn arm_timer(&mut self) {
-        let next = [self.flights.poll_timeout(), self.sockets.poll_timeout()];
+        let next = [
+            self.flights.poll_timeout(),
+            self.sockets.poll_timeout(),
+            self.tcp.poll_timeout(),
+        ];
         if let Some(next) = next.into_iter().flatten().min() {
             self.timer.arm(next);
         }
@@ -266,6 +316,7 @@ impl<W> Forward<W> for Forwarder<W> {
         if self.timer.is_due(now) {
             self.flights.handle_timeout(now, done);
             self.sockets.handle_timeout(now);
+            self.tcp.handle_timeout(now);
         }
         let has_more = self.settle(cx, now, done);
         self.arm_timer();

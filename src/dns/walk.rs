@@ -14,6 +14,10 @@ pub(super) use name::Name;
 
 /// A name of 255 octets has at most 127 labels, and a useful pointer leads to one.
 const POINTERS_MAX: usize = 127;
+/// Offsets of 14 bits, and a name behind the last of them.
+const REACH: usize = (1 << 14) + 256;
+/// Octets of a record between its class and its RDATA.
+const TTL_AND_LENGTH: usize = 6;
 /// Octets of a message header. RFC 1035 §4.1.1.
 pub(super) const HEADER: usize = 12;
 
@@ -144,22 +148,38 @@ impl<'a> Cursor<'a> {
 
     /// Steps over a name that may be compressed, after checking all of it.
     pub(super) fn name(&mut self) -> Result<(), Malformed> {
+        self.name_beside(&())
+    }
+
+    /// The same; a pointer must not lead through what will change.
+    fn name_beside(&mut self, changing: &impl Changing) -> Result<(), Malformed> {
         let mut walker = *self;
         let mut segment = self.at;
         let mut length = 1;
         let mut pointers = 0;
         let mut after = None;
         loop {
-            match walker.u8()? {
+            let label_at = walker.at;
+            let octet = walker.u8()?;
+            if pointers > 0 && changing.has(label_at) {
+                return Err(Malformed);
+            }
+            match octet {
                 0 => break,
                 label @ 1..=63 => {
                     walker.take(usize::from(label))?;
+                    if pointers > 0 && (label_at..walker.at).any(|at| changing.has(at)) {
+                        return Err(Malformed);
+                    }
                     length += usize::from(label) + 1;
                     if length > NAME_MAX {
                         return Err(Malformed);
                     }
                 }
                 high @ 0xC0.. => {
+                    if pointers > 0 && changing.has(walker.at) {
+                        return Err(Malformed);
+                    }
                     let target = usize::from(u16::from_be_bytes([high & 0x3F, walker.u8()?]));
                     pointers += 1;
                     if target < HEADER || target >= segment || pointers > POINTERS_MAX {
@@ -178,11 +198,20 @@ impl<'a> Cursor<'a> {
 
     /// A record, with the names in its RDATA checked where RFC 3597 §4 has them decompressed.
     pub(super) fn record(&mut self) -> Result<Record<'a>, Malformed> {
+        self.record_beside(&mut ())
+    }
+
+    /// The same for a message whose TTLs will change: each is noted, and no name may need one.
+    pub(super) fn record_beside(
+        &mut self,
+        changing: &mut impl Changing,
+    ) -> Result<Record<'a>, Malformed> {
         let mut names = *self;
         let record = self.checked_record()?;
-        names.name()?;
+        names.name_beside(changing)?;
         names.at = record.rdata_at;
-        if !names.rdata_is_sound(record.rtype, record.rdata.len())? {
+        changing.note(record.rdata_at.saturating_sub(TTL_AND_LENGTH));
+        if !names.rdata_is_sound(record.rtype, record.rdata.len(), changing)? {
             return Err(Malformed);
         }
         Ok(record)
@@ -221,7 +250,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Whether the `length` octets from here have the form that `rtype` asks for.
-    fn rdata_is_sound(&mut self, rtype: u16, length: usize) -> Result<bool, Malformed> {
+    fn rdata_is_sound(
+        &mut self,
+        rtype: u16,
+        length: usize,
+        changing: &impl Changing,
+    ) -> Result<bool, Malformed> {
         let Some(form) = Form::of(rtype) else {
             return Ok(match rtype {
                 rtype::A => length == 4,
@@ -232,12 +266,55 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         form.step_to_names(self)?;
         for _ in 0..form.names {
-            self.name()?;
+            self.name_beside(changing)?;
         }
         let used = self.at - start;
         Ok(form
             .after
             .map_or(used <= length, |after| used + after == length))
+    }
+}
+
+/// Which octets of a message are TTLs: they are changed where they stand, and a name that leads through
+/// them would become another one.
+pub(super) trait Changing {
+    /// A TTL begins here.
+    fn note(&mut self, at: usize);
+    /// Whether this octet belongs to one.
+    fn has(&self, at: usize) -> bool;
+}
+
+/// Nothing changes.
+impl Changing for () {
+    fn note(&mut self, _at: usize) {}
+
+    fn has(&self, _at: usize) -> bool {
+        false
+    }
+}
+
+/// The TTLs of one message, as far as a pointer and one label reach.
+pub(super) struct Ttls([u64; REACH / 64]);
+
+impl Default for Ttls {
+    fn default() -> Self {
+        Self([0; REACH / 64])
+    }
+}
+
+impl Changing for Ttls {
+    fn note(&mut self, at: usize) {
+        for octet in at..at + 4 {
+            if let Some(word) = self.0.get_mut(octet / 64) {
+                *word |= 1 << (octet % 64);
+            }
+        }
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.0
+            .get(at / 64)
+            .is_some_and(|word| word >> (at % 64) & 1 != 0)
     }
 }
 

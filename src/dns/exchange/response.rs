@@ -2,12 +2,12 @@
 //!
 //! Source: RFC 5452 §9.1 (what must match), RFC 1035 §4.1 (message) and §4.1.4 (compression),
 //! RFC 6891 §6.1.1 (at most one OPT) and §6.1.3 (extended RCODE), RFC 3597 §4 (types whose names
-//! may be compressed).
+//! may be compressed), RFC 7873 §4 (cookies), RFC 7828 §3.1 (how long a connection may idle).
 
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::super::key::Key;
-use super::super::walk::{Cursor, HEADER, Malformed, options, rtype};
+use super::super::walk::{Cursor, HEADER, Malformed, Ttls, options, rtype};
 
 /// Of questions.
 const QUESTIONS: usize = 4;
@@ -17,6 +17,10 @@ const RESPONSE: u8 = 0x80;
 const OPCODE: u8 = 0x78;
 const TRUNCATED: u8 = 0x02;
 const RCODE: u8 = 0x0f;
+/// Option code of cookies. RFC 7873 §4.
+const COOKIE: u16 = 10;
+/// Option code of the time that a TCP connection may idle. RFC 7828 §3.1.
+const KEEPALIVE: u16 = 11;
 /// Option code of Extended DNS Errors. RFC 8914 §2.
 const EDE: u16 = 15;
 
@@ -45,31 +49,71 @@ pub enum Response {
     },
 }
 
+/// What a message is to a question, and what its EDNS options say to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Examined<'a> {
+    /// The message as an answer.
+    pub response: Response,
+    /// The first COOKIE option, whatever its length. RFC 7873 §5.3: others are ignored.
+    pub cookie: Option<&'a [u8]>,
+    /// How long the connection may idle, in units of 100 ms. RFC 7828 §3.1.
+    pub keepalive: Option<u16>,
+}
+
+impl From<Response> for Examined<'_> {
+    fn from(response: Response) -> Self {
+        Self {
+            response,
+            cookie: None,
+            keepalive: None,
+        }
+    }
+}
+
 /// Judges `message` as an answer to the question `key` sent with `id`.
 #[must_use]
 pub fn read(message: &[u8], id: u16, key: &Key) -> Response {
+    examine(message, id, key).response
+}
+
+/// The same, with the options that are about the way between us and the upstream.
+#[must_use]
+pub fn examine<'a>(message: &'a [u8], id: u16, key: &Key) -> Examined<'a> {
     let Some([high, low, flags, more, many, few, ..]) = message.first_chunk::<HEADER>() else {
-        return Response::Foreign;
+        return Response::Foreign.into();
     };
     let questions = u16::from_be_bytes([*many, *few]);
     if [*high, *low] != id.to_be_bytes() || flags & (RESPONSE | OPCODE) != RESPONSE {
-        return Response::Foreign;
+        return Response::Foreign.into();
     }
     let rcode = u16::from(more & RCODE);
     if questions == 0 && rcode != 0 {
-        return Response::Headless { rcode };
+        return Response::Headless { rcode }.into();
     }
     let Some(records_at) = question_end(message, key).filter(|_| questions == 1) else {
-        return Response::Foreign;
+        return Response::Foreign.into();
     };
-    if flags & TRUNCATED != 0 {
-        return Response::Truncated;
-    }
-    walk(message, records_at).map_or(Response::Malformed, |walked| Response::Complete {
+    let walked = walk(message, records_at);
+    // Nothing but a cookie is wanted from it.
+    let is_truncated = flags & TRUNCATED != 0;
+    let Ok(walked) = walked else {
+        let truncated = is_truncated.then_some(Response::Truncated);
+        return truncated.unwrap_or(Response::Malformed).into();
+    };
+    let complete = Response::Complete {
         rcode: u16::from(walked.extended_rcode) << 4 | rcode,
         length: walked.length,
-        reason: walked.reason,
-    })
+        reason: walked.options.reason,
+    };
+    Examined {
+        response: if is_truncated {
+            Response::Truncated
+        } else {
+            complete
+        },
+        cookie: walked.options.cookie,
+        keepalive: walked.options.keepalive,
+    }
 }
 
 /// Name, type and class of the question of a message that has just one.
@@ -93,21 +137,30 @@ fn question_end(message: &[u8], key: &Key) -> Option<usize> {
 
 /// What walking all records has found.
 #[derive(Default)]
-struct Walked {
+struct Walked<'a> {
     /// Where the last one ends.
     length: usize,
     extended_rcode: u8,
-    reason: Option<u16>,
+    options: Options<'a>,
 }
 
-fn walk(message: &[u8], records_at: usize) -> Result<Walked, Malformed> {
+/// What stands in OPT.
+#[derive(Default)]
+struct Options<'a> {
+    reason: Option<u16>,
+    cookie: Option<&'a [u8]>,
+    keepalive: Option<u16>,
+}
+
+fn walk(message: &[u8], records_at: usize) -> Result<Walked<'_>, Malformed> {
     let mut walked = Walked::default();
     let mut has_opt = false;
+    let mut ttls = Ttls::default();
     let mut counts = Cursor::new(message, COUNTS);
     let mut cursor = Cursor::new(message, records_at);
     for is_additional in [false, false, true] {
         for _ in 0..counts.u16()? {
-            let record = cursor.record()?;
+            let record = cursor.record_beside(&mut ttls)?;
             if record.rtype != rtype::OPT {
                 continue;
             }
@@ -117,21 +170,31 @@ fn walk(message: &[u8], records_at: usize) -> Result<Walked, Malformed> {
             }
             has_opt = true;
             [walked.extended_rcode, ..] = record.ttl_s.to_be_bytes();
-            walked.reason = reason(record.rdata)?;
+            walked.options = read_options(record.rdata)?;
         }
     }
     walked.length = cursor.position();
     Ok(walked)
 }
 
-fn reason(rdata: &[u8]) -> Result<Option<u16>, Malformed> {
+/// Of each kind the first one counts.
+fn read_options(rdata: &[u8]) -> Result<Options<'_>, Malformed> {
+    let mut read = Options::default();
     for option in options(rdata) {
-        if let (EDE, value) = option? {
-            let code = value.first_chunk().ok_or(Malformed)?;
-            return Ok(Some(u16::from_be_bytes(*code)));
+        match option? {
+            (EDE, value) if read.reason.is_none() => {
+                let code = value.first_chunk().ok_or(Malformed)?;
+                read.reason = Some(u16::from_be_bytes(*code));
+            }
+            (COOKIE, value) if read.cookie.is_none() => read.cookie = Some(value),
+            (KEEPALIVE, value) if read.keepalive.is_none() => {
+                // Any other length says nothing that could be used.
+                read.keepalive = value.try_into().ok().map(u16::from_be_bytes);
+            }
+            _ => {}
         }
     }
-    Ok(None)
+    Ok(read)
 }
 
 #[cfg(test)]

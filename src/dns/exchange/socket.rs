@@ -2,7 +2,8 @@
 //!
 //! Source: RFC 5452 §9.2 (unpredictable ports), RFC 6056 §3.2 (the range to choose from).
 //! A socket is connected, so that the kernel drops what comes from elsewhere and reports ICMP
-//! errors. Its source address is left to the kernel: an answer to a service's address might reach
+//! errors. What anybody has sent to its port between bind(2) and connect(2) is queued already and stays
+//! so; it is thrown away before the first question leaves. Its source address is left to the kernel: an answer to a service's address might reach
 //! another site.
 
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
@@ -14,6 +15,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 const PORT_MIN: u16 = 1024;
 /// How often a port is drawn before the kernel chooses: they fail when most ports are taken.
 const DRAWS: usize = 16;
+/// Datagrams that are thrown away after connecting at most: between the two calls are microseconds.
+const STRAY_MAX: usize = 64;
 /// Room for the answers to some thousand questions; the kernel may allow less.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 
@@ -34,7 +37,17 @@ pub(in crate::dns) fn connect(remote: SocketAddr) -> io::Result<UdpSocket> {
     // Less room means that more is lost in a burst, no more.
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     socket.connect(remote)?;
+    discard_strays(&socket);
     Ok(socket)
+}
+
+/// Throws away what is queued; to be called before the first question.
+fn discard_strays(socket: &UdpSocket) {
+    for _ in 0..STRAY_MAX {
+        if socket.recv(&mut [0]).is_err() {
+            return;
+        }
+    }
 }
 
 /// Whether an error is the network's word that nothing gets through to the upstream. What the
@@ -49,4 +62,38 @@ pub(in crate::dns) fn is_refusal(kind: ErrorKind) -> bool {
             | ErrorKind::AddrNotAvailable
             | ErrorKind::PermissionDenied
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// udp(7): connecting filters what comes later, not what is queued.
+    #[test]
+    fn what_came_before_the_connection_is_thrown_away() {
+        let local = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (upstream, stranger) = (
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+        );
+        for _ in 0..STRAY_MAX {
+            stranger
+                .send_to(b"forged", local.local_addr().unwrap())
+                .unwrap();
+        }
+        local.set_nonblocking(true).unwrap();
+        local.connect(upstream.local_addr().unwrap()).unwrap();
+        discard_strays(&local);
+        let nothing = local.recv(&mut [0; 16]).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+        stranger
+            .send_to(b"forged", local.local_addr().unwrap())
+            .unwrap();
+        upstream
+            .send_to(b"true", local.local_addr().unwrap())
+            .unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(local.recv(&mut buffer).unwrap(), 4);
+        assert_eq!(buffer[..4], *b"true");
+    }
 }

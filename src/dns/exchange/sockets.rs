@@ -11,21 +11,22 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 
-use super::super::inflight::{Attempt, Flights};
+use super::super::inflight::Attempt;
 use super::super::key::Key;
 use super::super::upstream::{FailureKind, UpstreamIndex, Upstreams};
 use super::bell::{Bell, Button};
+use super::dialect::{ClientCookie, Dialect, Part};
 use super::pending::{Pending, QUESTION_LIFETIME, Question};
-use super::query;
-use super::response::Response;
+use super::query::{self, Manner};
 use super::socket::{connect, is_refusal};
-use crate::os::socket::batch::{Inbox, Outbox};
+use crate::os::socket::batch::Outbox;
 use crate::os::socket::watch;
+
+mod hearing;
 
 /// Sockets in use at a time for each upstream and worker.
 pub(super) const SOCKETS: usize = 4;
@@ -64,6 +65,7 @@ struct Line {
     /// The socket that the questions in `outbox` leave from.
     batch: Option<usize>,
     outbox: Outbox,
+    dialect: Dialect,
 }
 
 #[derive(Debug)]
@@ -75,14 +77,33 @@ struct Socket {
     worn_at: Instant,
     questions: usize,
     is_retired: bool,
+    /// The cookie that its questions have, if they have one.
+    cookie: Option<ClientCookie>,
+    /// Messages that were no answers; wraps.
+    guesses: u32,
+    /// An error that was reported while answers may still be queued.
+    trouble: Option<Trouble>,
+}
+
+/// An error of the network, to be told when what came before it has been heard.
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    kind: ErrorKind,
+    /// Questions from this number on were sent afterwards, see [`Pending::inserted`].
+    end: u64,
+    /// The way there may have changed: the socket is to take no more questions.
+    wears_out: bool,
+    /// How often the socket was read since.
+    reads: usize,
 }
 
 impl Sockets {
     pub(super) fn new(upstreams: Arc<Upstreams>, bell: Arc<Bell>) -> Self {
-        let line = |_| Line {
+        let line = |upstream| Line {
             places: [None; SOCKETS],
             batch: None,
             outbox: Outbox::new(BATCH),
+            dialect: Dialect::new(upstreams.dialect(upstream)),
         };
         Self {
             lines: upstreams.indexes().map(line).collect(),
@@ -96,9 +117,27 @@ impl Sockets {
         }
     }
 
+    /// How one upstream is talked to.
+    pub(super) fn dialect(&mut self, upstream: UpstreamIndex) -> Option<&mut Dialect> {
+        let line = self.lines.get_mut(upstream.position());
+        line.map(|line| &mut line.dialect)
+    }
+
     /// Lets a question leave with the next batch.
     pub(super) fn send(&mut self, attempt: Attempt, key: &Key, fingerprint: u64, now: Instant) {
-        if let Err(error) = self.gather(attempt, key, fingerprint, now) {
+        self.send_again(attempt, key, fingerprint, false, now);
+    }
+
+    /// The same; `is_repeated`: because the cookie was not good.
+    pub(super) fn send_again(
+        &mut self,
+        attempt: Attempt,
+        key: &Key,
+        fingerprint: u64,
+        is_repeated: bool,
+        now: Instant,
+    ) {
+        if let Err(error) = self.gather(attempt, key, fingerprint, is_repeated, now) {
             self.blame(attempt.upstream, error.kind(), now);
             self.lost.push(attempt);
         }
@@ -109,6 +148,7 @@ impl Sockets {
         attempt: Attempt,
         key: &Key,
         fingerprint: u64,
+        is_repeated: bool,
         now: Instant,
     ) -> io::Result<()> {
         let position = attempt.upstream.position();
@@ -124,6 +164,8 @@ impl Sockets {
             line.batch = Some(number);
             self.gathering.push(position);
         }
+        let dialect = &mut line.dialect;
+        let sent_as = dialect.choose(attempt.edns, socket.cookie, rand::random, now);
         let question = Question {
             attempt,
             fingerprint,
@@ -131,11 +173,19 @@ impl Sockets {
             checking_disabled: key.checking_disabled(),
             sent: now,
             is_awaited: true,
+            sent_as,
+            is_repeated,
+            guesses_before: socket.guesses,
         };
         let id = socket.pending.insert(question, rand::random);
         let id = id.ok_or(ErrorKind::AddrInUse)?;
         socket.questions += 1;
-        query::append(line.outbox.buffer(), key, id, attempt.edns);
+        let manner = Manner {
+            edns: sent_as.edns,
+            options: line.dialect.options(sent_as),
+            case: sent_as.case,
+        };
+        query::append(line.outbox.buffer(), key, id, &manner);
         line.outbox.finish(None);
         if line.outbox.is_full() {
             self.send_batch(position, now);
@@ -157,10 +207,10 @@ impl Sockets {
         let Some(number) = line.batch.take() else {
             return;
         };
-        let Some(Some(socket)) = self.sockets.get(number) else {
+        let Some(Some(socket)) = self.sockets.get_mut(number) else {
             return;
         };
-        let count = line.outbox.len();
+        let count = u64::try_from(line.outbox.len()).unwrap_or(u64::MAX);
         let sent = line.outbox.send(socket.fd.get_ref());
         let Some(error) = sent.error else {
             return;
@@ -173,27 +223,29 @@ impl Sockets {
                 }
             }
             // The error of an earlier question, handed out instead of sending this one.
-            ErrorKind::ConnectionRefused if sent.failed == 0 => {
-                self.blame(socket.upstream, error.kind(), now);
-                self.abandon(number, count);
+            kind @ ErrorKind::ConnectionRefused if sent.failed == 0 => {
+                let end = socket.pending.inserted().saturating_sub(count);
+                socket.note_trouble(kind, end, false);
             }
-            kind => self.break_off(number, kind, now),
+            kind => {
+                socket.note_trouble(kind, u64::MAX, true);
+                self.retire(number, now);
+            }
         }
     }
 
-    /// The network reported an error. The way there may have changed, and the source address with
-    /// it: whoever waits turns elsewhere now, and the socket takes no more questions.
-    fn break_off(&mut self, number: usize, kind: ErrorKind, now: Instant) {
-        if let Some(Some(socket)) = self.sockets.get(number) {
-            self.blame(socket.upstream, kind, now);
-            self.abandon(number, 0);
-            self.retire(number, now);
-        }
-    }
-
-    fn abandon(&mut self, number: usize, spared: usize) {
-        if let Some(Some(socket)) = self.sockets.get_mut(number) {
-            socket.pending.abandon(spared, &mut self.lost);
+    /// The network reported an error, and what had come before it has been heard. The way there may
+    /// have changed, and the source address with it: whoever waits turns elsewhere now.
+    fn break_off(&mut self, number: usize, now: Instant) {
+        if let Some(Some(socket)) = self.sockets.get_mut(number)
+            && let Some(trouble) = socket.trouble.take()
+        {
+            socket.pending.abandon(trouble.end, &mut self.lost);
+            let upstream = socket.upstream;
+            self.blame(upstream, trouble.kind, now);
+            if trouble.wears_out {
+                self.retire(number, now);
+            }
         }
     }
 
@@ -223,7 +275,7 @@ impl Sockets {
             && let Some(Some(socket)) = self.sockets.get_mut(number)
         {
             if now < socket.worn_at && socket.questions < SOCKET_QUESTIONS_MAX {
-                socket.pending.sweep(now);
+                self.sweep(number, now);
                 return Ok(number);
             }
             self.retire(number, now);
@@ -237,8 +289,37 @@ impl Sockets {
         Ok(number)
     }
 
+    /// Forgets what is too old on a socket; silence to EDNS is noted.
+    fn sweep(&mut self, number: usize, now: Instant) {
+        let Some(Some(socket)) = self.sockets.get_mut(number) else {
+            return;
+        };
+        let (upstream, unanswered) = (socket.upstream, socket.pending.sweep(now));
+        if unanswered > 0
+            && let Some(line) = self.lines.get_mut(upstream.position())
+        {
+            line.dialect.unanswered(unanswered, now);
+            self.tell_turned_off(upstream);
+        }
+    }
+
+    /// What an upstream has been found unable to do, if that is new.
+    fn tell_turned_off(&mut self, upstream: UpstreamIndex) {
+        let line = self.lines.get_mut(upstream.position());
+        if let Some(part) = line.and_then(|line| line.dialect.take_turned_off()) {
+            if part == Part::Edns {
+                self.upstreams.failed(upstream, FailureKind::Edns);
+            }
+            let (upstream, part) = (self.upstreams.address(upstream), part.label());
+            tracing::info!(%upstream, part, "left out for a time: the upstream cannot do it");
+        }
+    }
+
     fn open(&mut self, upstream: UpstreamIndex, now: Instant) -> io::Result<usize> {
         let socket = connect(self.upstreams.address(upstream))?;
+        let source = socket.local_addr()?.ip();
+        let line = self.lines.get_mut(upstream.position());
+        let cookie = line.and_then(|line| line.dialect.client_cookie(source, now, rand::random));
         let fd = watch(socket).map_err(|(_, error)| error)?;
         let number = self.vacant.pop().unwrap_or_else(|| {
             self.sockets.push(None);
@@ -256,6 +337,9 @@ impl Sockets {
                 worn_at: now + rand::random_range(AGE_MIN..AGE_MAX),
                 questions: 0,
                 is_retired: false,
+                cookie,
+                guesses: 0,
+                trouble: None,
             });
         }
         Ok(number)
@@ -276,83 +360,23 @@ impl Sockets {
         }
         self.retired.push_back((now + QUESTION_LIFETIME, number));
         if self.retired.len() > self.lines.len() * RETIRED_MAX {
-            self.close_oldest();
-        }
-    }
-
-    /// Receives what has come on a socket that has rung: how many datagrams, 0 after an error;
-    /// `None` when there is nothing more, and it will ring again.
-    pub(super) fn receive(
-        &mut self,
-        number: usize,
-        inbox: &mut Inbox,
-        now: Instant,
-    ) -> Option<usize> {
-        let socket = self.sockets.get(number)?.as_ref()?;
-        socket.button.release();
-        let mut cx = Context::from_waker(socket.button.waker());
-        // An error without a datagram is told to writers alone, and once; such a socket is retired.
-        let has_failed = !socket.is_retired && socket.fd.poll_write_ready(&mut cx).is_ready();
-        let mut readable = match socket.fd.poll_read_ready(&mut cx) {
-            Poll::Ready(Ok(readable)) => Some(readable),
-            // The runtime is going down, and this task with it.
-            Poll::Ready(Err(_)) => return None,
-            Poll::Pending => None,
-        };
-        if readable.is_none() && !has_failed {
-            return None;
-        }
-        let received = inbox.receive(socket.fd.get_ref());
-        let count = received.as_ref().map_or(0, |count| *count);
-        if count < inbox.room()
-            && let Some(readable) = &mut readable
-        {
-            // What comes from now on rings again.
-            readable.clear_ready();
-        }
-        match received {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                self.break_off(number, error.kind(), now);
-            }
-            _ if has_failed => self.retire(number, now),
-            _ => {}
-        }
-        Some(count)
-    }
-
-    /// The question that a datagram on this socket answers; counts those that answer none.
-    pub(super) fn take_match<W>(
-        &mut self,
-        number: usize,
-        datagram: &[u8],
-        flights: &Flights<W>,
-    ) -> Option<(Question, Response)> {
-        let socket = self.sockets.get_mut(number)?.as_mut()?;
-        let matched = socket.pending.take_match(datagram, flights);
-        if matched.is_none() {
-            self.upstreams.failed(socket.upstream, FailureKind::Ignored);
-        }
-        matched
-    }
-
-    /// Lets a socket ring that may have more to say.
-    pub(super) fn ring(&self, number: usize) {
-        if let Some(Some(socket)) = self.sockets.get(number) {
-            socket.button.press();
+            self.close_oldest(now);
         }
     }
 
     /// Closes the sockets that have listened for long enough.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         while self.poll_timeout().is_some_and(|at| at <= now) {
-            self.close_oldest();
+            self.close_oldest(now);
         }
     }
 
-    fn close_oldest(&mut self) {
-        if let Some((_, number)) = self.retired.pop_front()
-            && let Some(place) = self.sockets.get_mut(number)
-        {
+    fn close_oldest(&mut self, now: Instant) {
+        let Some((_, number)) = self.retired.pop_front() else {
+            return;
+        };
+        self.sweep(number, now);
+        if let Some(place) = self.sockets.get_mut(number) {
             *place = None;
             self.vacant.push(number);
         }
@@ -361,6 +385,21 @@ impl Sockets {
     /// When to call [`Sockets::handle_timeout`] next.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.retired.front().map(|&(close_at, _)| close_at)
+    }
+}
+
+impl Socket {
+    /// Keeps an error until what came before it has been heard; of several the first.
+    fn note_trouble(&mut self, kind: ErrorKind, end: u64, wears_out: bool) {
+        let trouble = self.trouble.get_or_insert(Trouble {
+            kind,
+            end,
+            wears_out,
+            reads: 0,
+        });
+        trouble.end = trouble.end.max(end);
+        trouble.wears_out |= wears_out;
+        self.button.press();
     }
 }
 

@@ -17,7 +17,7 @@ use super::window::Ticket;
 /// How often one question may be sent to one upstream: one datagram may be lost.
 const TRIES: u32 = 2;
 /// The same where there is no other upstream.
-const TRIES_ALONE: u32 = 5;
+const TRIES_ALONE: u32 = 4;
 /// The same of another node of the service.
 const TRIES_SIBLING: u32 = 1;
 const RCODE_SERVFAIL: u16 = 2;
@@ -255,8 +255,8 @@ impl<W> Race<W> {
         standing.tries += 1;
         standing.open += 1;
         standing.sent = now;
-        // RFC 6298 §5.5: twice as long each time.
-        let longer = 1 << (standing.tries - 1).min(8);
+        // In the spirit of RFC 6298 §5.5, but a few tries have to span a bad half-second.
+        let longer = 3_u32.pow((standing.tries - 1).min(8));
         standing.overdue_at = Some(now + upstreams.patience(upstream));
         self.look_at = Some(now + upstreams.hedge_after(upstream) * longer);
         self.latest = Some(upstream);

@@ -27,7 +27,7 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(400);
 /// and it has at least this many questions, and enough of them to compare with.
 const BATCH_MIN: u32 = 16;
 /// After the window has become narrower, what it was too wide for has this time to go away.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(120);
 /// Prefixes and domains fall into so many buckets each.
 const BUCKETS: usize = 16;
 /// A window up to this does no harm, whatever it is: it may widen while some are spared the losses.

@@ -16,6 +16,14 @@ pub enum FailureKind {
     Malformed,
     /// A datagram that matched no question under way was ignored.
     Ignored,
+    /// An answer was ignored or fetched again over TCP, for it had no cookie or a wrong one. RFC 7873.
+    Cookie,
+    /// The same, for its letters were not in the case that was sent.
+    Case,
+    /// A question was asked over TCP, for somebody was guessing at its answer. RFC 5452 §9.3.
+    Guessed,
+    /// The upstream was found to choke on EDNS; it is asked without for a time. RFC 6891 §7.
+    Edns,
     /// An RCODE other than NOERROR, NXDOMAIN and YXDOMAIN.
     Rcode,
     /// No socket or no free id at this node.
@@ -24,11 +32,15 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Refused,
         Self::Tcp,
         Self::Malformed,
         Self::Ignored,
+        Self::Cookie,
+        Self::Case,
+        Self::Guessed,
+        Self::Edns,
         Self::Rcode,
         Self::Local,
     ];
@@ -41,6 +53,10 @@ impl FailureKind {
             Self::Tcp => "tcp",
             Self::Malformed => "malformed",
             Self::Ignored => "ignored",
+            Self::Cookie => "cookie",
+            Self::Case => "case",
+            Self::Guessed => "guessed",
+            Self::Edns => "edns",
             Self::Rcode => "rcode",
             Self::Local => "local",
         }
@@ -54,6 +70,10 @@ impl FailureKind {
             Self::Ignored => 3,
             Self::Rcode => 4,
             Self::Local => 5,
+            Self::Cookie => 6,
+            Self::Case => 7,
+            Self::Guessed => 8,
+            Self::Edns => 9,
         }
     }
 }

@@ -9,11 +9,15 @@ use std::sync::Arc;
 
 use super::super::super::inflight::{Command, Limits};
 use super::super::super::upstream::{ResolvedZone, Upstreams};
-use super::super::query::{self, Edns};
 use super::*;
 use crate::dns::client::Asker;
 
 const MS: Duration = Duration::from_millis(1);
+const PLAIN: Sent = Sent {
+    edns: Edns::Without,
+    has_cookie: false,
+    case: None,
+};
 
 struct World {
     now: Instant,
@@ -65,6 +69,9 @@ impl World {
             checking_disabled: false,
             sent: self.now,
             is_awaited: true,
+            sent_as: PLAIN,
+            is_repeated: false,
+            guesses_before: 0,
         }
     }
 
@@ -75,8 +82,20 @@ impl World {
         question.attempt
     }
 
+    /// Takes the question that is answered.
     fn hear(&mut self, datagram: &[u8]) -> Option<(Question, Response)> {
-        self.pending.take_match(datagram, &self.flights)
+        match self.pending.find(datagram, &self.flights) {
+            Found::Answer {
+                id,
+                question,
+                examined,
+                ..
+            } => {
+                self.pending.remove(id);
+                Some((question, examined.response))
+            }
+            Found::Nothing | Found::Echo => None,
+        }
     }
 
     /// Ends all questions.

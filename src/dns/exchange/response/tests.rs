@@ -131,6 +131,27 @@ fn compression_that_does_not_lead_backwards_is_malformed() {
     );
 }
 
+/// Found by fuzzing: TTLs are bounded and count down where they stand, and such a name with them.
+#[test]
+fn a_name_that_leads_through_a_ttl_is_malformed() {
+    // The first record stands at 24: its TTL at 30, its length at 34, its RDATA at 36.
+    let first = record(16, b"\x01a\0");
+    for (target, sound) in [(30, false), (33, false), (34, true), (36, true)] {
+        let mut ttl_is_a_name = first.clone();
+        ttl_is_a_name[6..10].copy_from_slice(b"\x01b\x01c");
+        let second = record(5, &[0xc0, target]);
+        let answer = message(0, [2, 0, 0], &[ttl_is_a_name, second].concat());
+        let complete = matches!(read_it(&answer), Response::Complete { .. });
+        assert_eq!(complete, sound, "pointer to {target}");
+    }
+    // Its own TTL, and a label before it that reaches into it.
+    for target in [30, 27] {
+        let mut answer = message(0, [1, 0, 0], &record(5, &[0xc0, target]));
+        answer[27..34].copy_from_slice(b"\x01\x00\x01\x01b\x01c");
+        assert_eq!(read_it(&answer), Response::Malformed, "pointer to {target}");
+    }
+}
+
 #[test]
 fn a_name_of_255_octets_is_read_and_one_of_256_is_malformed() {
     for (last, sound) in [(61, true), (62, false)] {

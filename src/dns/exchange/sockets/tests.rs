@@ -5,10 +5,18 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use super::super::super::inflight::{Command, Limits};
+use super::super::super::DialectSettings;
+use super::super::super::inflight::{Command, Flights, Limits};
 use super::super::super::upstream::ResolvedZone;
+use super::super::response::Response;
 use super::*;
 use crate::dns::client::Asker;
+use crate::os::socket::batch::Inbox;
+
+mod spoofing;
+
+/// With as many letters as a guess has bits to spare for.
+const NAME: &[u8] = b"\x10abcdefghijklmnop\0";
 
 struct World {
     receiver: UdpSocket,
@@ -20,6 +28,10 @@ struct World {
 
 /// A receiver that answers nothing, and sockets towards it.
 fn world() -> World {
+    world_speaking(DialectSettings::default())
+}
+
+fn world_speaking(dialect: DialectSettings) -> World {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     receiver
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -28,6 +40,7 @@ fn world() -> World {
         zone: vec![0],
         zone_text: ".".to_owned(),
         critical: true,
+        dialect,
         upstreams: vec![receiver.local_addr().unwrap()],
         ..ResolvedZone::default()
     };
@@ -50,25 +63,42 @@ fn world() -> World {
 impl World {
     /// Sends so many questions in one flush; the ids and sources that the receiver saw.
     fn ask(&mut self, count: u16) -> Vec<(u16, SocketAddr)> {
+        self.ask_and_see(count)
+            .into_iter()
+            .map(|(message, source)| (u16::from_be_bytes([message[0], message[1]]), source))
+            .collect()
+    }
+
+    /// The same with the whole messages.
+    fn ask_and_see(&mut self, count: u16) -> Vec<(Vec<u8>, SocketAddr)> {
         for _ in 0..count {
-            self.asked += 1;
-            let key = Key::new(b"\x01a\0", 1, self.asked, false, false).unwrap();
-            self.flights
-                .ask(&key, Asker::default(), (), None, self.now)
-                .unwrap();
-            let Some(Command::Send(attempt)) = self.flights.poll_command() else {
-                panic!("nothing to send");
-            };
-            self.sockets.send(attempt, &key, 0, self.now);
+            self.send();
         }
         self.sockets.flush(self.now);
         (0..count)
             .map(|_| {
                 let mut buffer = [0; 512];
-                let (_, source) = self.receiver.recv_from(&mut buffer).unwrap();
-                (u16::from_be_bytes([buffer[0], buffer[1]]), source)
+                let (length, source) = self.receiver.recv_from(&mut buffer).unwrap();
+                (buffer[..length].to_vec(), source)
             })
             .collect()
+    }
+
+    fn send(&mut self) {
+        self.asked += 1;
+        // Nothing is answered here, and what is under way is bounded.
+        if self.asked.is_multiple_of(100) {
+            let upstreams = Arc::clone(&self.sockets.upstreams);
+            self.flights = Flights::new(upstreams, Limits::default(), self.now);
+        }
+        let key = Key::new(NAME, 1, self.asked, false, false).unwrap();
+        self.flights
+            .ask(&key, Asker::default(), (), None, self.now)
+            .unwrap();
+        let Some(Command::Send(attempt)) = self.flights.poll_command() else {
+            panic!("nothing to send");
+        };
+        self.sockets.send(attempt, &key, 0, self.now);
     }
 
     fn open(&self) -> usize {
@@ -140,11 +170,66 @@ async fn sockets_are_bounded_however_fast_they_break() {
     for _ in 0..RETIRED_MAX * 2 {
         world.ask(1);
         for number in 0..world.sockets.sockets.len() {
-            world
-                .sockets
-                .break_off(number, ErrorKind::OutOfMemory, world.now);
+            if let Some(socket) = &mut world.sockets.sockets[number] {
+                socket.note_trouble(ErrorKind::OutOfMemory, u64::MAX, true);
+            }
+            world.sockets.break_off(number, world.now);
         }
     }
     assert!(world.open() <= RETIRED_MAX + SOCKETS);
     assert!(world.sockets.has_lost());
+}
+
+/// As an upstream without EDNS would give it.
+fn answer(question: &[u8]) -> Vec<u8> {
+    let mut message = question[..12 + NAME.len() + 4].to_vec();
+    message[2] |= 0x80;
+    message[11] = 0;
+    message
+}
+
+/// The kernel tells an error before the datagrams that were queued when it came; they were thrown away
+/// with it once.
+#[tokio::test]
+async fn answers_that_came_before_a_refusal_are_heard_and_only_the_rest_is_given_up() {
+    let mut world = world();
+    let seen = world.ask_and_see(10);
+    for (question, source) in &seen {
+        world.receiver.send_to(&answer(question), source).unwrap();
+    }
+    // Nobody listens there any more, and the next question finds out.
+    let (port, closed) = (
+        world.receiver.local_addr().unwrap(),
+        UdpSocket::bind("127.0.0.1:0"),
+    );
+    world.receiver = closed.unwrap();
+    assert_ne!(world.receiver.local_addr().unwrap(), port);
+    let number = world.sockets.lines[0].places.iter().flatten().next();
+    let number = *number.unwrap();
+    world.sockets.lines[0].places = [Some(number); SOCKETS];
+    world.send();
+    world.sockets.flush(world.now);
+    // Its own error, reported when it is sent after the first.
+    world.send();
+    world.sockets.flush(world.now);
+
+    let mut inbox = Inbox::new(4, 512);
+    let mut heard = 0;
+    while !world.sockets.has_lost() {
+        let count = world.sockets.receive(number, &mut inbox, world.now);
+        for index in 0..count.unwrap_or(0) {
+            let message = inbox.message(index);
+            let matched = world
+                .sockets
+                .take_match(number, message, &world.flights, world.now);
+            let (question, response, _) = matched.unwrap();
+            assert!(question.is_awaited);
+            assert!(matches!(response, Response::Complete { .. }));
+            heard += 1;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(heard, 10);
+    let lost = std::iter::from_fn(|| world.sockets.poll_lost()).count();
+    assert!((1..=2).contains(&lost), "{lost} lost");
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot::{self, Receiver};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, timeout};
 
+use super::super::super::DialectSettings;
 use super::super::super::client::Asker;
 use super::super::super::forward::{Failure, Forward, Outcome, Progress};
 use super::super::super::key::Key;
@@ -44,7 +45,16 @@ pub(super) struct World {
 }
 
 pub(super) fn world_within(limits: Limits, addresses: &[SocketAddr]) -> World {
+    world_speaking(DialectSettings::default(), limits, addresses)
+}
+
+pub(super) fn world_speaking(
+    dialect: DialectSettings,
+    limits: Limits,
+    addresses: &[SocketAddr],
+) -> World {
     let zone = ResolvedZone {
+        dialect,
         zone: vec![0],
         zone_text: ".".to_owned(),
         critical: true,
@@ -83,13 +93,15 @@ pub(super) fn world_within(limits: Limits, addresses: &[SocketAddr]) -> World {
 }
 
 pub(super) fn world(addresses: &[SocketAddr]) -> World {
-    world_within(
-        Limits {
-            deadline: FAR,
-            ..Limits::default()
-        },
-        addresses,
-    )
+    world_within(patient(), addresses)
+}
+
+/// No question ends by itself.
+pub(super) fn patient() -> Limits {
+    Limits {
+        deadline: FAR,
+        ..Limits::default()
+    }
 }
 
 impl World {
