@@ -28,8 +28,8 @@ use crate::{namespace, stop};
 
 mod stream;
 
-pub(crate) use stream::CACHED_NAMES;
-use stream::{LIMIT, Stream, cached_content, cached_name, origin, qtype};
+pub(crate) use stream::{CACHED_NAMES, NEW_OCTET, cached_content, cached_name, content};
+use stream::{LIMIT, Stream, origin, qtype};
 
 /// Between two queries of one stream.
 const INTERVAL: Duration = Duration::from_millis(5);

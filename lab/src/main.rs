@@ -17,6 +17,7 @@
 //! | `serde-saphyr` | the topology's YAML |
 //! | `serde_json` | results, and what vtysh and `/status` say |
 //! | `signal-hook` | Ctrl-C ends the lab in good order |
+//! | `socket2` | packet sockets without unsafe code |
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ mod results;
 mod routes;
 mod runner;
 mod sentinel;
+mod siblings;
 mod stop;
 mod topology;
 
@@ -79,6 +81,9 @@ enum Command {
     },
     /// Have every resolver that Debian packages ask a node, in namespaces of their own.
     Clients,
+    /// Take the upstreams of three sites away that are siblings, and count what they ask each other;
+    /// exit code 1 when that or what clients see is over budget.
+    Siblings,
     /// Print what the drills measured against the budget; exit code 1 unless all of it holds.
     Report,
     /// Hold the namespaces of one node; for the runner's own use.
@@ -125,6 +130,12 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             stop::watch()?;
             if !clients::run(paths.with_topology(Path::new("clients.clab.yml")))? {
                 bail!("not every client got what there is");
+            }
+        }
+        Command::Siblings => {
+            stop::watch()?;
+            if !siblings::run(paths.with_topology(Path::new("siblings.clab.yml")))? {
+                return Ok(ExitCode::from(1));
             }
         }
         Command::Hold { node, topology } => {

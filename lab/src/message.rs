@@ -1,6 +1,8 @@
-//! As much of DNS messages as a client needs that wants to know who answered.
+//! As much of DNS messages as a client needs that wants to know who answered, and a listener on the
+//! wire who was asked.
 //!
-//! Source: RFC 1035 §4.1 (format), §4.1.4 (compression), RFC 6891 §6.1 (OPT), RFC 5001 (NSID).
+//! Source: RFC 1035 §4.1 (format), §4.1.4 (compression), RFC 6891 §6.1 (OPT), RFC 5001 (NSID),
+//! RFC 8914 §2 (Extended DNS Errors).
 
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
@@ -12,6 +14,7 @@ pub(crate) const TYPE_A: u16 = 1;
 pub(crate) const TYPE_AAAA: u16 = 28;
 const TYPE_OPT: u16 = 41;
 const OPTION_NSID: u16 = 3;
+const OPTION_ERROR: u16 = 15;
 const CLASS_IN: u16 = 1;
 
 /// What an answer said.
@@ -26,6 +29,17 @@ pub(crate) struct Answer {
     pub(crate) addresses: Vec<IpAddr>,
     /// Which server it was, by its own word.
     pub(crate) nsid: Option<String>,
+    /// Codes of its Extended DNS Errors.
+    pub(crate) errors: Vec<u16>,
+}
+
+/// What a query wanted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// The name asked for, in lower case without a final dot.
+    pub(crate) name: String,
+    /// Codes of its EDNS options.
+    pub(crate) options: Vec<u16>,
 }
 
 /// The question section for one name, given as text without a final dot.
@@ -56,24 +70,22 @@ pub(crate) fn query(id: u16, question: &[u8]) -> Vec<u8> {
 /// Reads a response; `None` when it is none, or broken.
 pub(crate) fn read(message: &[u8]) -> Option<Answer> {
     let mut reader = Reader { message, at: 0 };
-    let id = reader.u16()?;
-    let flags = reader.u16()?;
-    let counts = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
-    let [questions, answers, authorities, additionals] = counts;
-    if flags & 0x8000 == 0 || questions != 1 {
+    let header = reader.header()?;
+    if !header.is_response {
         return None;
     }
     let start = reader.at;
     reader.name()?;
     reader.take(4)?;
     let mut answer = Answer {
-        id,
+        id: header.id,
         question: message.get(start..reader.at)?.to_vec(),
-        rcode: flags & 0x000F,
+        rcode: header.rcode,
         addresses: Vec::new(),
         nsid: None,
+        errors: Vec::new(),
     };
-    for _ in 0..answers {
+    for _ in 0..header.answers {
         let (rtype, _, data) = reader.record()?;
         match rtype {
             TYPE_A => answer
@@ -85,33 +97,74 @@ pub(crate) fn read(message: &[u8]) -> Option<Answer> {
             _ => {}
         }
     }
-    for _ in 0..authorities {
+    for _ in 0..header.authorities {
         reader.record()?;
     }
-    for _ in 0..additionals {
+    for _ in 0..header.additionals {
         let (rtype, ttl, data) = reader.record()?;
-        if rtype == TYPE_OPT {
-            let [upper, ..] = ttl;
-            answer.rcode |= u16::from(upper) << 4;
-            answer.nsid = nsid(data);
+        if rtype != TYPE_OPT {
+            continue;
+        }
+        let [upper, ..] = ttl;
+        answer.rcode |= u16::from(upper) << 4;
+        for (code, value) in options(data) {
+            match code {
+                OPTION_NSID => answer.nsid = String::from_utf8(value.to_vec()).ok(),
+                OPTION_ERROR => answer
+                    .errors
+                    .extend(value.first_chunk().map(|code| u16::from_be_bytes(*code))),
+                _ => {}
+            }
         }
     }
     Some(answer)
 }
 
-fn nsid(options: &[u8]) -> Option<String> {
-    let mut reader = Reader {
-        message: options,
-        at: 0,
+/// Reads a query; `None` when it is none, or broken.
+pub(crate) fn read_query(message: &[u8]) -> Option<Query> {
+    let mut reader = Reader { message, at: 0 };
+    let header = reader.header()?;
+    if header.is_response {
+        return None;
+    }
+    let name = reader.name()?.to_ascii_lowercase();
+    reader.take(4)?;
+    let mut query = Query {
+        name,
+        options: Vec::new(),
     };
-    loop {
-        let code = reader.u16()?;
-        let length = reader.u16()?;
-        let value = reader.take(length.into())?;
-        if code == OPTION_NSID {
-            return String::from_utf8(value.to_vec()).ok();
+    for _ in 0..header.answers.checked_add(header.authorities)? {
+        reader.record()?;
+    }
+    for _ in 0..header.additionals {
+        let (rtype, _, data) = reader.record()?;
+        if rtype == TYPE_OPT {
+            query.options.extend(options(data).map(|(code, _)| code));
         }
     }
+    Some(query)
+}
+
+/// The options of an OPT record, up to the first broken one.
+fn options(data: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut reader = Reader {
+        message: data,
+        at: 0,
+    };
+    std::iter::from_fn(move || {
+        let code = reader.u16()?;
+        let length = reader.u16()?;
+        Some((code, reader.take(length.into())?))
+    })
+}
+
+struct Header {
+    id: u16,
+    is_response: bool,
+    rcode: u16,
+    answers: u16,
+    authorities: u16,
+    additionals: u16,
 }
 
 struct Reader<'a> {
@@ -131,18 +184,40 @@ impl<'a> Reader<'a> {
         Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
     }
 
-    /// Steps over a name; a pointer ends it.
-    fn name(&mut self) -> Option<()> {
+    /// The header of a message with one question.
+    fn header(&mut self) -> Option<Header> {
+        let id = self.u16()?;
+        let flags = self.u16()?;
+        let questions = self.u16()?;
+        let header = Header {
+            id,
+            is_response: flags & 0x8000 != 0,
+            rcode: flags & 0x000F,
+            answers: self.u16()?,
+            authorities: self.u16()?,
+            additionals: self.u16()?,
+        };
+        (questions == 1).then_some(header)
+    }
+
+    /// Steps over a name and returns its labels; a pointer ends it.
+    fn name(&mut self) -> Option<String> {
+        let mut name = String::new();
         loop {
             let [length] = *self.take(1)? else {
                 return None;
             };
             match length {
-                0 => return Some(()),
-                1..=63 => self.take(length.into())?,
-                0xC0.. => return self.take(1).map(drop),
+                0 => return Some(name),
+                1..=63 => {
+                    if !name.is_empty() {
+                        name.push('.');
+                    }
+                    name.push_str(&String::from_utf8_lossy(self.take(length.into())?));
+                }
+                0xC0.. => return self.take(1).map(|_| name),
                 _ => return None,
-            };
+            }
         }
     }
 
@@ -158,52 +233,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The answer of a server named `node1`: A 192.0.2.7 with a compressed owner name.
-    fn response() -> Vec<u8> {
-        let mut bytes = query(0x1234, &question("c7.cached.lab.test", TYPE_A));
-        bytes[2] = 0x85;
-        bytes[7] = 1;
-        let opt = bytes.split_off(bytes.len() - 15);
-        bytes.extend_from_slice(&[0xC0, 12, 0, 1, 0, 1, 0, 0, 14, 16, 0, 4, 192, 0, 2, 7]);
-        bytes.extend_from_slice(&opt[..9]);
-        bytes.extend_from_slice(&[0, 9, 0, 3, 0, 5]);
-        bytes.extend_from_slice(b"node1");
-        bytes
-    }
-
-    #[test]
-    fn a_query_has_known_bytes() {
-        let bytes = query(0xABCD, &question("a.bc", TYPE_AAAA));
-        let known = b"\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\
-            \x01a\x02bc\x00\x00\x1c\x00\x01\
-            \x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x04\x00\x03\x00\x00";
-        assert_eq!(bytes, known);
-    }
-
-    #[test]
-    fn address_question_and_server_are_read_from_an_answer() {
-        let answer = read(&response()).unwrap();
-        assert_eq!(answer.id, 0x1234);
-        assert_eq!(answer.rcode, 0);
-        assert_eq!(answer.question, question("c7.cached.lab.test", TYPE_A));
-        assert_eq!(answer.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap()]);
-        assert_eq!(answer.nsid.as_deref(), Some("node1"));
-    }
-
-    #[test]
-    fn a_shortened_answer_is_no_answer() {
-        let whole = response();
-        for length in 0..whole.len() {
-            let read = read(&whole[..length]);
-            assert!(read.is_none_or(|a| a.nsid.is_none()), "{length} octets");
-        }
-    }
-
-    #[test]
-    fn a_query_is_no_answer() {
-        assert_eq!(read(&query(1, &question("a", TYPE_A))), None);
-    }
-}
+mod tests;

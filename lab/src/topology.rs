@@ -259,7 +259,16 @@ topology:
             "both nodes have the same configuration"
         );
         let clients = Topology::read(&folder.join("clients.clab.yml")).unwrap();
+        let siblings = Topology::read(&folder.join("siblings.clab.yml")).unwrap();
+        for node in ["node2", "node3"] {
+            assert_eq!(
+                siblings.node(node).unwrap().binds,
+                siblings.node("node1").unwrap().binds,
+                "all nodes have the same configuration"
+            );
+        }
         let nodes = topology.nodes.values().chain(clients.nodes.values());
+        let nodes = nodes.chain(siblings.nodes.values());
         for bind in nodes.flat_map(|node| &node.binds) {
             assert!(folder.join(&bind.source).exists(), "{}", bind.source);
         }

@@ -25,7 +25,7 @@ const CAPACITY: usize = 30_000;
 /// How many names `lab.test` has for the caches.
 pub(crate) const CACHED_NAMES: usize = 32;
 /// The last octet of what every new name has.
-const NEW_OCTET: u8 = 200;
+pub(crate) const NEW_OCTET: u8 = 200;
 
 pub(super) struct Stream {
     pub(super) is_cached: bool,
@@ -211,12 +211,12 @@ impl Slot {
 }
 
 /// The name that the caches have for this query.
-pub(super) fn cached_name(index: usize) -> String {
+pub(crate) fn cached_name(index: usize) -> String {
     format!("c{}.cached.lab.test", cached_octet(index))
 }
 
 /// What a cached name has.
-pub(super) fn cached_content(index: usize, qtype: u16) -> IpAddr {
+pub(crate) fn cached_content(index: usize, qtype: u16) -> IpAddr {
     content(cached_octet(index), qtype)
 }
 
@@ -224,7 +224,8 @@ fn cached_octet(index: usize) -> u8 {
     u8::try_from(index % CACHED_NAMES + 1).unwrap_or(u8::MAX)
 }
 
-fn content(octet: u8, qtype: u16) -> IpAddr {
+/// An address of the zone's, by its last octet.
+pub(crate) fn content(octet: u8, qtype: u16) -> IpAddr {
     if qtype == TYPE_A {
         Ipv4Addr::new(192, 0, 2, octet).into()
     } else {

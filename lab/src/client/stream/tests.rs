@@ -21,6 +21,7 @@ fn answer(stream: &Stream, index: u16) -> message::Answer {
         rcode: 0,
         addresses: vec![stream.expected(index.into())],
         nsid: Some("node1".to_owned()),
+        errors: Vec::new(),
     }
 }
 
