@@ -32,6 +32,7 @@ mod build;
 pub(super) mod graft;
 pub mod hosts;
 pub mod special;
+mod tops;
 
 /// DS: the one type whose records at a zone's apex are the parent's.
 const TYPE_DS: u16 = 43;
@@ -40,11 +41,13 @@ const LABELS_MAX: usize = NAME_MAX / 2;
 
 /// Everything that is answered here; built once.
 ///
-/// A look-up walks down from the root and ends at the first name that is not there: for most names
-/// of the Internet that is the first label. The table has the keyed hash of the standard library.
+/// A look-up walks down from the root and ends at the first name that is not there; most names of the
+/// Internet end in a label that is not known here, which needs no look at the table. That has the
+/// keyed hash of the standard library.
 #[derive(Clone, Debug, Default)]
 pub struct LocalTree {
     root: Node,
+    tops: tops::Tops,
     nodes: HashMap<Box<[u8]>, Node>,
     zones: Vec<Zone>,
 }
@@ -131,6 +134,9 @@ impl LocalTree {
     /// upstreams are to be asked.
     #[must_use]
     pub fn find(&self, name: &[u8], qtype: u16) -> Option<LocalAnswer<'_>> {
+        if self.root.cut.is_none() && !self.tops.may_have(name)? {
+            return None;
+        }
         let place = self.locate(name, qtype)?;
         if let Some(said) = place.node.and_then(|node| node.said.as_deref())
             && !place.is_parents

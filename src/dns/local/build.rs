@@ -103,6 +103,14 @@ pub(super) fn build(
         tree.node(name).exists = true;
         tree.exists_above(name);
     }
+    for name in tree.nodes.keys() {
+        // Those of one label: its length, the label, the root.
+        if let Some((&length, [label @ .., 0])) = name.split_first()
+            && usize::from(length) == label.len()
+        {
+            tree.tops.note(label);
+        }
+    }
     let author = Author {
         tree: &tree,
         records: &grouped,
