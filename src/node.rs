@@ -24,6 +24,7 @@ use crate::announce::Announcer;
 use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap::{self, BootstrapError};
+use crate::dns::cache::Cache;
 use crate::dns::identity::{self, ProbeName};
 use crate::dns::loops;
 use crate::dns::shared::Shared;
@@ -107,6 +108,10 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         }
     };
     tell_unresolved(&zones);
+    if !Cache::has_room(&config.dns.cache) {
+        let size_mib = config.dns.cache.size_bytes >> 20;
+        return Err(StartError::CacheMemory { size_mib });
+    }
     let mut random = [0; 16];
     rand::fill(&mut random);
     let parts = Parts {
@@ -345,6 +350,12 @@ pub enum StartError {
     /// Upstreams.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    /// `dns.cache.size`.
+    #[error("dns.cache.size: the system does not give {size_mib} MiB of memory; write less")]
+    CacheMemory {
+        /// As configured.
+        size_mib: u64,
+    },
     /// A service socket.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -70,6 +70,17 @@ pub enum Lookup<'a> {
 }
 
 impl Cache {
+    /// Whether the system would give so much memory; [`Cache::new`] panics where it would not.
+    #[must_use]
+    pub fn has_room(limits: &CacheSettings) -> bool {
+        let mut room: Vec<u8> = Vec::new();
+        let octets = usize::try_from(limits.size_bytes);
+        let is_given = octets.is_ok_and(|octets| room.try_reserve_exact(octets).is_ok());
+        // Else the compiler leaves out an allocation that nobody uses.
+        std::hint::black_box(&room);
+        is_given
+    }
+
     /// An empty cache; `started` is not after the first use.
     #[must_use]
     pub fn new(limits: &CacheSettings, stale: &StaleSettings, started: Instant) -> Self {

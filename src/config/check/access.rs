@@ -103,7 +103,11 @@ impl Checker<'_> {
             responses_per_second,
             slip: self.number(&path.key("slip"), raw.slip, 0..=SLIP_MAX),
             amplification: std::num::NonZeroU32::new(amplification),
-            allowance_bytes: self.size(raw.allowance.as_ref(), 0, &path.key("allowance")),
+            allowance_bytes: self.size(
+                raw.allowance.as_ref(),
+                0..=u64::MAX,
+                &path.key("allowance"),
+            ),
             exempt: self.prefixes(&raw.exempt, &path.key("exempt")),
         }
     }

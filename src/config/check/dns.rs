@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 
 use crate::announce::ServiceSettings;
 use crate::config::LoadOptions;
@@ -15,7 +16,8 @@ use super::{Checker, elements, file, listen};
 /// What fits into one character-string of a TXT record. RFC 1035 §3.3.
 const NODE_NAME_MAX: usize = 255;
 const WORKERS_MAX: i64 = 256;
-const CACHE_MIN_BYTES: u64 = 1 << 20;
+/// The cache uses no more: its shards have positions of 32 bits.
+const CACHE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 
@@ -145,15 +147,21 @@ impl Checker<'_> {
             self.error(&min_path, "write a duration that is not over max_ttl");
         }
         CacheSettings {
-            size_bytes: self.size(raw.size.as_ref(), CACHE_MIN_BYTES, &path.key("size")),
+            size_bytes: self.size(raw.size.as_ref(), CACHE_BYTES, &path.key("size")),
             min_ttl,
             max_ttl,
             max_negative_ttl,
         }
     }
 
-    /// A number of octets from `least` on.
-    pub(super) fn size(&mut self, raw: Option<&Word>, least: u64, path: &KeyPath) -> u64 {
+    /// A number of octets.
+    pub(super) fn size(
+        &mut self,
+        raw: Option<&Word>,
+        range: RangeInclusive<u64>,
+        path: &KeyPath,
+    ) -> u64 {
+        let least = *range.start();
         let size = match raw {
             None => {
                 self.no_value(path);
@@ -163,17 +171,18 @@ impl Checker<'_> {
             Some(Word::Text(text)) => text.parse().ok().map(|bytesize::ByteSize(octets)| octets),
         };
         match size {
-            Some(octets) if octets >= least => octets,
-            Some(_) => {
+            Some(octets) if range.contains(&octets) => return octets,
+            Some(octets) if octets < least => {
                 let text = format!("write at least \"{}MiB\"", least >> 20);
                 self.error(path, &text);
-                least
             }
-            None => {
-                self.error(path, "write a size with its unit, such as \"256MiB\"");
-                least
+            Some(_) => {
+                let text = format!("write at most \"{}GiB\"", range.end() >> 30);
+                self.error(path, &text);
             }
+            None => self.error(path, "write a size with its unit, such as \"256MiB\""),
         }
+        least
     }
 
     /// RFC 8767 §4 and §5 give the defaults.

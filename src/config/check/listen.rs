@@ -113,6 +113,16 @@ fn socket_problem(socket: SocketAddr, services: &[ServiceSettings]) -> Option<St
     if let Some(reason) = address::not_a_host(socket.ip()) {
         return Some(format!("write another address: {} {reason}", socket.ip()));
     }
+    // There is one such address on each interface. RFC 4007 §6.
+    if let SocketAddr::V6(socket) = socket
+        && socket.ip().is_unicast_link_local()
+        && socket.scope_id() == 0
+    {
+        let (address, port) = (socket.ip(), socket.port());
+        return Some(format!(
+            "add the index of the interface: \"[{address}%2]:{port}\""
+        ));
+    }
     of_service.map(|service| {
         format!(
             "service {:?} listens on {socket} by itself; remove it here",

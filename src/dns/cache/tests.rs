@@ -237,3 +237,13 @@ fn times_beyond_all_bounds_do_no_harm() {
     cache.insert(&key, &answer(Rcode::NXDOMAIN, 5 * SECOND), early);
     assert_eq!(kind(&cache, &key, early), "fresh");
 }
+
+/// A node says so at its start, where it would panic otherwise.
+#[test]
+fn memory_that_no_system_has_is_found_out_before_it_is_taken() {
+    assert!(Cache::has_room(cache(1 << 20, true).limits()));
+    assert!(!Cache::has_room(&CacheSettings {
+        size_bytes: 1 << 62,
+        ..cache(1 << 20, true).limits().clone()
+    }));
+}
