@@ -13,6 +13,9 @@ use super::super::walk::{Cursor, HEADER, rtype};
 
 /// An OPT record without options.
 pub(super) const OPT_OCTETS: usize = 11;
+/// What a small answer may have in its OPT: two Extended DNS Errors (RFC 8914 §2) and a cookie
+/// (RFC 7873 §4).
+const SMALL: usize = 2 * 6 + 28;
 /// Octets of a header before its counts.
 const FLAGS_END: usize = 4;
 
@@ -50,6 +53,12 @@ impl<'a> Head<'a> {
             end: cursor.position(),
         })
     }
+
+    fn is_error(&self) -> bool {
+        ![Rcode::NOERROR, Rcode::NXDOMAIN]
+            .iter()
+            .any(|rcode| rcode.low() == self.rcode)
+    }
 }
 
 /// Whether a message has records that may prove who sent it, told without reading it.
@@ -66,16 +75,19 @@ pub(super) fn short_octets(message: &[u8]) -> usize {
     short.unwrap_or(message.len()).min(message.len())
 }
 
+/// Whether an answer has an error or no records to tell, and is hardly longer than its question.
+pub(super) fn is_small_and_empty(answer: &[u8]) -> bool {
+    let has_nothing = Head::parse(answer).is_some_and(|head| head.is_error() || head.answers == 0);
+    has_nothing && answer.len() <= short_octets(answer) + SMALL
+}
+
 /// A number that is the same for answers that count as equal: with the same records, or with none for
 /// names of one domain (its last two labels, as a zone would be), or with any error.
 pub(super) fn sameness(hasher: &RandomState, client: u64, answer: &[u8]) -> u64 {
     let mut state = hasher.build_hasher();
     state.write_u64(client);
     if let Some(head) = Head::parse(answer) {
-        let is_error = ![Rcode::NOERROR, Rcode::NXDOMAIN]
-            .iter()
-            .any(|rcode| rcode.low() == head.rcode);
-        match (is_error, head.answers) {
+        match (head.is_error(), head.answers) {
             (true, _) => state.write_u8(1),
             (false, 0) => {
                 state.write_u8(2);
@@ -302,6 +314,24 @@ mod tests {
         ] {
             assert_eq!(last_two_labels(name), expected);
         }
+    }
+
+    /// A question of 33 octets, its answer with two errors and a cookie, and one octet more.
+    #[test]
+    fn small_are_errors_and_empty_answers_that_are_hardly_longer_than_their_question() {
+        let with = |flags, addresses, options: u8| {
+            let mut opt = b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00".to_vec();
+            opt.push(options);
+            opt.resize(OPT_OCTETS + usize::from(options), 0);
+            message(flags, NAME, 1, addresses, &opt)
+        };
+        for flags in [0x8182, 0x8183, 0x8185, 0x8180] {
+            assert!(is_small_and_empty(&message(flags, NAME, 1, 0, b"")));
+            assert!(is_small_and_empty(&with(flags, 0, 40)));
+            assert!(!is_small_and_empty(&with(flags, 0, 41)));
+        }
+        assert!(!is_small_and_empty(&message(0x8180, NAME, 1, 1, b"")));
+        assert!(!is_small_and_empty(b""));
     }
 
     #[test]
