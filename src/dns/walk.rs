@@ -10,7 +10,7 @@ use super::key::NAME_MAX;
 
 mod name;
 
-pub(super) use name::Name;
+pub(super) use name::{Name, label_count, last_labels};
 
 /// A name of 255 octets has at most 127 labels, and a useful pointer leads to one.
 const POINTERS_MAX: usize = 127;
