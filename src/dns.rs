@@ -120,8 +120,9 @@ pub struct LimitSettings {
     pub queries_per_second: Option<NonZeroU32>,
     /// Equal answers a second to unverified clients; `None`: as many as come.
     pub responses_per_second: Option<NonZeroU32>,
-    /// Of the questions over a limit every n-th gets a truncated answer, so that a client can come
-    /// back by TCP, and the others get none; 1: all, 0: none.
+    /// Of the questions over their limit every n-th gets a truncated answer, so that a client can come
+    /// back by TCP, and the others get none; 1: all, 0: none. Of equal answers over their limit all are
+    /// truncated, or, with 0, not sent.
     pub slip: u32,
     /// Octets to unverified clients for each octet of theirs, over [`LimitSettings::allowance_bytes`];
     /// `None`: no limit.

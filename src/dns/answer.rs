@@ -13,13 +13,11 @@
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::code::{ExtendedError, Rcode};
-use super::cookie::{self, COOKIE};
-use super::request::{KEEPALIVE, NSID, Rejection, Request, UDP_MAX};
+use super::cookie;
+use super::request::{Rejection, Request, UDP_MAX};
 use super::sections::{Sections, Ttl};
-use super::walk::{HEADER, rtype};
+use super::walk::{HEADER, option, rtype};
 
-/// EDNS option code of Extended DNS Errors. RFC 8914 §2.
-const EDE: u16 = 15;
 const OPT_FIXED: usize = 11;
 const OPTION_HEAD: usize = 4;
 const EDE_OPTION: usize = OPTION_HEAD + 2;
@@ -208,16 +206,16 @@ fn put_opt(
     out.extend_from_slice(&[answer.rcode.high(), 0, dnssec_ok, 0]);
     out.extend_from_slice(&rdata_octets.to_be_bytes());
     if let Some(name) = nsid {
-        put_option(out, NSID, name);
+        put_option(out, option::NSID, name);
     }
     if let Some(cookie) = &standing.cookie {
-        put_option(out, COOKIE, cookie);
+        put_option(out, option::COOKIE, cookie);
     }
     if let Some(units) = standing.keepalive {
-        put_option(out, KEEPALIVE, &units.to_be_bytes());
+        put_option(out, option::KEEPALIVE, &units.to_be_bytes());
     }
     for ExtendedError(code) in answer.extended_errors().into_iter().flatten() {
-        put_option(out, EDE, &code.to_be_bytes());
+        put_option(out, option::EDE, &code.to_be_bytes());
     }
 }
 

@@ -13,8 +13,6 @@ use siphasher::sip::SipHasher24;
 
 use super::CookieSecrets;
 
-/// EDNS option code of cookies. RFC 7873 §4.
-pub(super) const COOKIE: u16 = 10;
 /// Octets of the option in an answer: both cookies.
 pub const REPLY: usize = CLIENT + SERVER;
 

@@ -6,7 +6,7 @@
 //! | limit | whom it holds for | share of a worker | over it |
 //! |---|---|---|---|
 //! | questions a second | UDP without a cookie; beside it, TCP and cookies together | L / √N | UDP: every n-th gets a truncated answer, the others none; TCP: not read for a moment |
-//! | equal answers a second | UDP without a cookie | L / N | every n-th truncated, the others not sent |
+//! | equal answers a second | UDP without a cookie | L / N | truncated; not sent if not even that many octets may be, or n is 0 |
 //! | octets out for octets in | UDP without a cookie | allowance / N | truncated |
 //! | refusals a second | strangers, who get no answer but REFUSED | L / N | silence |
 //!
@@ -17,6 +17,13 @@
 //! middle, which is at most √N too much or too little. What is there for a third party's sake takes
 //! L / N: whoever forges the sources also chooses their ports, and could use all workers. A client
 //! that an uneven hash hits too early gets a truncated answer, and comes back by TCP.
+//!
+//! **Equal answers.** A truncated answer is no longer than its question: it is worth nothing to a forger,
+//! and an honest client that gets one comes back by TCP at once, where silence would cost it a time-out.
+//! Therefore each of them is sent. Errors, and answers without records that are hardly longer than their
+//! question, need no cutting and have no limit of their own: a forwarder that asks for many names while
+//! all upstreams are dead has to get its SERVFAIL for each. What bounds all of them is how many
+//! questions there may be, and the octets.
 //!
 //! **Proof.** TCP and a cookie prove an address. Forged questions in a client's name must not use up
 //! what the client itself has, therefore the proven have a bucket of their own.
@@ -43,7 +50,7 @@ mod table;
 pub(super) use message::{has_additional, shorten, write_short};
 
 use bucket::{Bucket, Rate};
-use message::{sameness, short_octets};
+use message::{is_small_and_empty, sameness, short_octets};
 use table::{Place, Table};
 
 /// Prefixes that a worker remembers.
@@ -130,7 +137,7 @@ struct Client {
     /// Answers of any kind: while there are few, no kind can be over its limit.
     answers: Bucket,
     octets: Bucket,
-    /// Questions and answers over a limit.
+    /// Questions over their limit.
     over: u32,
     /// There were too many answers lately, and each kind is counted.
     is_watched: bool,
@@ -226,10 +233,11 @@ impl Limiter {
             state.octets.put(octets.saturating_mul(factor));
         }
         if is_within {
-            Verdict::Serve
-        } else {
-            self.over(seat, Reason::Rate, question)
+            return Verdict::Serve;
         }
+        state.over = state.over.wrapping_add(1);
+        let slips = self.slip > 0 && state.over.is_multiple_of(self.slip);
+        self.cut(seat, Reason::Rate, slips, question)
     }
 
     /// Whether a question that came by TCP is to be read; if not, it can be read later.
@@ -244,7 +252,7 @@ impl Limiter {
     /// Judges an answer to a question without proof, before it is sent.
     pub fn charge(&mut self, seat: Seat, answer: &[u8]) -> Verdict {
         if self.is_one_too_many(seat, answer) {
-            return self.over(seat, Reason::Response, answer);
+            return self.cut(seat, Reason::Response, self.slip > 0, answer);
         }
         if self.pay(seat, answer.len()) {
             Verdict::Serve
@@ -282,7 +290,7 @@ impl Limiter {
         } else if state.answers.lacks_at_most(1) {
             state.is_watched = false;
         }
-        if !state.is_watched {
+        if !state.is_watched || is_small_and_empty(answer) {
             return false;
         }
         let kind = sameness(self.equal.hasher(), seat.client.bits(), answer);
@@ -295,11 +303,9 @@ impl Limiter {
         !bucket.take(rate, 1)
     }
 
-    /// What becomes of a message (a question, or the answer to one) over a limit.
-    fn over(&mut self, seat: Seat, reason: Reason, message: &[u8]) -> Verdict {
-        let state = self.clients.at(seat.place);
-        state.over = state.over.wrapping_add(1);
-        let slips = self.slip > 0 && state.over.is_multiple_of(self.slip);
+    /// What becomes of a message (a question, or the answer to one) over a limit; `slips`: it may lead
+    /// to a truncated answer.
+    fn cut(&mut self, seat: Seat, reason: Reason, slips: bool, message: &[u8]) -> Verdict {
         if slips && self.pay(seat, short_octets(message)) {
             Verdict::Slip(reason)
         } else {

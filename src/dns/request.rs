@@ -25,7 +25,6 @@ use super::walk::{Cursor, HEADER, Malformed};
 mod edns;
 
 pub use edns::{Edns, Keepalive};
-pub(super) use edns::{KEEPALIVE, NSID};
 
 const RECORDS_MAX: u32 = 8;
 const QUESTION_TAIL: usize = 4;

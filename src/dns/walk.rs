@@ -10,7 +10,7 @@ use super::key::NAME_MAX;
 
 mod name;
 
-pub(super) use name::Name;
+pub(super) use name::{Name, label_count, last_labels};
 
 /// A name of 255 octets has at most 127 labels, and a useful pointer leads to one.
 const POINTERS_MAX: usize = 127;
@@ -20,6 +20,18 @@ const REACH: usize = (1 << 14) + 256;
 const TTL_AND_LENGTH: usize = 6;
 /// Octets of a message header. RFC 1035 §4.1.1.
 pub(super) const HEADER: usize = 12;
+
+/// Codes of EDNS options that this crate reads or writes. RFC 6891 §6.1.2.
+pub(super) mod option {
+    /// Which server this is. RFC 5001 §2.3.
+    pub(in crate::dns) const NSID: u16 = 3;
+    /// Cookies. RFC 7873 §4.
+    pub(in crate::dns) const COOKIE: u16 = 10;
+    /// How long a TCP connection may idle. RFC 7828 §3.1.
+    pub(in crate::dns) const KEEPALIVE: u16 = 11;
+    /// Extended DNS Error. RFC 8914 §2.
+    pub(in crate::dns) const EDE: u16 = 15;
+}
 
 /// Types that this crate looks at.
 pub(super) mod rtype {

@@ -18,7 +18,7 @@ use super::super::CacheSettings;
 use super::super::code::{ExtendedError, Rcode};
 use super::super::key::Key;
 use super::super::sections::Sections;
-use super::super::walk::{Cursor, HEADER, Malformed, Record, options, rtype};
+use super::super::walk::{Cursor, HEADER, Malformed, Record, option, options, rtype};
 
 mod belonging;
 mod chain;
@@ -34,8 +34,6 @@ const AUTHORITY: usize = 1;
 const ADDITIONAL: usize = 2;
 /// Octets of the header before the numbers of records.
 const COUNTS: usize = 6;
-/// Option code of Extended DNS Errors. RFC 8914 §2.
-const EDE: u16 = 15;
 
 /// What is left of a response; the records stay in its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +211,7 @@ fn is_transaction_sig(record: &Record<'_>) -> bool {
 
 fn extended_error(rdata: &[u8]) -> Result<Option<ExtendedError>, Malformed> {
     for option in options(rdata) {
-        if let (EDE, value) = option? {
+        if let (option::EDE, value) = option? {
             let code = value.first_chunk().ok_or(Malformed)?;
             return Ok(Some(ExtendedError(u16::from_be_bytes(*code))));
         }

@@ -7,7 +7,7 @@
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::super::key::Key;
-use super::super::walk::{Cursor, HEADER, Malformed, Ttls, options, rtype};
+use super::super::walk::{Cursor, HEADER, Malformed, Ttls, option, options, rtype};
 
 /// Of questions.
 const QUESTIONS: usize = 4;
@@ -17,12 +17,6 @@ const RESPONSE: u8 = 0x80;
 const OPCODE: u8 = 0x78;
 const TRUNCATED: u8 = 0x02;
 const RCODE: u8 = 0x0f;
-/// Option code of cookies. RFC 7873 §4.
-const COOKIE: u16 = 10;
-/// Option code of the time that a TCP connection may idle. RFC 7828 §3.1.
-const KEEPALIVE: u16 = 11;
-/// Option code of Extended DNS Errors. RFC 8914 §2.
-const EDE: u16 = 15;
 
 /// What a message is to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,12 +176,12 @@ fn read_options(rdata: &[u8]) -> Result<Options<'_>, Malformed> {
     let mut read = Options::default();
     for option in options(rdata) {
         match option? {
-            (EDE, value) if read.reason.is_none() => {
+            (option::EDE, value) if read.reason.is_none() => {
                 let code = value.first_chunk().ok_or(Malformed)?;
                 read.reason = Some(u16::from_be_bytes(*code));
             }
-            (COOKIE, value) if read.cookie.is_none() => read.cookie = Some(value),
-            (KEEPALIVE, value) if read.keepalive.is_none() => {
+            (option::COOKIE, value) if read.cookie.is_none() => read.cookie = Some(value),
+            (option::KEEPALIVE, value) if read.keepalive.is_none() => {
                 // Any other length says nothing that could be used.
                 read.keepalive = value.try_into().ok().map(u16::from_be_bytes);
             }

@@ -22,6 +22,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::super::upstream::{UpstreamIndex, Upstreams};
+use super::super::walk::option;
 
 mod connection;
 mod conversation;
@@ -33,7 +34,10 @@ use connection::{End, Link};
 /// From the wish to ask over TCP to the answer, waiting for a place included.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// Asks how long the connection may idle. RFC 7828 §3.1: without a value in questions.
-pub(super) const KEEPALIVE: [u8; 4] = [0, 11, 0, 0];
+pub(super) const KEEPALIVE: [u8; 4] = {
+    let [high, low] = option::KEEPALIVE.to_be_bytes();
+    [high, low, 0, 0]
+};
 /// Questions under way on one connection at most.
 pub(super) const DEPTH: usize = 16;
 /// Another connection is opened, where there is a place, rather than have more on each than this.

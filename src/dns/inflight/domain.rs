@@ -1,54 +1,60 @@
 //! Which domain a question is about, as far as the health of upstreams is concerned.
+//!
+//! A domain is what one party may break by itself, and what an upstream that works has many of: the
+//! names with the same last two labels (`example.org.`), and in a zone whose apex has two labels or more
+//! those with the same label below it (`10.in-addr.arpa.` has `1.10.in-addr.arpa.` and so on), for
+//! otherwise all of the zone would be one domain, and *several domains* could never be found ill.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
+use super::super::walk::{label_count, last_labels};
+
 /// One key for all workers: a domain has to be the same one for each of them.
 static HASHING: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// A keyed hash of the last two labels of a wire name in lower case, or of what there is of them.
-pub(super) fn hash(name: &[u8]) -> u64 {
-    HASHING.hash_one(domain(name))
+/// A keyed hash of the domain of a wire name in lower case, in the zone with this apex.
+pub(super) fn hash(apex: &[u8], name: &[u8]) -> u64 {
+    HASHING.hash_one(domain(apex, name))
 }
 
-fn domain(name: &[u8]) -> &[u8] {
-    // The starts of the last label seen, and of the one before it.
-    let (mut before, mut last, mut rest) = (name, name, name);
-    while let Some((&length, behind)) = rest.split_first().filter(|(length, _)| **length > 0) {
-        (before, last) = (last, rest);
-        rest = behind.get(usize::from(length)..).unwrap_or_default();
-    }
-    if last.len() < before.len() {
-        before
-    } else {
-        last
-    }
+fn domain<'a>(apex: &[u8], name: &'a [u8]) -> &'a [u8] {
+    last_labels(name, (label_count(apex) + 1).max(2))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ROOT: &[u8] = b"\x00";
+    const EXAMPLE: &[u8] = b"\x07example\x00";
+    const CORP: &[u8] = b"\x04corp\x07example\x00";
+    const A_CORP: &[u8] = b"\x01a\x04corp\x07example\x00";
+    const TEN: &[u8] = b"\x0210\x07in-addr\x04arpa\x00";
+
     #[test]
-    fn names_with_the_same_last_two_labels_are_of_one_domain() {
-        let names: [(&[u8], &[u8]); 6] = [
+    fn a_domain_has_two_labels_or_one_more_than_the_apex_of_its_zone() {
+        for (apex, name, expected) in [
+            (ROOT, A_CORP, CORP),
+            (ROOT, b"\x01b\x01a\x04corp\x07example\x00", CORP),
+            (ROOT, CORP, CORP),
+            (ROOT, EXAMPLE, EXAMPLE),
+            (ROOT, ROOT, ROOT),
+            (ROOT, b"\x3fbroken", b"\x3fbroken"),
+            (EXAMPLE, A_CORP, CORP),
+            (EXAMPLE, EXAMPLE, EXAMPLE),
+            (CORP, b"\x01b\x01a\x04corp\x07example\x00", A_CORP),
+            (CORP, A_CORP, A_CORP),
+            (CORP, CORP, CORP),
             (
-                b"\x03www\x04corp\x07example\x00",
-                b"\x04corp\x07example\x00",
+                TEN,
+                b"\x017\x016\x015\x0210\x07in-addr\x04arpa\x00",
+                b"\x015\x0210\x07in-addr\x04arpa\x00",
             ),
-            (
-                b"\x01a\x01b\x04corp\x07example\x00",
-                b"\x04corp\x07example\x00",
-            ),
-            (b"\x04corp\x07example\x00", b"\x04corp\x07example\x00"),
-            (b"\x07example\x00", b"\x07example\x00"),
-            (b"\x00", b"\x00"),
-            (b"\x3fbroken", b"\x3fbroken"),
-        ];
-        for (name, expected) in names {
-            assert_eq!(domain(name), expected);
+        ] {
+            assert_eq!(domain(apex, name), expected, "{apex:?} {name:?}");
         }
-        assert_eq!(hash(names[0].0), hash(names[1].0));
-        assert_ne!(hash(names[0].0), hash(names[3].0));
+        assert_eq!(hash(ROOT, A_CORP), hash(ROOT, CORP));
+        assert_ne!(hash(CORP, A_CORP), hash(CORP, CORP));
     }
 }

@@ -302,7 +302,7 @@ impl<W> Race<W> {
     pub(super) fn testify(
         &self,
         upstreams: &Upstreams,
-        domain: impl Fn(&[u8]) -> u64,
+        domain: impl Fn(&[u8], &[u8]) -> u64,
         contradicted: bool,
         now: Instant,
     ) {
@@ -313,7 +313,7 @@ impl<W> Race<W> {
             let evidence = Evidence {
                 rcode,
                 reason,
-                domain: domain(self.key.name()),
+                domain: domain(upstreams.apex(upstream), self.key.name()),
                 prefix: self.asker.prefix,
                 contradicted,
             };

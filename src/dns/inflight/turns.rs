@@ -299,7 +299,8 @@ impl<W> Flights<W> {
             // Spread over the upper bits, which are looked at.
             let prefix = (bucket as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let window = &mut self.lanes[race.party.zone].window;
-            let ticket = window.enter(|| (prefix, domain::hash(name)), now);
+            let apex = self.upstreams.apex(next.upstream);
+            let ticket = window.enter(|| (prefix, domain::hash(apex, name)), now);
             race.inside = Some((ticket, next.upstream));
         }
         self.commands.push_back(Command::Send(Attempt {

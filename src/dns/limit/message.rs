@@ -9,10 +9,13 @@ use std::hash::{BuildHasher, Hasher};
 use super::super::code::Rcode;
 use super::super::key::NAME_MAX;
 use super::super::request::UDP_MAX;
-use super::super::walk::{Cursor, HEADER, rtype};
+use super::super::walk::{Cursor, HEADER, last_labels, rtype};
 
 /// An OPT record without options.
 pub(super) const OPT_OCTETS: usize = 11;
+/// What a small answer may have in its OPT: two Extended DNS Errors (RFC 8914 §2) and a cookie
+/// (RFC 7873 §4).
+const SMALL: usize = 2 * 6 + 28;
 /// Octets of a header before its counts.
 const FLAGS_END: usize = 4;
 
@@ -50,6 +53,12 @@ impl<'a> Head<'a> {
             end: cursor.position(),
         })
     }
+
+    fn is_error(&self) -> bool {
+        ![Rcode::NOERROR, Rcode::NXDOMAIN]
+            .iter()
+            .any(|rcode| rcode.low() == self.rcode)
+    }
 }
 
 /// Whether a message has records that may prove who sent it, told without reading it.
@@ -66,20 +75,23 @@ pub(super) fn short_octets(message: &[u8]) -> usize {
     short.unwrap_or(message.len()).min(message.len())
 }
 
+/// Whether an answer has an error or no records to tell, and is hardly longer than its question.
+pub(super) fn is_small_and_empty(answer: &[u8]) -> bool {
+    let has_nothing = Head::parse(answer).is_some_and(|head| head.is_error() || head.answers == 0);
+    has_nothing && answer.len() <= short_octets(answer) + SMALL
+}
+
 /// A number that is the same for answers that count as equal: with the same records, or with none for
 /// names of one domain (its last two labels, as a zone would be), or with any error.
 pub(super) fn sameness(hasher: &RandomState, client: u64, answer: &[u8]) -> u64 {
     let mut state = hasher.build_hasher();
     state.write_u64(client);
     if let Some(head) = Head::parse(answer) {
-        let is_error = ![Rcode::NOERROR, Rcode::NXDOMAIN]
-            .iter()
-            .any(|rcode| rcode.low() == head.rcode);
-        match (is_error, head.answers) {
+        match (head.is_error(), head.answers) {
             (true, _) => state.write_u8(1),
             (false, 0) => {
                 state.write_u8(2);
-                write_lower(&mut state, last_two_labels(head.name));
+                write_lower(&mut state, last_labels(head.name, 2));
             }
             (false, _) => {
                 state.write_u8(3);
@@ -99,18 +111,6 @@ fn write_lower(state: &mut impl Hasher, name: &[u8]) {
         lower.make_ascii_lowercase();
         state.write(lower);
     }
-}
-
-/// `name` is a wire name.
-fn last_two_labels(name: &[u8]) -> &[u8] {
-    let (mut last, mut last_two, mut rest) = (name, name, name);
-    while let Some((&length, behind)) = rest.split_first()
-        && length != 0
-    {
-        (last_two, last) = (last, rest);
-        rest = behind.get(usize::from(length)..).unwrap_or_default();
-    }
-    last_two
 }
 
 /// Appends the shortest truncated answer to a question; whether it is one that can have it.
@@ -291,17 +291,22 @@ mod tests {
         assert_eq!(of(0x8182, NAME, 1), of(0x8185, b"\x00", 2));
     }
 
+    /// A question of 33 octets, its answer with two errors and a cookie, and one octet more.
     #[test]
-    fn the_last_two_labels_of_short_names_are_all_of_them() {
-        for (name, expected) in [
-            (&b"\x00"[..], &b"\x00"[..]),
-            (b"\x01a\x00", b"\x01a\x00"),
-            (b"\x01a\x01b\x00", b"\x01a\x01b\x00"),
-            (b"\x01a\x01b\x01c\x00", b"\x01b\x01c\x00"),
-            (b"\x01a\x01b\x01c\x01d\x00", b"\x01c\x01d\x00"),
-        ] {
-            assert_eq!(last_two_labels(name), expected);
+    fn small_are_errors_and_empty_answers_that_are_hardly_longer_than_their_question() {
+        let with = |flags, addresses, options: u8| {
+            let mut opt = b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00".to_vec();
+            opt.push(options);
+            opt.resize(OPT_OCTETS + usize::from(options), 0);
+            message(flags, NAME, 1, addresses, &opt)
+        };
+        for flags in [0x8182, 0x8183, 0x8185, 0x8180] {
+            assert!(is_small_and_empty(&message(flags, NAME, 1, 0, b"")));
+            assert!(is_small_and_empty(&with(flags, 0, 40)));
+            assert!(!is_small_and_empty(&with(flags, 0, 41)));
         }
+        assert!(!is_small_and_empty(&message(0x8180, NAME, 1, 1, b"")));
+        assert!(!is_small_and_empty(b""));
     }
 
     #[test]

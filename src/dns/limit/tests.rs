@@ -186,6 +186,69 @@ fn equal_answers_are_sent_up_to_their_rate() {
     assert!((500..=50 * 10 + 2 * 50).contains(&served), "{served}");
 }
 
+/// A forwarder that asks for new names while all upstreams are dead waits for none of them.
+#[test]
+fn small_errors_and_small_negative_answers_are_never_held_back() {
+    let settings = LimitSettings {
+        responses_per_second: NonZeroU32::new(50),
+        ..LimitSettings::default()
+    };
+    for rcode in [0, 2, 3, 5] {
+        let small = [message(b"\x07example\x00", rcode, 0, 0)];
+        let served = equal_answers(&mut one_worker(&settings), &small, 5000, 2);
+        assert_eq!(served, 10_000, "{rcode}");
+    }
+    let large = [message(b"\x07example\x00", 2, 0, 200)];
+    let served = equal_answers(&mut one_worker(&settings), &large, 5000, 2);
+    assert!(served <= 50 * 2 + 2 * 50, "{served}");
+}
+
+#[test]
+fn equal_answers_over_their_rate_lead_to_tcp_while_octets_last() {
+    for (slip, factor, over) in [
+        (0, None, Verdict::Drop(Reason::Response)),
+        (1, None, Verdict::Slip(Reason::Response)),
+        (10, None, Verdict::Slip(Reason::Response)),
+        (2, NonZeroU32::new(1), Verdict::Slip(Reason::Response)),
+    ] {
+        let settings = LimitSettings {
+            responses_per_second: NonZeroU32::new(5),
+            slip,
+            amplification: factor,
+            allowance_bytes: 0,
+            ..open()
+        };
+        let (mut limiter, now) = (one_worker(&settings), start());
+        let equal = message(b"\x07example\x00", 0, 1, 100);
+        for _ in 0..10 {
+            assert_eq!(answer(&mut limiter, client(1), &equal, now), Verdict::Serve);
+        }
+        for _ in 0..20 {
+            assert_eq!(answer(&mut limiter, client(1), &equal, now), over, "{slip}");
+        }
+        if factor.is_none() {
+            continue;
+        }
+        // Of 4096 octets 1000 went into answers, 500 into truncated ones: 103 of these are left.
+        for number in 0..105 {
+            let is_paid = number < 103;
+            let over = if is_paid {
+                over
+            } else {
+                Verdict::Drop(Reason::Response)
+            };
+            assert_eq!(
+                answer(&mut limiter, client(1), &equal, now),
+                over,
+                "{number}"
+            );
+        }
+        // A question pays for one.
+        ask(&mut limiter, client(1), Proof::None, now);
+        assert_eq!(answer(&mut limiter, client(1), &equal, now), over);
+    }
+}
+
 #[test]
 fn different_answers_are_no_repetition_and_names_of_chance_are_one() {
     let settings = LimitSettings {
@@ -204,7 +267,8 @@ fn different_answers_are_no_repetition_and_names_of_chance_are_one() {
         equal_answers(&mut one_worker(&settings), &found, 500, 5),
         2500
     );
-    let not_found: Vec<_> = names.iter().map(|name| message(name, 3, 0, 0)).collect();
+    // With an SOA, as they mostly have one.
+    let not_found: Vec<_> = names.iter().map(|name| message(name, 3, 0, 100)).collect();
     let served = equal_answers(&mut one_worker(&settings), &not_found, 500, 5);
     assert!(served <= 50 * 5 + 2 * 50, "{served}");
 }

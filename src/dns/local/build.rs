@@ -14,8 +14,6 @@ use super::super::{ForwardZone, LocalRecord, SpecialNameSettings, ZoneAction};
 use super::special::{self, Kind};
 use super::{Cut, LocalTree, Node, Otherwise, Said, Zone, hosts, parent};
 
-/// What an operator refuses. RFC 8914 §4.16.
-const BLOCKED: ExtendedError = ExtendedError(15);
 const ROOT: &[u8] = &[0];
 const TYPE_NS: u16 = 2;
 const TYPE_PTR: u16 = 12;
@@ -307,7 +305,8 @@ impl Zone {
         let otherwise = Otherwise {
             rcode: nature.rcode(),
             sections: BuiltSections::new([], negative.iter().map(NegativeRecord::record)),
-            extended_error: matches!(nature, Nature::Refused | Nature::Canary).then_some(BLOCKED),
+            extended_error: matches!(nature, Nature::Refused | Nature::Canary)
+                .then_some(ExtendedError::BLOCKED),
             target: None,
         };
         let types = nature.types().iter().map(|&(rtype, rdata)| {

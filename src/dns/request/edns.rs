@@ -5,14 +5,9 @@
 //! §6.1.2 and §6.1.4).
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
-use super::super::cookie::{COOKIE, Cookie};
+use super::super::cookie::Cookie;
 use super::super::sibling::MARKER;
-use super::super::walk::{Malformed, Record, options, rtype};
-
-/// EDNS option code of NSID. RFC 5001 §2.3.
-pub(in crate::dns) const NSID: u16 = 3;
-/// EDNS option code of edns-tcp-keepalive. RFC 7828 §3.1.
-pub(in crate::dns) const KEEPALIVE: u16 = 11;
+use super::super::walk::{Malformed, Record, option, options, rtype};
 
 /// What an OPT record said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,12 +59,12 @@ impl Edns {
 
     fn take(&mut self, code: u16, value: &[u8]) {
         match code {
-            NSID => self.nsid = true,
-            COOKIE if self.cookie.is_none() => self.cookie = Some(Cookie::read(value)),
-            KEEPALIVE if value.is_empty() => {
+            option::NSID => self.nsid = true,
+            option::COOKIE if self.cookie.is_none() => self.cookie = Some(Cookie::read(value)),
+            option::KEEPALIVE if value.is_empty() => {
                 self.keepalive.get_or_insert(Keepalive::Asked);
             }
-            KEEPALIVE => self.keepalive = Some(Keepalive::Malformed),
+            option::KEEPALIVE => self.keepalive = Some(Keepalive::Malformed),
             MARKER => self.has_sibling_marker = true,
             _ => {}
         }

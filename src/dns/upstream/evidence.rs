@@ -42,7 +42,8 @@ pub struct Evidence {
     pub rcode: u16,
     /// The INFO-CODE of an Extended DNS Error. RFC 8914 §2.
     pub reason: Option<u16>,
-    /// A keyed hash of the domain that was asked about: the last two labels of the name.
+    /// A keyed hash of the domain that was asked about: the last two labels of the name, or the apex of
+    /// the zone and one label more where the apex has two or more.
     pub domain: u64,
     /// Who asked first.
     pub prefix: Prefix,

@@ -123,6 +123,30 @@ impl<'a> Iterator for Labels<'a> {
     }
 }
 
+/// The last so many labels (at least 1) of an uncompressed name, and the root; all of it when there are
+/// fewer. What is no name is whole as well, or ends early.
+pub(in crate::dns) fn last_labels(name: &[u8], count: usize) -> &[u8] {
+    let labels = tails(name).count();
+    let before = labels.saturating_sub(count);
+    tails(name).nth(before).unwrap_or(name)
+}
+
+/// How many labels an uncompressed name has, without the root's.
+pub(in crate::dns) fn label_count(name: &[u8]) -> usize {
+    tails(name).count()
+}
+
+/// An uncompressed name from each of its labels on.
+fn tails(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = name;
+    std::iter::from_fn(move || {
+        let tail = rest;
+        let (&length, behind) = tail.split_first().filter(|(length, _)| **length > 0)?;
+        rest = behind.get(usize::from(length)..).unwrap_or_default();
+        Some(tail)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,21 @@ fn message(after_header: &[u8]) -> Vec<u8> {
     bytes
 }
 
+#[test]
+fn the_last_labels_of_short_names_are_all_of_them() {
+    for (name, expected) in [
+        (&b"\x00"[..], &b"\x00"[..]),
+        (b"\x01a\x00", b"\x01a\x00"),
+        (b"\x01a\x01b\x00", b"\x01a\x01b\x00"),
+        (b"\x01a\x01b\x01c\x00", b"\x01b\x01c\x00"),
+        (b"\x01a\x01b\x01c\x01d\x00", b"\x01c\x01d\x00"),
+        (b"\x3fbroken", b"\x3fbroken"),
+        (b"", b""),
+    ] {
+        assert_eq!(last_labels(name, 2), expected);
+    }
+}
+
 /// RFC 1035 §3.1: 255 octets are the most that a name may have.
 #[test]
 fn a_name_of_255_octets_is_read_and_one_of_256_is_not() {

@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::super::super::walk::option;
 use super::doubt::Doubt;
 
 /// Ours, for one upstream and one source address.
@@ -136,7 +137,8 @@ impl Cookies {
 impl Own {
     fn write(&mut self, server: &[u8]) {
         let length = u8::try_from(CLIENT + server.len()).unwrap_or_default();
-        let head: [&[u8]; 3] = [&[0, 10, 0, length], &self.client, server];
+        let [high, low] = option::COOKIE.to_be_bytes();
+        let head: [&[u8]; 3] = [&[high, low, 0, length], &self.client, server];
         let mut octets = 0;
         for part in head {
             if let Some(room) = self.option.get_mut(octets..octets + part.len()) {
