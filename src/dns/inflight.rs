@@ -418,11 +418,16 @@ impl<W> Flights<W> {
         let is_conclusive = matches!(end, End::Answered(rcode) if hearing::is_acceptable(rcode));
         race.testify(&self.upstreams, domain::hash, is_conclusive, now);
         let took = race.age(now);
+        let never_had_a_turn = race.queued_until.is_some();
         let is_notable = !is_conclusive || took >= trace::SLOW;
         self.traces.ended(&race.key, is_notable, || Trace {
             key: race.key,
             begun: race.begun,
-            queued: race.queued_for,
+            queued: if never_had_a_turn {
+                took
+            } else {
+                race.queued_for
+            },
             took,
             end,
             steps: race.steps,

@@ -320,6 +320,14 @@ fn a_question_waits_for_its_turn_no_longer_than_it_may() {
         network.flights.counters().queue_drops.value(),
         dropped.len() as u64
     );
+    let saturated = End::Failed(Failure::Saturated);
+    let traces = network.flights.recent_traces();
+    let waits: Vec<_> = traces
+        .filter(|trace| trace.end == saturated)
+        .map(|trace| (trace.queued, trace.took))
+        .collect();
+    assert!(!waits.is_empty());
+    assert!(waits.iter().all(|(queued, took)| queued == took));
     network.pass(4000);
     assert_eq!(network.told.len(), 16 + each + 1);
     assert_idle(&mut network);
