@@ -38,6 +38,7 @@ pub mod limits;
 pub mod metrics;
 mod queue;
 mod race;
+mod refresh;
 mod table;
 pub mod trace;
 mod turns;
@@ -309,27 +310,6 @@ impl<W> Flights<W> {
         let wake_at = race.wake_at();
         if wake_at < before {
             self.wheel.arm(place, wake_at);
-        }
-    }
-
-    /// Begins a question that nobody waits for, so that its answer reaches the cache. Nothing happens
-    /// when it is under way, when it cannot be asked, or unless there is plenty of room: clients go
-    /// first.
-    pub fn refresh(&mut self, key: &Key, now: Instant) {
-        let fingerprint = self.fingerprint(key);
-        let (zone, asker) = (self.zone_of(key), Asker::default());
-        if self.table.find(key, fingerprint).is_some() || !self.upstreams.zone_usable(zone) {
-            return;
-        }
-        let party = self.party(zone, asker);
-        let is_busy =
-            self.lanes[party.zone].window.is_crowded() || !self.queue.is_empty(party.zone);
-        let is_half_full = self.under_way() * 2 >= self.limits.questions;
-        if is_busy || is_half_full || !self.places.has_room(party) {
-            self.counters.refreshes_dropped.bump();
-        } else {
-            // Nobody has to be told why it did not begin.
-            let _ = self.begin(key, fingerprint, (zone, party, asker), now);
         }
     }
 
