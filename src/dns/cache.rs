@@ -177,6 +177,16 @@ impl Cache {
         writing.is_some_and(|writing| writing.claim_refresh(&question))
     }
 
+    /// Gives back what [`Cache::claim_refresh`] has given: nothing has begun, and the next caller may
+    /// have it. Waits for nobody: when somebody else writes at the moment, the claim stands.
+    pub fn give_back_refresh(&self, key: &Key, now: Instant) {
+        let Some(store) = &self.store else { return };
+        let question = Question::new(key, Hash::of(&self.hasher, key));
+        if let Some(writing) = store.try_write(&question, ms_since(self.started, now)) {
+            writing.give_back_refresh(&question);
+        }
+    }
+
     /// Octets of memory in use, with everything that the cache needs for itself.
     #[must_use]
     pub fn octets(&self) -> u64 {

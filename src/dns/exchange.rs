@@ -52,7 +52,7 @@ use std::time::Instant;
 use tokio::time::Sleep;
 
 use super::client::Asker;
-use super::forward::{Done, Failure, Forward, Progress};
+use super::forward::{Done, Failure, Forward, Progress, Wish};
 use super::inflight::counters::FlightCounters;
 use super::inflight::{Attempt, Command, Flights, Reply};
 use super::key::Key;
@@ -283,8 +283,12 @@ impl<W> Forward<W> for Forwarder<W> {
         self.flights.ask(key, asker, waiter, give_up_at, now)
     }
 
-    fn refresh(&mut self, key: &Key, now: Instant) {
-        self.flights.refresh(key, now);
+    fn may_refresh(&self, key: &Key, wish: Wish) -> bool {
+        self.flights.may_refresh(key, wish)
+    }
+
+    fn refresh(&mut self, key: &Key, now: Instant) -> bool {
+        self.flights.refresh(key, now)
     }
 
     fn flush(&mut self, now: Instant) {

@@ -29,8 +29,13 @@ pub trait Forward<W> {
         now: Instant,
     ) -> Result<(), (Failure, W)>;
 
-    /// Has an answer fetched that nobody waits for; given up at once where there is no room.
-    fn refresh(&mut self, key: &Key, now: Instant);
+    /// Whether [`Forward::refresh`] is worth a try.
+    fn may_refresh(&self, key: &Key, wish: Wish) -> bool;
+
+    /// Has an answer fetched that nobody waits for; whether that has begun. Given up at once where
+    /// there is no room.
+    #[must_use]
+    fn refresh(&mut self, key: &Key, now: Instant) -> bool;
 
     /// Sends what has gathered.
     fn flush(&mut self, now: Instant);
@@ -44,6 +49,16 @@ pub trait Forward<W> {
 
     /// How many wait for them.
     fn waiting(&self) -> usize;
+}
+
+/// Why an answer is to be fetched although no client waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// It is popular and expires soon. That can wait while an upstream of its zone is down: the others
+    /// have enough to do.
+    Early,
+    /// It has expired, and fetching it has failed: one usable upstream is enough to try again.
+    Again,
 }
 
 /// Called once for each question that has ended, with all who still wait for it; besides before that

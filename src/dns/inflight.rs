@@ -38,6 +38,7 @@ pub mod limits;
 pub mod metrics;
 mod queue;
 mod race;
+mod refresh;
 mod table;
 pub mod trace;
 mod turns;
@@ -312,27 +313,6 @@ impl<W> Flights<W> {
         }
     }
 
-    /// Begins a question that nobody waits for, so that its answer reaches the cache. Nothing happens
-    /// when it is under way, when it cannot be asked, or unless there is plenty of room: clients go
-    /// first.
-    pub fn refresh(&mut self, key: &Key, now: Instant) {
-        let fingerprint = self.fingerprint(key);
-        let (zone, asker) = (self.zone_of(key), Asker::default());
-        if self.table.find(key, fingerprint).is_some() || !self.upstreams.zone_usable(zone) {
-            return;
-        }
-        let party = self.party(zone, asker);
-        let is_busy =
-            self.lanes[party.zone].window.is_crowded() || !self.queue.is_empty(party.zone);
-        let is_half_full = self.under_way() * 2 >= self.limits.questions;
-        if is_busy || is_half_full || !self.places.has_room(party) {
-            self.counters.refreshes_dropped.bump();
-        } else {
-            // Nobody has to be told why it did not begin.
-            let _ = self.begin(key, fingerprint, (zone, party, asker), now);
-        }
-    }
-
     /// Takes a place for a question, and asks or lets it wait for its turn.
     fn begin(
         &mut self,
@@ -418,11 +398,16 @@ impl<W> Flights<W> {
         let is_conclusive = matches!(end, End::Answered(rcode) if hearing::is_acceptable(rcode));
         race.testify(&self.upstreams, domain::hash, is_conclusive, now);
         let took = race.age(now);
+        let never_had_a_turn = race.queued_until.is_some();
         let is_notable = !is_conclusive || took >= trace::SLOW;
         self.traces.ended(&race.key, is_notable, || Trace {
             key: race.key,
             begun: race.begun,
-            queued: race.queued_for,
+            queued: if never_had_a_turn {
+                took
+            } else {
+                race.queued_for
+            },
             took,
             end,
             steps: race.steps,

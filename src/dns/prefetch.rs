@@ -13,12 +13,24 @@ const MISS: u64 = COST / 10;
 const MILLISECOND: u64 = COST / 100;
 /// More is not saved up.
 const MOST: u64 = 100 * COST;
+/// What is there from the start: a second's worth.
+const FIRST: u64 = 1000 * MILLISECOND;
 
 /// What one worker may spend.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Budget {
     saved: u64,
     filled: Option<Instant>,
+}
+
+impl Default for Budget {
+    /// As a second without questions leaves it: when one is first wanted is not when time began.
+    fn default() -> Self {
+        Self {
+            saved: FIRST,
+            filled: None,
+        }
+    }
 }
 
 impl Budget {
@@ -53,6 +65,13 @@ mod tests {
     use super::*;
     use crate::dns::shared::tests::start;
 
+    /// A budget of which nothing is left.
+    fn empty(now: Instant) -> Budget {
+        let mut budget = Budget::default();
+        spent(&mut budget, now);
+        budget
+    }
+
     fn spent(budget: &mut Budget, now: Instant) -> u32 {
         let mut count = 0;
         while budget.suffices(now) {
@@ -63,8 +82,14 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_worker_has_ten_questions_at_once() {
+        assert_eq!(spent(&mut Budget::default(), start()), 10);
+    }
+
+    #[test]
     fn ten_questions_a_second_are_always_there() {
-        let (mut budget, began) = (Budget::default(), start());
+        let began = start();
+        let mut budget = empty(began);
         assert_eq!(spent(&mut budget, began), 0);
         assert_eq!(spent(&mut budget, began + Duration::from_millis(99)), 0);
         assert_eq!(spent(&mut budget, began + Duration::from_millis(100)), 1);
@@ -73,7 +98,8 @@ mod tests {
 
     #[test]
     fn ten_misses_earn_one_question() {
-        let (mut budget, now) = (Budget::default(), start());
+        let now = start();
+        let mut budget = empty(now);
         for misses in 1..=9 {
             budget.note_miss();
             assert!(!budget.suffices(now), "{misses}");
@@ -84,15 +110,16 @@ mod tests {
 
     #[test]
     fn no_more_than_a_hundred_questions_are_saved_up() {
-        let (mut budget, began) = (Budget::default(), start());
-        assert!(!budget.suffices(began));
+        let began = start();
+        let mut budget = empty(began);
         (0..5000).for_each(|_| budget.note_miss());
         assert_eq!(spent(&mut budget, began + Duration::from_secs(3600)), 100);
     }
 
     #[test]
     fn a_clock_that_stands_still_earns_nothing() {
-        let (mut budget, began) = (Budget::default(), start());
+        let began = start();
+        let mut budget = empty(began + Duration::from_secs(1));
         assert!(!budget.suffices(began + Duration::from_secs(1)));
         assert!(!budget.suffices(began));
     }

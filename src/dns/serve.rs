@@ -20,6 +20,7 @@ use super::cache::{Entry, Lookup, Scratch};
 use super::client::{Asker, Prefix};
 use super::code::{ExtendedError, Rcode};
 use super::counters::WorkerCounters;
+use super::forward::Wish;
 use super::key::Key;
 use super::prefetch::Budget;
 use super::request::{KeptRequest, Request, Transport};
@@ -54,8 +55,9 @@ pub struct Buffers {
     pub verified: bool,
     /// Whether it was a sibling, which no limit of clients holds for.
     pub is_sibling: bool,
-    /// Whether the key is to be fetched again, beside the answer that has been given.
-    pub refresh: bool,
+    /// Why the key is to be fetched again, beside the answer that has been given; for
+    /// [`Worker::refresh`].
+    pub refresh: Option<Wish>,
     /// For answers that are fetched before they expire.
     pub budget: Budget,
 }
@@ -67,7 +69,7 @@ impl Default for Buffers {
             scratch: Scratch::new(),
             verified: false,
             is_sibling: false,
-            refresh: false,
+            refresh: None,
             budget: Budget::default(),
         }
     }
@@ -150,7 +152,7 @@ impl Worker {
         buffers: &mut Buffers,
         out: &mut Vec<u8>,
     ) -> Step {
-        buffers.refresh = false;
+        buffers.refresh = None;
         let Buffers {
             key,
             scratch,
@@ -187,10 +189,10 @@ impl Worker {
                 self.counters().cache_hits.bump();
                 let answer = entry.fresh_answer(now);
                 self.reply_behind(out, &request, transport, (chain, key), answer);
-                *refresh = entry.wants_refresh()
-                    && request.recursion_desired
-                    && access.has_upstreams()
-                    && self.prefetch(key, now, is_usable, budget);
+                let may_fetch = request.recursion_desired && access.has_upstreams();
+                if may_fetch && entry.wants_refresh() {
+                    *refresh = self.prefetch(now, budget);
+                }
                 return Step::Reply;
             }
             Lookup::Stale(entry) => Some(entry),
@@ -209,7 +211,7 @@ impl Worker {
             let is_usable = may_ask && is_usable(key);
             if !is_usable || entry.failed_recently(now) {
                 self.reply_stale(out, &request, transport, (chain, key), entry);
-                *refresh = is_usable && entry.wants_refresh() && self.recheck(key, now);
+                *refresh = (is_usable && entry.wants_refresh()).then_some(Wish::Again);
                 return Step::Reply;
             }
         }

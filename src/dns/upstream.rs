@@ -198,6 +198,12 @@ impl Upstreams {
         self.members(zone).any(|index| self.is_up(index))
     }
 
+    /// Whether the zone has upstreams, and all of them are believed to answer. Siblings do not count.
+    #[must_use]
+    pub fn zone_is_well(&self, zone: ZoneIndex) -> bool {
+        self.zone_usable(zone) && self.members(zone).all(|index| self.is_up(index))
+    }
+
     /// Every zone with its usability now.
     pub fn zones(&self) -> impl Iterator<Item = ZoneStatus<'_>> {
         self.zones

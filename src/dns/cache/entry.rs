@@ -6,7 +6,8 @@
 //! word 0   hash 32 | type 16 | octets of the name 8 | RCODE 4 | DO, CD 2 | AD 1 | unused 1
 //! word 1   stored, in ms since the cache began 40 | lifetime in s 24
 //! word 2   last failed refresh, in ms since the cache began, plus one 40
-//!          | octets of records, or the reason of a failure 16 | being fetched early 1 | unused 7
+//!          | octets of records, or the reason of a failure 16 | being fetched early 1
+//!          | when it was last tried again, in quarters of a second since that failure 7
 //! word 3   records in answer, authority, additional 3 × 13 | class 16
 //!          | an upstream's reason beside an answer, plus one 9
 //! then     name, records
@@ -40,6 +41,10 @@ pub(super) const TIMES: usize = 1;
 pub(super) const REFRESH: usize = 2;
 
 const EARLY: u64 = 1 << 56;
+const TRIED_SHIFT: u32 = 57;
+const TRIED: u64 = u64::MAX << TRIED_SHIFT;
+/// The whole of [`STALE_HOLD`] is 120 of them.
+const TRIED_UNIT_MS: u64 = 250;
 const MS_BITS: u32 = 40;
 const MS_MAX: u64 = (1 << MS_BITS) - 1;
 const LIFETIME_MAX_S: u64 = (1 << 24) - 1;
@@ -156,7 +161,7 @@ impl Head {
 
     /// Word 2 after a refresh that failed at `now_ms`.
     pub(super) fn refresh_failed(&self, now_ms: u64) -> u64 {
-        self.0[REFRESH] & !MS_MAX | (now_ms + 1)
+        self.0[REFRESH] & !(MS_MAX | TRIED) | (now_ms + 1)
     }
 
     /// Whether a fresh answer is to be fetched again, and nobody has begun.
@@ -174,10 +179,25 @@ impl Head {
         self.0[REFRESH] | EARLY
     }
 
-    /// Whether the refresh of an expired answer failed, and so long ago that the next one is due.
+    /// Whether the refresh of an expired answer failed, and the next one is due behind the backs of
+    /// clients; later than [`STALE_HOLD`] they wait for it.
     pub(super) fn is_recheck_due(&self, now_ms: u64) -> bool {
-        let since_ms = self.failed_since_ms(now_ms);
-        since_ms.is_some_and(|since_ms| since_ms >= ms(FAILURE_RECHECK))
+        let tried_ms = (self.0[REFRESH] >> TRIED_SHIFT) * TRIED_UNIT_MS;
+        let due = tried_ms + ms(FAILURE_RECHECK)..ms(STALE_HOLD);
+        self.failed_since_ms(now_ms)
+            .is_some_and(|since_ms| due.contains(&since_ms))
+    }
+
+    /// Word 2 once somebody tries again; the time of the failure stays: only another holds clients back.
+    pub(super) fn recheck_begun(&self, now_ms: u64) -> u64 {
+        let since_ms = self.failed_since_ms(now_ms).unwrap_or(0);
+        let tried = since_ms.div_ceil(TRIED_UNIT_MS).min(TRIED >> TRIED_SHIFT);
+        self.0[REFRESH] & !TRIED | tried << TRIED_SHIFT
+    }
+
+    /// Word 2 when what has been said to begin has not.
+    pub(super) fn refresh_dropped(&self) -> u64 {
+        self.0[REFRESH] & !(EARLY | TRIED)
     }
 
     /// The lifetime of a failure, and for how long it has lasted.

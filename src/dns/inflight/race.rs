@@ -149,6 +149,7 @@ impl<W> Race<W> {
         self.deadline = deadline;
         self.is_last_resort = false;
         self.has_had = Once::default();
+        self.queued_for = Duration::ZERO;
         self.poor = None;
         self.steps.clear();
     }

@@ -82,10 +82,10 @@ impl<F: Forward<Waiter>> Desk<F> {
             Err(taken) => return taken,
         };
         let Some(ticket) = ticket else {
-            if buffers.refresh {
-                let mut forwarder = self.forwarder.borrow_mut();
-                forwarder.refresh(&buffers.key, now);
-                forwarder.flush(now);
+            let may = |key: &_, wish| self.forwarder.borrow().may_refresh(key, wish);
+            let begin = |key: &_| self.forwarder.borrow_mut().refresh(key, now);
+            if buffers.refresh.is_some() && worker.refresh(buffers, now, may, begin) {
+                self.flush(now);
             }
             return gate.leave(worker, pass, message, (out, start));
         };

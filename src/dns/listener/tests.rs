@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::dns::client::Asker;
-use crate::dns::forward::{Done, Failure};
+use crate::dns::forward::{Done, Failure, Wish};
 use crate::dns::identity::{ProbeName, probe_query, probe_worker};
 use crate::dns::key::Key;
 use crate::dns::shared::tests::{response, settings, start};
@@ -72,9 +72,14 @@ impl Forward<Waiter> for Echoing {
         Ok(())
     }
 
-    fn refresh(&mut self, _key: &Key, _now: std::time::Instant) {
+    fn may_refresh(&self, _key: &Key, _wish: Wish) -> bool {
+        true
+    }
+
+    fn refresh(&mut self, _key: &Key, _now: std::time::Instant) -> bool {
         self.echo.refreshed.set(self.echo.refreshed.get() + 1);
         self.has_news = true;
+        true
     }
 
     fn flush(&mut self, _now: std::time::Instant) {

@@ -9,7 +9,7 @@ use super::super::answer::Answer;
 use super::super::code::Rcode;
 use super::super::key::Key;
 use super::super::sections::{BuiltSections, Sections, Ttl};
-use super::super::walk::{Cursor, HEADER, Malformed};
+use super::super::walk::{Cursor, Form, HEADER, Malformed};
 
 /// Type and class behind the name of a question.
 const QUESTION_TAIL: usize = 4;
@@ -90,11 +90,14 @@ fn copy_record(
     let mut inner = *cursor;
     let rdata = cursor.take(octets)?;
     let mut written = Vec::with_capacity(octets);
-    match names_in(rtype) {
+    match Form::of(rtype) {
         None => written.extend_from_slice(rdata),
-        Some((before, names)) => {
-            written.extend_from_slice(inner.take(before)?);
-            for _ in 0..names {
+        Some(form) => {
+            let mut before = inner;
+            form.step_to_names(&mut inner)?;
+            let octets = inner.position().checked_sub(before.position());
+            written.extend_from_slice(before.take(octets.ok_or(Malformed)?)?);
+            for _ in 0..form.names {
                 copy_name(message, &mut inner, &mut written)?;
             }
             let left = cursor.position().checked_sub(inner.position());
@@ -126,23 +129,6 @@ fn copy_name(message: &[u8], cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Resu
     }
     out.push(0);
     Ok(())
-}
-
-/// Octets of RDATA before its first name, and how many names follow.
-fn names_in(rtype: u16) -> Option<(usize, usize)> {
-    match rtype {
-        // NS MD MF CNAME MB MG MR PTR DNAME
-        2..=5 | 7..=9 | 12 | 39 => Some((0, 1)),
-        // SOA MINFO RP
-        6 | 14 | 17 => Some((0, 2)),
-        // MX AFSDB RT KX
-        15 | 18 | 21 | 36 => Some((2, 1)),
-        // PX
-        26 => Some((2, 2)),
-        // SRV
-        33 => Some((6, 1)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -200,6 +186,38 @@ mod tests {
             b"\xFF\x00\x00\x01\x00\x00\x00\x32\x00\x02\xC0\x0C",
         ];
         assert_eq!(grafted.lend().records(), expected.concat());
+    }
+
+    /// RFC 3597 §4: old types too. What stands around the names stays as it is.
+    #[test]
+    fn names_behind_other_fields_are_written_out() {
+        let naptr = b"\x00\x01\x00\x02\x01s\x07E2U+sip\x00";
+        for (rtype, before, after) in [
+            (24, [9; 18].as_slice(), [8; 5].as_slice()),
+            (30, &[], &[7; 4]),
+            (33, &[1; 6], &[]),
+            (35, naptr, &[]),
+        ] {
+            let octets =
+                |name: usize| [0, u8::try_from(before.len() + name + after.len()).unwrap()];
+            let head = [0, rtype, 0, 1, 0, 0, 0, 60];
+            let compressed = [
+                b"\xC0\x0C",
+                &head[..],
+                &octets(2),
+                before,
+                b"\xC0\x10",
+                after,
+            ];
+            let compressed = compressed.concat();
+            let answer = Sections::new([1, 0, 0], &compressed);
+            let chain = chain();
+            let grafted = join(chain.lend(), TARGET, answer, Ttl::Aged(0)).unwrap();
+            let plain = b"\x07example\x00";
+            let expected = [TARGET, &head, &octets(plain.len()), before, plain, after].concat();
+            let expected = [chain.lend().records(), &expected].concat();
+            assert_eq!(grafted.lend().records(), expected, "type {rtype}");
+        }
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use rand::rngs::SmallRng;
 use sidestep::dns::client::Asker;
 use sidestep::dns::exchange::Limits;
 use sidestep::dns::exchange::rehearsal::{Line, Put};
-use sidestep::dns::forward::{Done, Failure, Forward, Progress};
+use sidestep::dns::forward::{Done, Failure, Forward, Progress, Wish};
 use sidestep::dns::inflight::{Attempt, Flights};
 use sidestep::dns::key::Key;
 use sidestep::dns::listener::Waiter;
@@ -245,8 +245,12 @@ impl Forward<Waiter> for Handle {
         flights.ask(key, asker, waiter, give_up_at, now)
     }
 
-    fn refresh(&mut self, key: &Key, now: Instant) {
-        self.0.borrow_mut().flights.refresh(key, now);
+    fn may_refresh(&self, key: &Key, wish: Wish) -> bool {
+        self.0.borrow().flights.may_refresh(key, wish)
+    }
+
+    fn refresh(&mut self, key: &Key, now: Instant) -> bool {
+        self.0.borrow_mut().flights.refresh(key, now)
     }
 
     fn flush(&mut self, now: Instant) {

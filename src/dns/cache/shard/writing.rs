@@ -132,11 +132,20 @@ impl<'a> Writing<'a> {
         };
         let begun = match head.use_at(self.now_ms, self.tables.stale_ms) {
             Use::Fresh if head.is_ending(self.now_ms) => head.refresh_begun(),
-            Use::Stale if head.is_recheck_due(self.now_ms) => head.refresh_failed(self.now_ms),
+            Use::Stale if head.is_recheck_due(self.now_ms) => head.recheck_begun(self.now_ms),
             Use::Fresh | Use::Stale | Use::None => return false,
         };
         self.store_word(position, REFRESH, begun);
         true
+    }
+
+    /// Lets the refresh be claimed again.
+    pub(in super::super) fn give_back_refresh(&self, question: &Question<'_>) {
+        if let Some((_, position, head)) = self.known(question)
+            && !head.is_failure()
+        {
+            self.store_word(position, REFRESH, head.refresh_dropped());
+        }
     }
 
     fn known(&self, question: &Question<'_>) -> Option<(&'a AtomicU64, usize, Head)> {

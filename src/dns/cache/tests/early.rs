@@ -61,6 +61,9 @@ fn one_caller_fetches_it_and_the_others_are_told_so() {
     assert!(!cache.claim_refresh(&key, now + LAST_TENTH));
     assert!(cache.claim_refresh(&key, late));
     assert!(!wants(&cache, &key, late) && !cache.claim_refresh(&key, late));
+    cache.give_back_refresh(&key, late);
+    assert!(wants(&cache, &key, late) && cache.claim_refresh(&key, late));
+    assert!(!wants(&cache, &key, late) && !cache.claim_refresh(&key, late));
 
     // That it failed is known when it has expired.
     fail(&cache, &key, late);

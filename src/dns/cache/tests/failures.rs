@@ -46,7 +46,8 @@ fn after_a_failed_refresh_the_expired_answer_is_sent_at_once_for_thirty_seconds(
         (entry::FAILURE_RECHECK - TICK, (true, false)),
         (entry::FAILURE_RECHECK, (true, true)),
         (entry::STALE_HOLD - TICK, (true, true)),
-        (entry::STALE_HOLD, (false, true)),
+        // Clients wait again, and that is the next try.
+        (entry::STALE_HOLD, (false, false)),
     ] {
         assert_eq!(stale(&cache, &key, expired + after), expected, "{after:?}");
     }
@@ -71,6 +72,52 @@ fn one_caller_tries_again_what_has_failed() {
     assert!(cache.claim_refresh(&key, due + entry::FAILURE_RECHECK));
     cache.insert(&key, &answer(Rcode::NOERROR, SECOND), due);
     assert_eq!(stale(&cache, &key, due + SECOND), (false, false));
+}
+
+/// RFC 8767 §5: the time runs from the last failure, not from the last try.
+#[test]
+fn trying_again_does_not_hold_clients_back_for_longer() {
+    let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
+    cache.insert(&key, &answer(Rcode::NOERROR, SECOND), now);
+    let mut failed = now + SECOND;
+    for _ in 0..2 {
+        fail(&cache, &key, failed);
+        let tries = (0..40_000).filter(|&after_ms| {
+            let at = failed + Duration::from_millis(after_ms);
+            let expected = at < failed + entry::STALE_HOLD;
+            assert_eq!(stale(&cache, &key, at).0, expected, "{after_ms}");
+            cache.claim_refresh(&key, at)
+        });
+        let every_two_seconds: Vec<_> = (1..15).map(|count| count * 2000).collect();
+        assert_eq!(tries.collect::<Vec<_>>(), every_two_seconds);
+        // The last one fails too.
+        failed += entry::STALE_HOLD;
+    }
+}
+
+#[test]
+fn a_try_that_has_not_begun_can_be_claimed_again_and_leaves_the_failure_as_it_was() {
+    let (cache, key, now) = (cache(1 << 20, true), key(b"\x01a\x00"), began());
+    cache.insert(&key, &answer(Rcode::NOERROR, SECOND), now);
+    let failed = now + SECOND;
+    fail(&cache, &key, failed);
+    let late = failed + entry::STALE_HOLD - TICK;
+    for _ in 0..3 {
+        assert!(cache.claim_refresh(&key, late) && !cache.claim_refresh(&key, late));
+        cache.give_back_refresh(&key, late);
+        assert_eq!(stale(&cache, &key, late), (true, true));
+    }
+    assert_eq!(stale(&cache, &key, late + TICK), (false, false));
+
+    // Of a failure there is nothing to be given back: its reason stays.
+    let (key, reason) = (self::key(b"\x01b\x00"), ExtendedError(u16::MAX));
+    cache.note_failure(&key, reason, Backoff::Doubling, now);
+    cache.give_back_refresh(&key, now);
+    let mut scratch = Scratch::new();
+    let Lookup::Fresh(entry) = cache.lookup(&key, now, &mut scratch) else {
+        panic!("not kept");
+    };
+    assert_eq!(entry.fresh_answer(now).extended_error, Some(reason));
 }
 
 /// RFC 9520 §3.2: at least one second. Want of upstreams is not to be felt after their return.

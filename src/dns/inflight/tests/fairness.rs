@@ -1,6 +1,9 @@
 //! One client prefix floods: others get what they ask for, as far as upstreams can give it.
 
-use super::network::{NOERROR, Network, Script, Told, Word, client, named, network, network_of};
+use super::super::super::forward::Wish;
+use super::network::{
+    NOERROR, Network, Script, Told, Word, client, named, network, network_of, silent,
+};
 use super::*;
 
 /// Answers so many questions a second after 20 ms, and drops the others.
@@ -257,7 +260,9 @@ fn a_zone_whose_upstreams_are_slow_leaves_the_other_its_places() {
 #[test]
 fn a_refresh_is_dropped_where_clients_wait() {
     let mut network = network(Limits::default(), vec![dropping(10)]);
-    network.flights.refresh(&named("a", "b"), network.now);
+    let (a, c) = (named("a", "b"), named("c", "b"));
+    assert!(network.flights.may_refresh(&a, Wish::Early));
+    assert!(network.flights.refresh(&a, network.now));
     assert_eq!(network.flights.under_way(), 1);
     for number in 0..300 {
         let asker = client(u8::try_from(number % 200).unwrap());
@@ -265,12 +270,42 @@ fn a_refresh_is_dropped_where_clients_wait() {
         network.ask_for(&name, asker, number, None).unwrap();
     }
     let before = network.flights.under_way();
-    network.flights.refresh(&named("c", "b"), network.now);
+    assert!(!network.flights.refresh(&c, network.now));
     assert_eq!(network.flights.under_way(), before);
     assert_eq!(network.flights.counters().refreshes_dropped.value(), 1);
+    for wish in [Wish::Early, Wish::Again] {
+        assert!(!network.flights.may_refresh(&c, wish));
+    }
+    assert_eq!(network.flights.counters().refreshes_dropped.value(), 3);
     // Under way already: nothing is dropped.
-    network.flights.refresh(&named("n1", "x"), network.now);
-    assert_eq!(network.flights.counters().refreshes_dropped.value(), 1);
+    assert!(!network.flights.refresh(&named("n1", "x"), network.now));
+    assert_eq!(network.flights.counters().refreshes_dropped.value(), 3);
+}
+
+/// Fetching ahead pauses while any upstream of the zone is down; what has expired needs one.
+#[test]
+fn nothing_is_fetched_early_while_an_upstream_of_its_zone_is_down() {
+    let corp = b"\x04corp\x07example\x00".to_vec();
+    let scripts = vec![silent(), silent(), silent()];
+    let zones = [(vec![0], 2, 0), (corp, 1, 0)];
+    let mut network = network_of(Limits::default(), &zones, scripts);
+    let (key, other) = (named("a", "b"), named("a", "corp"));
+    let may = |network: &Network, key| {
+        [Wish::Early, Wish::Again].map(|wish| network.flights.may_refresh(key, wish))
+    };
+    assert_eq!(may(&network, &key), [true, true]);
+    network.flip(1, false);
+    assert_eq!(may(&network, &key), [false, true]);
+    assert_eq!(may(&network, &other), [true, true]);
+    assert!(network.flights.refresh(&key, network.now));
+    network.flip(0, false);
+    assert_eq!(may(&network, &key), [false, false]);
+    network.pass(1);
+    network.flip(1, true);
+    assert_eq!(may(&network, &key), [false, true]);
+    network.flip(0, true);
+    assert_eq!(may(&network, &key), [true, true]);
+    assert_eq!(network.flights.counters().refreshes_dropped.value(), 0);
 }
 
 /// Just before, at and after the time that a question may wait for its turn.
@@ -320,6 +355,14 @@ fn a_question_waits_for_its_turn_no_longer_than_it_may() {
         network.flights.counters().queue_drops.value(),
         dropped.len() as u64
     );
+    let saturated = End::Failed(Failure::Saturated);
+    let traces = network.flights.recent_traces();
+    let waits: Vec<_> = traces
+        .filter(|trace| trace.end == saturated)
+        .map(|trace| (trace.queued, trace.took))
+        .collect();
+    assert!(!waits.is_empty());
+    assert!(waits.iter().all(|(queued, took)| queued == took));
     network.pass(4000);
     assert_eq!(network.told.len(), 16 + each + 1);
     assert_idle(&mut network);

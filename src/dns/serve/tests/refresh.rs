@@ -11,13 +11,12 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// A worker that knows an answer that has been asked for, and may spend what ten misses earn.
+/// A worker that knows an answer that has been asked for.
 fn popular() -> (Worker, Buffers, Instant) {
     let (worker, now) = (worker(), start());
     keep(&worker, response(&key(), 0, 1), now);
     let mut buffers = Buffers::default();
     assert!(!asked(&worker, &mut buffers, now, true));
-    (0..10).for_each(|_| buffers.budget.note_miss());
     (worker, buffers, now)
 }
 
@@ -25,7 +24,7 @@ fn asked_with(
     worker: &Worker,
     buffers: &mut Buffers,
     now: Instant,
-    usable: bool,
+    (usable, begins): (bool, bool),
     flags: u16,
 ) -> bool {
     let (message, mut out) = (query(NAME, 1, 1, flags), Vec::new());
@@ -34,12 +33,14 @@ fn asked_with(
     assert!(matches!(step, Step::Reply), "{step:?}");
     assert_eq!(Message::from_vec(&out).unwrap().answers.len(), 1);
     assert_eq!(buffers.key, key());
-    buffers.refresh
+    let refreshed = worker.refresh(buffers, now, |_, _| usable, |_| begins);
+    assert!(buffers.refresh.is_none());
+    refreshed
 }
 
-/// Answered at once; whether it is to be fetched again.
+/// Answered at once; whether it is fetched again.
 fn asked(worker: &Worker, buffers: &mut Buffers, now: Instant, usable: bool) -> bool {
-    asked_with(worker, buffers, now, usable, 0x0100)
+    asked_with(worker, buffers, now, (usable, true), 0x0100)
 }
 
 #[test]
@@ -47,7 +48,6 @@ fn a_popular_answer_is_fetched_again_once_before_it_expires() {
     let (worker, mut buffers, now) = popular();
     assert!(!asked(&worker, &mut buffers, now + seconds(54), true));
     assert!(asked(&worker, &mut buffers, now + LATE, true));
-    (0..10).for_each(|_| buffers.budget.note_miss());
     assert!(!asked(&worker, &mut buffers, now + LATE, true));
     assert_eq!(worker.counters().prefetches.value(), 1);
     assert_eq!(worker.counters().cache_hits.value(), 4);
@@ -62,7 +62,9 @@ fn a_popular_answer_is_fetched_again_once_before_it_expires() {
 fn nothing_is_fetched_early_without_a_budget() {
     let (worker, mut buffers, now) = popular();
     let late = now + LATE;
-    buffers.budget.spend();
+    while buffers.budget.suffices(late) {
+        buffers.budget.spend();
+    }
     assert!(!asked(&worker, &mut buffers, late, true));
     let earned = late + Duration::from_millis(100);
     assert!(asked(&worker, &mut buffers, earned, true));
@@ -75,11 +77,35 @@ fn nothing_is_fetched_early_while_no_upstream_is_usable() {
     assert!(asked(&worker, &mut buffers, now + LATE, true));
 }
 
+/// What has not begun is not counted, costs nothing, and is left to the next one.
+#[test]
+fn what_finds_no_room_has_not_been_fetched() {
+    let (worker, mut buffers, now) = popular();
+    let (late, rd) = (now + LATE, 0x0100);
+    while buffers.budget.suffices(late) {
+        buffers.budget.spend();
+    }
+    (0..10).for_each(|_| buffers.budget.note_miss());
+    for _ in 0..3 {
+        assert!(!asked_with(&worker, &mut buffers, late, (true, false), rd));
+    }
+    assert_eq!(worker.counters().prefetches.value(), 0);
+    assert!(asked(&worker, &mut buffers, late, true));
+    assert!(!buffers.budget.suffices(late));
+    assert_eq!(worker.counters().prefetches.value(), 1);
+}
+
 /// RFC 1034 §4.3.1: who does not desire recursion causes none.
 #[test]
 fn nothing_is_fetched_early_without_recursion_desired() {
     let (worker, mut buffers, now) = popular();
-    assert!(!asked_with(&worker, &mut buffers, now + LATE, true, 0));
+    assert!(!asked_with(
+        &worker,
+        &mut buffers,
+        now + LATE,
+        (true, true),
+        0
+    ));
     assert!(asked(&worker, &mut buffers, now + LATE, true));
 }
 
@@ -144,5 +170,30 @@ fn a_client_waits_again_when_the_failure_is_long_ago() {
     keep(&worker, Told::Failed(Failure::TimedOut), held);
     let (step, _) = ask_at(&worker, &message, CLIENT, held + seconds(30));
     assert!(matches!(step, Step::Miss(_)));
-    assert!(!buffers.refresh && !asked(&worker, &mut buffers, held, true));
+    assert!(!asked(&worker, &mut buffers, held, true));
+}
+
+/// An outage has marked the answer; then upstreams are well again, but a flood of others leaves no
+/// room for what no client waits for. A client's question has its turn in spite of that.
+#[test]
+fn tries_that_find_no_room_do_not_keep_an_expired_answer_in_use() {
+    let (worker, mut buffers, now) = popular();
+    let failed = now + LIFETIME;
+    keep(&worker, Told::Failed(Failure::TimedOut), failed);
+    for after_ms in (0..30_000).step_by(100) {
+        let now = failed + Duration::from_millis(after_ms);
+        // Some find out only when they have claimed it.
+        let may = after_ms % 1000 == 0;
+        assert!(!asked_with(
+            &worker,
+            &mut buffers,
+            now,
+            (may, false),
+            0x0100
+        ));
+    }
+    assert_eq!(worker.counters().rechecks.value(), 0);
+    let message = query(NAME, 1, 1, 0x0100);
+    let (step, _) = ask_at(&worker, &message, CLIENT, failed + seconds(30));
+    assert!(matches!(step, Step::Miss(_)), "{step:?}");
 }
