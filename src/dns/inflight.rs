@@ -360,7 +360,7 @@ impl<W> Flights<W> {
             self.line_up(place, asker.prefix);
             self.counters.queued.bump();
         } else if !self.start(place, now) {
-            self.table.give_back(place);
+            self.abandon(place);
             return Err(Failure::NoneUsable);
         }
         self.lanes[party.zone].budget.earn(now);

@@ -181,6 +181,14 @@ impl<W> Flights<W> {
         true
     }
 
+    /// Takes back the place of a question that could not begin after all. Siblings that were admitted
+    /// may have been lost since, at another worker: left behind, they would be taken for a question
+    /// under way.
+    pub(super) fn abandon(&mut self, place: usize) {
+        self.table[place].end(&self.upstreams, |_| {});
+        self.table.give_back(place);
+    }
+
     /// Asks a sibling, if all upstreams of the zone are dead.
     fn turn_to_siblings(&mut self, place: usize, now: Instant) -> bool {
         let race = &mut self.table[place];

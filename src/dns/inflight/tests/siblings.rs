@@ -141,6 +141,28 @@ fn a_sibling_that_has_joined_is_told_at_once_when_a_question_goes_to_siblings() 
     assert_idle(&mut network);
 }
 
+/// Between a look at siblings and the next one other workers may lose them all.
+#[test]
+fn a_question_that_could_not_begin_leaves_nothing_behind() {
+    let mut network = node(vec![silent()]);
+    kill_upstreams(&mut network);
+    let (now, sibling) = (network.now, network.upstream(2));
+    let flights = &mut network.flights;
+    let zone = flights.zone_of(&key(b'a'));
+    let place = flights.table.take_vacant(&key(b'a'), zone, now);
+    assert!(flights.table[place].admit_siblings(&[sibling], SIBLINGS_MAX, now));
+    flights.abandon(place);
+    assert!(!flights.table[place].has_started());
+
+    // Another question is under way when upstreams are lost the next time.
+    network.ask(b'b', 1).unwrap();
+    network.flip(2, false);
+    network.pass(HOPE_CHECK.as_millis() as u64 + 20);
+    assert_eq!(network.told(1).0, Told::Failed(Failure::NoneUsable));
+    assert_eq!(network.told.len(), 1);
+    assert_idle(&mut network);
+}
+
 /// A fifth: just before, at and after.
 #[test]
 fn siblings_take_a_fifth_of_all_places() {
