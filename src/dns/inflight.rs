@@ -359,7 +359,7 @@ impl<W> Flights<W> {
             race.queued_until = Some(now + QUEUE_TIME.min(self.limits.deadline));
             self.line_up(place, asker.prefix);
             self.counters.queued.bump();
-        } else if !self.start(place, now) {
+        } else if !self.start(place, !asker.is_sibling, now) {
             self.abandon(place);
             return Err(Failure::NoneUsable);
         }

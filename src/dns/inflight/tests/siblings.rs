@@ -1,7 +1,7 @@
 //! The last resort: other nodes of the service.
 
 use super::network::{
-    NOERROR, Network, SERVFAIL, Script, Told, Word, always, client, key, network_of, silent,
+    NOERROR, Network, SERVFAIL, Script, Told, Word, always, client, key, network_of, silent, unique,
 };
 use super::*;
 
@@ -139,6 +139,42 @@ fn a_sibling_that_has_joined_is_told_at_once_when_a_question_goes_to_siblings() 
     network.pass(2000);
     assert_eq!(network.told(2).0, Told::Failed(Failure::TimedOut));
     assert_idle(&mut network);
+}
+
+/// Its turn comes when the upstreams are dead, but siblings are not: whoever waits then counts, and
+/// not who asked first.
+#[test]
+fn a_client_that_has_joined_a_siblings_question_in_the_queue_gets_the_last_resort() {
+    for (first, second) in [(for_sibling(), client(1)), (client(1), for_sibling())] {
+        let limits = Limits {
+            window: 1,
+            ..Limits::default()
+        };
+        let scripts = vec![silent(), silent(), always(Word::Rcode(NOERROR))];
+        let mut network = network_of(limits, &[(vec![0], 2, 1)], scripts);
+        for number in 0.. {
+            if network.flights.lanes[0].window.is_full() {
+                break;
+            }
+            let name = unique(number);
+            network.ask_for(&name, for_sibling(), 9, None).unwrap();
+        }
+        for (asker, waiter) in [(first, 1), (second, 2)] {
+            network.ask_for(&key(b'a'), asker, waiter, None).unwrap();
+        }
+        assert_eq!(network.flights.counters().queued.value(), 1);
+        kill_upstreams(&mut network);
+        network.pass(HOPE_CHECK.as_millis() as u64 + 20);
+        for (asker, waiter) in [(first, 1), (second, 2)] {
+            let expected = if asker.is_sibling {
+                Told::Failed(Failure::NoneUsable)
+            } else {
+                Told::Rcode(NOERROR)
+            };
+            assert_eq!(network.told(waiter).0, expected);
+        }
+        assert_idle(&mut network);
+    }
 }
 
 /// Between a look at siblings and the next one other workers may lose them all.
