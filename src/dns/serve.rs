@@ -241,12 +241,14 @@ impl Worker {
         true
     }
 
-    /// Whom upstreams are asked for on behalf of `client`; [`Buffers`] tell whether it is a sibling.
+    /// On whose behalf upstreams are asked when the question of `client` waits.
     #[must_use]
-    pub fn asker(&self, client: IpAddr, is_sibling: bool) -> Asker {
+    pub fn asker(&self, client: IpAddr, ticket: &Ticket) -> Asker {
+        let standing = ticket.request.standing();
         Asker {
             prefix: Prefix::of(client, self.shared.prefix_lengths()),
-            is_sibling,
+            is_sibling: standing.is_sibling,
+            is_marked: standing.is_marked,
         }
     }
 

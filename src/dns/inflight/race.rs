@@ -211,7 +211,7 @@ impl<W> Race<W> {
 
     /// Whether somebody waits for it who may have it asked of siblings.
     pub(super) fn is_for_client(&self) -> bool {
-        self.waiters.terms().any(|terms| !terms.is_sibling)
+        self.waiters.terms().any(|terms| !terms.is_marked)
     }
 
     /// Whether there is no choice of upstreams.

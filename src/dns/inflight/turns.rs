@@ -125,9 +125,9 @@ impl<W> Flights<W> {
     /// Other nodes must not wait for what siblings are asked: no question goes round.
     fn dismiss_siblings(&mut self, place: usize, done: &mut Done<'_, W>) {
         let race = &self.table[place];
-        if race.is_last_resort && race.waiters.terms().any(|terms| terms.is_sibling) {
+        if race.is_last_resort && race.waiters.terms().any(|terms| terms.is_marked) {
             let failed = Outcome::Failed(Failure::NoneUsable);
-            self.dismiss(place, failed, |terms| terms.is_sibling, done);
+            self.dismiss(place, failed, |terms| terms.is_marked, done);
         }
     }
 

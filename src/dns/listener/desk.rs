@@ -89,7 +89,7 @@ impl<F: Forward<Waiter>> Desk<F> {
             }
             return gate.leave(worker, pass, message, (out, start));
         };
-        let asker = worker.asker(client.0, buffers.is_sibling);
+        let asker = worker.asker(client.0, &ticket);
         let Buffers { key, scratch, .. } = buffers;
         let give_up_at = worker.give_up_at(&ticket);
         let waiter = Waiter {

@@ -11,6 +11,14 @@ const REASONS: [u8; 2] = [22, 23];
 fn for_sibling() -> Asker {
     Asker {
         is_sibling: true,
+        ..marked()
+    }
+}
+
+/// A sibling that asks from an address that is not listed, or a client that plays one.
+fn marked() -> Asker {
+    Asker {
+        is_marked: true,
         ..client(99)
     }
 }
@@ -108,16 +116,18 @@ fn an_error_of_a_sibling_about_the_name_is_handed_on() {
 
 #[test]
 fn a_question_of_a_sibling_never_goes_to_a_sibling() {
-    let mut network = node(vec![always(Word::Rcode(NOERROR))]);
-    network.ask_for(&key(b'a'), for_sibling(), 1, None).unwrap();
-    network.pass(10);
-    kill_upstreams(&mut network);
-    let refused = network.ask_for(&key(b'b'), for_sibling(), 2, None);
-    assert_eq!(refused, Err(Failure::NoneUsable));
-    network.pass(100);
-    assert_eq!(network.told(1).0, Told::Failed(Failure::NoneUsable));
-    assert_eq!(asked_siblings(&network), 0);
-    assert_idle(&mut network);
+    for asker in [for_sibling(), marked()] {
+        let mut network = node(vec![always(Word::Rcode(NOERROR))]);
+        network.ask_for(&key(b'a'), asker, 1, None).unwrap();
+        network.pass(10);
+        kill_upstreams(&mut network);
+        let refused = network.ask_for(&key(b'b'), asker, 2, None);
+        assert_eq!(refused, Err(Failure::NoneUsable));
+        network.pass(100);
+        assert_eq!(network.told(1).0, Told::Failed(Failure::NoneUsable));
+        assert_eq!(asked_siblings(&network), 0);
+        assert_idle(&mut network);
+    }
 }
 
 /// A client and a sibling want the same: the client's question goes on, the sibling's must not.
@@ -215,12 +225,14 @@ fn siblings_take_a_fifth_of_all_places() {
     let refused = network.ask_for(&key(b'z'), for_sibling(), 9, None);
     assert_eq!(refused, Err(Failure::Saturated));
     network.ask(b'z', 10).unwrap();
+    // The marker alone gives no share in it, and takes none.
+    network.ask_for(&key(b'x'), marked(), 13, None).unwrap();
     // Joining takes no place.
     network
         .ask_for(&key(b'z'), for_sibling(), 11, None)
         .unwrap();
     network.pass(2100);
-    assert_eq!(network.told.len(), 6);
+    assert_eq!(network.told.len(), 7);
     network
         .ask_for(&key(b'y'), for_sibling(), 12, None)
         .unwrap();

@@ -243,7 +243,6 @@ fn a_marked_question_from_a_sibling_is_answered_and_others_are_as_ever() {
     assert!(heard.is_sibling);
     assert_eq!(heard.message().answers.len(), 1);
     assert_eq!(worker.counters().sibling_queries.value(), 1);
-    assert!(worker.asker(STRANGER, true).is_sibling);
     assert!(worker.may_connect(STRANGER));
 
     let unmarked = ask(&worker, &asking(b""), STRANGER, Transport::Udp);
@@ -255,6 +254,24 @@ fn a_marked_question_from_a_sibling_is_answered_and_others_are_as_ever() {
     let garbage = ask(&worker, &[0; 12], STRANGER, Transport::Udp);
     let found = [unmarked, elsewhere, mapped, garbage].map(|heard| heard.is_sibling);
     assert_eq!(found, [false, false, true, false]);
+}
+
+/// The marker alone gives nothing, but what bears it must not go round.
+#[test]
+fn whoever_marks_a_question_has_no_last_resort() {
+    for (client, options, is_sibling, is_marked) in [
+        (STRANGER, MARKED, true, true),
+        (CLIENT, MARKED, false, true),
+        (CLIENT, b"", false, false),
+    ] {
+        let worker = worker(shared(None));
+        let heard = ask(&worker, &asking(options), client, Transport::Udp);
+        let Step::Miss(ticket) = &heard.step else {
+            panic!("{:?}", heard.step);
+        };
+        let asker = worker.asker(client, ticket);
+        assert_eq!((asker.is_sibling, asker.is_marked), (is_sibling, is_marked));
+    }
 }
 
 /// The asker opens this node's breaker on EDE 22 and 23. A stale answer is better than either.
