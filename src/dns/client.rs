@@ -58,8 +58,11 @@ impl Prefix {
 pub struct Asker {
     /// Who shares what is there.
     pub prefix: Prefix,
-    /// Another node of the service asks as its last resort: never passed on to a sibling in turn.
+    /// Another node of the service asks as its last resort, and shares what is there for those.
     pub is_sibling: bool,
+    /// The question bears the marker of siblings, as theirs all do: never passed on to a sibling in
+    /// turn, wherever it comes from.
+    pub is_marked: bool,
 }
 
 #[cfg(test)]

@@ -253,14 +253,14 @@ impl<W> Flights<W> {
     ) -> Result<(), (Failure, W)> {
         let zone = self.zone_of(key);
         let upstreams = &self.upstreams;
-        let has_last_resort = !asker.is_sibling && upstreams.has_last_resort(zone);
+        let has_last_resort = !asker.is_marked && upstreams.has_last_resort(zone);
         if !upstreams.zone_usable(zone) && !has_last_resort {
             return Err((Failure::NoneUsable, waiter));
         }
         let party = self.party(zone, asker);
         let fingerprint = self.fingerprint(key);
         let joined = self.table.find(key, fingerprint);
-        if joined.is_some_and(|place| asker.is_sibling && self.table[place].is_last_resort) {
+        if joined.is_some_and(|place| asker.is_marked && self.table[place].is_last_resort) {
             return Err((Failure::NoneUsable, waiter));
         }
         let others = joined.map_or(0, |place| self.table[place].waiters.len());
@@ -303,7 +303,7 @@ impl<W> Flights<W> {
         let terms = Terms {
             give_up_at,
             bucket: party.bucket,
-            is_sibling: asker.is_sibling,
+            is_marked: asker.is_marked,
         };
         race.waiters.push(waiter, terms);
         self.waiters.take(party);
@@ -339,8 +339,8 @@ impl<W> Flights<W> {
             race.queued_until = Some(now + QUEUE_TIME.min(self.limits.deadline));
             self.line_up(place, asker.prefix);
             self.counters.queued.bump();
-        } else if !self.start(place, now) {
-            self.table.give_back(place);
+        } else if !self.start(place, !asker.is_marked, now) {
+            self.abandon(place);
             return Err(Failure::NoneUsable);
         }
         self.lanes[party.zone].budget.earn(now);

@@ -68,6 +68,8 @@ pub struct Standing {
     pub is_verified: bool,
     /// It is another node of the service, which asks as its last resort.
     pub is_sibling: bool,
+    /// It says so, which takes rights away, but gives none by itself.
+    pub is_marked: bool,
     /// It has sent an option that has to be answered with FORMERR.
     pub has_bad_option: bool,
     /// It has sent a server cookie that is none of ours, or too old.

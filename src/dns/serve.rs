@@ -25,7 +25,7 @@ use super::key::Key;
 use super::prefetch::Budget;
 use super::request::{KeptRequest, Request, Transport};
 use super::sections::Sections;
-use super::shared::Shared;
+use super::shared::{Failed, Shared};
 use super::walk::{class, rtype};
 
 mod alias;
@@ -187,7 +187,11 @@ impl Worker {
         let stale = match self.shared.cache().lookup(key, now, scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
-                let answer = entry.fresh_answer(now);
+                let mut answer = entry.fresh_answer(now);
+                if entry.is_failure() && request.standing.is_marked {
+                    let reason = answer.extended_error;
+                    answer.extended_error = reason.map(ExtendedError::of_name_to_sibling);
+                }
                 self.reply_behind(out, &request, transport, (chain, key), answer);
                 let may_fetch = request.recursion_desired && access.has_upstreams();
                 if may_fetch && entry.wants_refresh() {
@@ -243,12 +247,14 @@ impl Worker {
         true
     }
 
-    /// Whom upstreams are asked for on behalf of `client`; [`Buffers`] tell whether it is a sibling.
+    /// On whose behalf upstreams are asked when the question of `client` waits.
     #[must_use]
-    pub fn asker(&self, client: IpAddr, is_sibling: bool) -> Asker {
+    pub fn asker(&self, client: IpAddr, ticket: &Ticket) -> Asker {
+        let standing = ticket.request.standing();
         Asker {
             prefix: Prefix::of(client, self.shared.prefix_lengths()),
-            is_sibling,
+            is_sibling: standing.is_sibling,
+            is_marked: standing.is_marked,
         }
     }
 
@@ -269,7 +275,7 @@ impl Worker {
     pub fn answer_late(
         &self,
         (key, ticket): (&Key, &Ticket),
-        outcome: Result<&Cleaned<'_>, ExtendedError>,
+        outcome: Result<&Cleaned<'_>, Failed>,
         now: Instant,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
@@ -285,7 +291,10 @@ impl Worker {
                 let chain = self.chain(ticket, key);
                 self.reply_behind(out, &request, ticket.transport, (chain, key), answer);
             }
-            Err(reason) => self.answer_without_upstream((key, ticket), reason, now, scratch, out),
+            Err(failed) => {
+                let reason = failed.reason_for(request.standing.is_marked);
+                self.answer_without_upstream((key, ticket), reason, now, scratch, out);
+            }
         }
         let waited = now.saturating_duration_since(ticket.started);
         self.counters().miss_latency.record(waited, 1);

@@ -210,6 +210,11 @@ impl<W> Race<W> {
         !self.contenders.is_empty()
     }
 
+    /// Whether somebody waits for it who may have it asked of siblings.
+    pub(super) fn is_for_client(&self) -> bool {
+        self.waiters.terms().any(|terms| !terms.is_marked)
+    }
+
     /// Whether there is no choice of upstreams.
     pub(super) fn is_alone(&self) -> bool {
         self.contenders.len() == 1 && !self.is_last_resort

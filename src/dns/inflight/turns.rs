@@ -125,9 +125,9 @@ impl<W> Flights<W> {
     /// Other nodes must not wait for what siblings are asked: no question goes round.
     fn dismiss_siblings(&mut self, place: usize, done: &mut Done<'_, W>) {
         let race = &self.table[place];
-        if race.is_last_resort && race.waiters.terms().any(|terms| terms.is_sibling) {
+        if race.is_last_resort && race.waiters.terms().any(|terms| terms.is_marked) {
             let failed = Outcome::Failed(Failure::NoneUsable);
-            self.dismiss(place, failed, |terms| terms.is_sibling, done);
+            self.dismiss(place, failed, |terms| terms.is_marked, done);
         }
     }
 
@@ -158,8 +158,7 @@ impl<W> Flights<W> {
     /// Nobody is left who could answer, unless there is a last resort.
     fn exhaust(&mut self, place: usize, now: Instant, done: &mut Done<'_, W>) {
         let race = &self.table[place];
-        let is_for_client = race.waiters.terms().any(|terms| !terms.is_sibling);
-        if is_for_client && !race.is_last_resort && self.turn_to_siblings(place, now) {
+        if race.is_for_client() && !race.is_last_resort && self.turn_to_siblings(place, now) {
             self.dismiss_siblings(place, done);
             return self.wheel.arm(place, self.table[place].wake_at());
         }
@@ -167,18 +166,27 @@ impl<W> Flights<W> {
         self.give_up(place, failure, now, done);
     }
 
-    /// Asks the first upstream, or the first sibling when there is none; whether there was one.
-    pub(super) fn start(&mut self, place: usize, now: Instant) -> bool {
+    /// Asks the first upstream, or, for a client, the first sibling when there is none; whether there
+    /// was one.
+    pub(super) fn start(&mut self, place: usize, is_for_client: bool, now: Instant) -> bool {
         let race = &mut self.table[place];
         race.queued_for = race.age(now);
         race.queued_until = None;
         if !race.admit_upstreams(&self.upstreams, now) {
-            return !race.asker.is_sibling && self.turn_to_siblings(place, now);
+            return is_for_client && self.turn_to_siblings(place, now);
         }
         if let Some(first) = race.candidate(&self.upstreams) {
             self.send(place, first, Why::First, now);
         }
         true
+    }
+
+    /// Takes back the place of a question that could not begin after all. Siblings that were admitted
+    /// may have been lost since, at another worker: left behind, they would be taken for a question
+    /// under way.
+    pub(super) fn abandon(&mut self, place: usize) {
+        self.table[place].end(&self.upstreams, |_| {});
+        self.table.give_back(place);
     }
 
     /// Asks a sibling, if all upstreams of the zone are dead.
@@ -347,11 +355,14 @@ impl<W> Flights<W> {
             while !self.lanes[zone].window.is_full()
                 && let Some(place) = self.queue.pop(zone)
             {
-                self.table[place].is_queued = false;
-                if self.table[place].has_started() {
+                let race = &mut self.table[place];
+                race.is_queued = false;
+                // Whoever asked first may have been joined, and have gone.
+                let is_for_client = race.is_for_client();
+                if race.has_started() {
                     self.look(place, now);
                     self.settle(place, now, done);
-                } else if self.start(place, now) {
+                } else if self.start(place, is_for_client, now) {
                     self.dismiss_siblings(place, done);
                     self.wheel.arm(place, self.table[place].wake_at());
                 } else {

@@ -22,8 +22,8 @@ pub(super) struct Terms {
     pub(super) give_up_at: Option<Instant>,
     /// The bucket of its client prefix.
     pub(super) bucket: usize,
-    /// It asks for another node.
-    pub(super) is_sibling: bool,
+    /// It asks for another node: siblings must not be asked for it.
+    pub(super) is_marked: bool,
 }
 
 impl<W> Default for Waiters<W> {

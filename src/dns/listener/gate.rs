@@ -112,10 +112,10 @@ impl Gate {
         (out, start): (&mut Vec<u8>, usize),
     ) -> Result<Pass, Taken> {
         let (verdict, pass) = match pass {
-            Pass::Free | Pass::Unproven(..) | Pass::Stranger { is_told: true } => return Ok(pass),
             Pass::Unread(..) | Pass::Stranger { .. } if buffers.is_sibling => {
                 return Ok(Pass::Free);
             }
+            Pass::Free | Pass::Unproven(..) | Pass::Stranger { is_told: true } => return Ok(pass),
             Pass::Stranger { is_told: false } => (Verdict::Drop(Reason::Refused), pass),
             Pass::Unread(seat, prefix) => {
                 let (proof, pass) = if buffers.verified {

@@ -23,8 +23,9 @@ impl Worker {
             ..Standing::default()
         };
         let Some(edns) = edns else { return standing };
-        // From anybody else the marker is an unknown option.
-        standing.is_sibling = edns.has_sibling_marker && self.shared.is_sibling(client);
+        // A node that asks from an address that is not listed must not make a loop either.
+        standing.is_marked = edns.has_sibling_marker;
+        standing.is_sibling = standing.is_marked && self.shared.is_sibling(client);
         if standing.is_sibling {
             self.counters().sibling_queries.bump();
         }

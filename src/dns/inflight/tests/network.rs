@@ -99,7 +99,7 @@ pub(super) fn client(prefix: u8) -> Asker {
     let address = std::net::Ipv4Addr::new(198, 51, prefix, 7).into();
     Asker {
         prefix: Prefix::of(address, PrefixLengths::default()),
-        is_sibling: false,
+        ..Asker::default()
     }
 }
 

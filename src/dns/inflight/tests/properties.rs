@@ -45,8 +45,9 @@ fn word() -> impl Strategy<Value = Word> {
 }
 
 fn asker() -> impl Strategy<Value = Asker> {
-    (0..3_u8, proptest::bool::weighted(0.2)).prop_map(|(prefix, is_sibling)| Asker {
-        is_sibling,
+    (0..3_u8, 0..10_u8).prop_map(|(prefix, standing)| Asker {
+        is_sibling: standing < 2,
+        is_marked: standing < 3,
         ..client(prefix)
     })
 }

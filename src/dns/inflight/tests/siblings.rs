@@ -1,7 +1,7 @@
 //! The last resort: other nodes of the service.
 
 use super::network::{
-    NOERROR, Network, SERVFAIL, Script, Told, Word, always, client, key, network_of, silent,
+    NOERROR, Network, SERVFAIL, Script, Told, Word, always, client, key, network_of, silent, unique,
 };
 use super::*;
 
@@ -11,6 +11,14 @@ const REASONS: [u8; 2] = [22, 23];
 fn for_sibling() -> Asker {
     Asker {
         is_sibling: true,
+        ..marked()
+    }
+}
+
+/// A sibling that asks from an address that is not listed, or a client that plays one.
+fn marked() -> Asker {
+    Asker {
+        is_marked: true,
         ..client(99)
     }
 }
@@ -98,26 +106,31 @@ fn a_sibling_that_cannot_help_is_left_alone_and_the_next_one_is_asked() {
 
 #[test]
 fn an_error_of_a_sibling_about_the_name_is_handed_on() {
-    let mut network = node(vec![always(Word::Rcode(SERVFAIL))]);
-    kill_upstreams(&mut network);
-    network.ask(b'a', 1).unwrap();
-    network.pass(30);
-    assert_eq!(network.told(1).0, Told::Rcode(SERVFAIL));
-    assert!(network.upstreams.is_up(network.upstream(2)));
+    // EDE 0 is what a node says whose upstreams fail with this name.
+    for word in [Word::Rcode(SERVFAIL), Word::Reason(SERVFAIL, 0)] {
+        let mut network = node(vec![always(word)]);
+        kill_upstreams(&mut network);
+        network.ask(b'a', 1).unwrap();
+        network.pass(30);
+        assert_eq!(network.told(1).0, Told::Rcode(SERVFAIL));
+        assert!(network.upstreams.is_up(network.upstream(2)));
+    }
 }
 
 #[test]
 fn a_question_of_a_sibling_never_goes_to_a_sibling() {
-    let mut network = node(vec![always(Word::Rcode(NOERROR))]);
-    network.ask_for(&key(b'a'), for_sibling(), 1, None).unwrap();
-    network.pass(10);
-    kill_upstreams(&mut network);
-    let refused = network.ask_for(&key(b'b'), for_sibling(), 2, None);
-    assert_eq!(refused, Err(Failure::NoneUsable));
-    network.pass(100);
-    assert_eq!(network.told(1).0, Told::Failed(Failure::NoneUsable));
-    assert_eq!(asked_siblings(&network), 0);
-    assert_idle(&mut network);
+    for asker in [for_sibling(), marked()] {
+        let mut network = node(vec![always(Word::Rcode(NOERROR))]);
+        network.ask_for(&key(b'a'), asker, 1, None).unwrap();
+        network.pass(10);
+        kill_upstreams(&mut network);
+        let refused = network.ask_for(&key(b'b'), asker, 2, None);
+        assert_eq!(refused, Err(Failure::NoneUsable));
+        network.pass(100);
+        assert_eq!(network.told(1).0, Told::Failed(Failure::NoneUsable));
+        assert_eq!(asked_siblings(&network), 0);
+        assert_idle(&mut network);
+    }
 }
 
 /// A client and a sibling want the same: the client's question goes on, the sibling's must not.
@@ -141,6 +154,64 @@ fn a_sibling_that_has_joined_is_told_at_once_when_a_question_goes_to_siblings() 
     assert_idle(&mut network);
 }
 
+/// Its turn comes when the upstreams are dead, but siblings are not: whoever waits then counts, and
+/// not who asked first.
+#[test]
+fn a_client_that_has_joined_a_siblings_question_in_the_queue_gets_the_last_resort() {
+    for (first, second) in [(for_sibling(), client(1)), (client(1), for_sibling())] {
+        let limits = Limits {
+            window: 1,
+            ..Limits::default()
+        };
+        let scripts = vec![silent(), silent(), always(Word::Rcode(NOERROR))];
+        let mut network = network_of(limits, &[(vec![0], 2, 1)], scripts);
+        for number in 0.. {
+            if network.flights.lanes[0].window.is_full() {
+                break;
+            }
+            let name = unique(number);
+            network.ask_for(&name, for_sibling(), 9, None).unwrap();
+        }
+        for (asker, waiter) in [(first, 1), (second, 2)] {
+            network.ask_for(&key(b'a'), asker, waiter, None).unwrap();
+        }
+        assert_eq!(network.flights.counters().queued.value(), 1);
+        kill_upstreams(&mut network);
+        network.pass(HOPE_CHECK.as_millis() as u64 + 20);
+        for (asker, waiter) in [(first, 1), (second, 2)] {
+            let expected = if asker.is_sibling {
+                Told::Failed(Failure::NoneUsable)
+            } else {
+                Told::Rcode(NOERROR)
+            };
+            assert_eq!(network.told(waiter).0, expected);
+        }
+        assert_idle(&mut network);
+    }
+}
+
+/// Between a look at siblings and the next one other workers may lose them all.
+#[test]
+fn a_question_that_could_not_begin_leaves_nothing_behind() {
+    let mut network = node(vec![silent()]);
+    kill_upstreams(&mut network);
+    let (now, sibling) = (network.now, network.upstream(2));
+    let flights = &mut network.flights;
+    let zone = flights.zone_of(&key(b'a'));
+    let place = flights.table.take_vacant(&key(b'a'), zone, now);
+    assert!(flights.table[place].admit_siblings(&[sibling], SIBLINGS_MAX, now));
+    flights.abandon(place);
+    assert!(!flights.table[place].has_started());
+
+    // Another question is under way when upstreams are lost the next time.
+    network.ask(b'b', 1).unwrap();
+    network.flip(2, false);
+    network.pass(HOPE_CHECK.as_millis() as u64 + 20);
+    assert_eq!(network.told(1).0, Told::Failed(Failure::NoneUsable));
+    assert_eq!(network.told.len(), 1);
+    assert_idle(&mut network);
+}
+
 /// A fifth: just before, at and after.
 #[test]
 fn siblings_take_a_fifth_of_all_places() {
@@ -157,12 +228,14 @@ fn siblings_take_a_fifth_of_all_places() {
     let refused = network.ask_for(&key(b'z'), for_sibling(), 9, None);
     assert_eq!(refused, Err(Failure::Saturated));
     network.ask(b'z', 10).unwrap();
+    // The marker alone gives no share in it, and takes none.
+    network.ask_for(&key(b'x'), marked(), 13, None).unwrap();
     // Joining takes no place.
     network
         .ask_for(&key(b'z'), for_sibling(), 11, None)
         .unwrap();
     network.pass(2100);
-    assert_eq!(network.told.len(), 6);
+    assert_eq!(network.told.len(), 7);
     network
         .ask_for(&key(b'y'), for_sibling(), 12, None)
         .unwrap();

@@ -189,6 +189,23 @@ fn a_stranger_that_proves_to_be_a_sibling_is_served_and_another_is_not() {
     assert!(out.is_empty());
 }
 
+/// While strangers still hear that they may not ask, as well as afterwards.
+#[test]
+fn a_sibling_outside_of_the_allowed_prefixes_gets_whole_answers() {
+    let parts = parts(&settings());
+    let (worker, gate) = &parts;
+    for _ in 0..10 {
+        let mut out = Vec::new();
+        let pass = enter(&parts, QUESTION, SIBLING, Transport::Udp, &mut out).unwrap();
+        out.extend_from_slice(PLAIN);
+        out.resize(500, 0);
+        let sibling = buffers(false, true);
+        let admitted = gate.admit(worker, pass, &sibling, QUESTION, (&mut out, 0));
+        let left = gate.leave(worker, admitted.unwrap(), QUESTION, (&mut out, 0));
+        assert_eq!((left, out.len()), (Taken::Reply, 500));
+    }
+}
+
 /// RFC 2181 §9.
 #[test]
 fn answers_beyond_what_questions_pay_for_leave_truncated_or_not_at_all() {
