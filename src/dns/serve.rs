@@ -187,11 +187,7 @@ impl Worker {
         let stale = match self.shared.cache().lookup(key, now, scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
-                let mut answer = entry.fresh_answer(now);
-                if entry.is_failure() && request.standing.is_marked {
-                    let reason = answer.extended_error;
-                    answer.extended_error = reason.map(ExtendedError::of_name_to_sibling);
-                }
+                let answer = fresh_answer(&entry, &request, now);
                 self.reply_behind(out, &request, transport, (chain, key), answer);
                 let may_fetch = request.recursion_desired && access.has_upstreams();
                 if may_fetch && entry.wants_refresh() {
@@ -415,6 +411,16 @@ impl Worker {
         }
         self.counters().count_response(answer.rcode);
     }
+}
+
+/// A failure that is remembered is one of the name: a sibling must not take it for ours.
+fn fresh_answer<'a>(entry: &Entry<'a>, request: &Request<'_>, now: Instant) -> Answer<'a> {
+    let mut answer = entry.fresh_answer(now);
+    if entry.is_failure() && request.standing.is_marked {
+        let reason = answer.extended_error;
+        answer.extended_error = reason.map(ExtendedError::of_name_to_sibling);
+    }
+    answer
 }
 
 /// Of two reasons the one that the client can do something about.
