@@ -65,6 +65,8 @@ impl Rcode {
 pub struct ExtendedError(pub u16);
 
 impl ExtendedError {
+    /// None of the others. RFC 8914 §4.1.
+    pub const OTHER: Self = Self(0);
     /// The records have expired. RFC 8914 §4.4.
     pub const STALE_ANSWER: Self = Self(3);
     /// A failure of a moment ago is told again. RFC 8914 §4.14.
@@ -91,6 +93,23 @@ impl ExtendedError {
     pub const INVALID_DATA: Self = Self(24);
     /// No record has the type that was asked for. RFC 9824 §9.
     pub const INVALID_QUERY_TYPE: Self = Self(30);
+
+    /// Whether it says that a server lacks somebody to ask, or room: nothing about the name.
+    #[must_use]
+    pub fn is_for_want(self) -> bool {
+        matches!(self, Self::NO_REACHABLE_AUTHORITY | Self::NETWORK_ERROR)
+    }
+
+    /// What another node of the service is told about one name that fails. It takes a word of want for
+    /// this whole node's, and would ask it for no name at all.
+    #[must_use]
+    pub fn of_name_to_sibling(self) -> Self {
+        if self.is_for_want() {
+            Self::OTHER
+        } else {
+            self
+        }
+    }
 }
 
 #[cfg(test)]

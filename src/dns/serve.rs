@@ -24,7 +24,7 @@ use super::key::Key;
 use super::prefetch::Budget;
 use super::request::{KeptRequest, Request, Transport};
 use super::sections::Sections;
-use super::shared::Shared;
+use super::shared::{Failed, Shared};
 use super::walk::{class, rtype};
 
 mod alias;
@@ -185,7 +185,7 @@ impl Worker {
         let stale = match self.shared.cache().lookup(key, now, scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
-                let answer = entry.fresh_answer(now);
+                let answer = kept_answer(&entry, &request, now);
                 self.reply_behind(out, &request, transport, (chain, key), answer);
                 *refresh = entry.wants_refresh()
                     && request.recursion_desired
@@ -269,7 +269,7 @@ impl Worker {
     pub fn answer_late(
         &self,
         (key, ticket): (&Key, &Ticket),
-        outcome: Result<&Cleaned<'_>, ExtendedError>,
+        outcome: Result<&Cleaned<'_>, Failed>,
         now: Instant,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
@@ -285,7 +285,10 @@ impl Worker {
                 let chain = self.chain(ticket, key);
                 self.reply_behind(out, &request, ticket.transport, (chain, key), answer);
             }
-            Err(reason) => self.answer_without_upstream((key, ticket), reason, now, scratch, out),
+            Err(failed) => {
+                let reason = failed.reason_for(request.standing.is_marked);
+                self.answer_without_upstream((key, ticket), reason, now, scratch, out);
+            }
         }
         let waited = now.saturating_duration_since(ticket.started);
         self.counters().miss_latency.record(waited, 1);
@@ -406,6 +409,16 @@ impl Worker {
         }
         self.counters().count_response(answer.rcode);
     }
+}
+
+/// What the cache holds; a failure is about one name, whatever its reason is.
+fn kept_answer<'a>(entry: &Entry<'a>, request: &Request<'_>, now: Instant) -> Answer<'a> {
+    let mut answer = entry.fresh_answer(now);
+    if entry.is_failure() && request.standing.is_marked {
+        let reason = answer.extended_error;
+        answer.extended_error = reason.map(ExtendedError::of_name_to_sibling);
+    }
+    answer
 }
 
 /// Of two reasons the one that the client can do something about.

@@ -213,6 +213,7 @@ pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, n
         Err(Failed {
             reason,
             remembered: Some(backoff),
+            ..
         }) => shared.cache.note_failure(key, *reason, *backoff, now),
         Err(Failed {
             remembered: None, ..
@@ -225,6 +226,8 @@ pub fn store(shared: &Shared, key: &Key, judged: &Result<Cleaned<'_>, Failed>, n
 pub struct Failed {
     /// Told to the client.
     pub reason: ExtendedError,
+    /// What has failed without anybody having been asked: it is about this node, not the name.
+    pub is_of_node: bool,
     /// `None`: nobody was asked, and remembering it would spare nobody anything.
     remembered: Option<Backoff>,
 }
@@ -232,19 +235,26 @@ pub struct Failed {
 impl Failed {
     /// What an upstream said about the name.
     fn of_name(reason: ExtendedError) -> Self {
-        // What the upstream lacks is somebody to ask, as we may ourselves.
-        let is_for_want = [
-            ExtendedError::NO_REACHABLE_AUTHORITY,
-            ExtendedError::NETWORK_ERROR,
-        ]
-        .contains(&reason);
         Self {
             reason,
-            remembered: Some(if is_for_want {
+            is_of_node: false,
+            // What the upstream lacks is somebody to ask, as we may ourselves.
+            remembered: Some(if reason.is_for_want() {
                 Backoff::Constant
             } else {
                 Backoff::Doubling
             }),
+        }
+    }
+
+    /// The reason for one that has marked its question, if `is_marked`: see
+    /// [`ExtendedError::of_name_to_sibling`].
+    #[must_use]
+    pub fn reason_for(self, is_marked: bool) -> ExtendedError {
+        if is_marked && !self.is_of_node {
+            self.reason.of_name_to_sibling()
+        } else {
+            self.reason
         }
     }
 }
@@ -259,7 +269,11 @@ impl From<Failure> for Failed {
             Failure::NoneUsable => (ExtendedError::NO_REACHABLE_AUTHORITY, None),
             Failure::Saturated => (ExtendedError::NETWORK_ERROR, None),
         };
-        Self { reason, remembered }
+        Self {
+            reason,
+            is_of_node: matches!(failure, Failure::NoneUsable | Failure::Saturated),
+            remembered,
+        }
     }
 }
 
@@ -274,6 +288,7 @@ pub fn judge<'a>(shared: &Shared, key: &Key, outcome: Outcome<'a>) -> Result<Cle
         Outcome::NotYet => {
             return Err(Failed {
                 reason: ExtendedError::NO_REACHABLE_AUTHORITY,
+                is_of_node: false,
                 remembered: None,
             });
         }
@@ -289,6 +304,7 @@ pub fn judge<'a>(shared: &Shared, key: &Key, outcome: Outcome<'a>) -> Result<Cle
             Some(reason) => Failed::of_name(reason),
             None => Failed {
                 reason: ExtendedError::NO_REACHABLE_AUTHORITY,
+                is_of_node: false,
                 remembered: Some(Backoff::Doubling),
             },
         }),
@@ -302,6 +318,7 @@ pub fn judge<'a>(shared: &Shared, key: &Key, outcome: Outcome<'a>) -> Result<Cle
                     Unusable::Aliases | Unusable::Unrelated => ExtendedError::INVALID_DATA,
                     Unusable::Referral => ExtendedError::NO_REACHABLE_AUTHORITY,
                 },
+                is_of_node: false,
                 remembered: Some(Backoff::Doubling),
             })
         }

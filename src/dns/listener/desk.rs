@@ -107,7 +107,7 @@ impl<F: Forward<Waiter>> Desk<F> {
         if failure == Failure::Saturated {
             worker.counters().shed.bump();
         }
-        let outcome = Err(Failed::from(failure).reason);
+        let outcome = Err(Failed::from(failure));
         worker.answer_late((key, &waiter.ticket), outcome, now, scratch, out);
         gate.leave(worker, pass, message, (out, start))
     }
@@ -134,7 +134,7 @@ impl<F: Forward<Waiter>> Desk<F> {
             if !still_under_way {
                 store(shared, key, &judged, now);
             }
-            let outcome = judged.as_ref().map_err(|failed| failed.reason);
+            let outcome = judged.as_ref().map_err(|failed| *failed);
             for waiter in waiters {
                 reply(waiter.origin, &mut |out| {
                     let start = out.len();

@@ -76,7 +76,7 @@ pub(super) fn ticket(worker: &Worker, now: Instant) -> Ticket {
 /// What a client that waits is told of what the upstreams have said.
 pub(super) fn later(worker: &Worker, ticket: &Ticket, mut told: Told, now: Instant) -> Message {
     let judged = judge(worker.shared(), &key(), told.outcome());
-    let outcome = judged.as_ref().map_err(|failed| failed.reason);
+    let outcome = judged.as_ref().map_err(|failed| *failed);
     let (mut scratch, mut out) = (Scratch::default(), Vec::new());
     worker.answer_late((&key(), ticket), outcome, now, &mut scratch, &mut out);
     Message::from_vec(&out).unwrap()

@@ -106,12 +106,15 @@ fn a_sibling_that_cannot_help_is_left_alone_and_the_next_one_is_asked() {
 
 #[test]
 fn an_error_of_a_sibling_about_the_name_is_handed_on() {
-    let mut network = node(vec![always(Word::Rcode(SERVFAIL))]);
-    kill_upstreams(&mut network);
-    network.ask(b'a', 1).unwrap();
-    network.pass(30);
-    assert_eq!(network.told(1).0, Told::Rcode(SERVFAIL));
-    assert!(network.upstreams.is_up(network.upstream(2)));
+    // EDE 0 is what a node says whose upstreams fail with this name.
+    for word in [Word::Rcode(SERVFAIL), Word::Reason(SERVFAIL, 0)] {
+        let mut network = node(vec![always(word)]);
+        kill_upstreams(&mut network);
+        network.ask(b'a', 1).unwrap();
+        network.pass(30);
+        assert_eq!(network.told(1).0, Told::Rcode(SERVFAIL));
+        assert!(network.upstreams.is_up(network.upstream(2)));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::*;
 use crate::dns::CookieSecrets;
 use crate::dns::forward::Failure;
 use crate::dns::identity::ProbeName;
+use crate::dns::key::Key;
 use crate::dns::serve::tests::{
     CLIENT, NAME, STRANGER, extended_error, keep, key, later, query, rcode,
 };
@@ -256,6 +257,17 @@ fn a_marked_question_from_a_sibling_is_answered_and_others_are_as_ever() {
     assert_eq!(found, [false, false, true, false]);
 }
 
+/// An answer with a reason. RFC 8914 §2.
+fn reasoned(rcode: u8, records: u16, code: u16) -> Told {
+    let Told::Message(mut message) = response(&key(), rcode, records) else {
+        panic!("a message");
+    };
+    message[11] = 1;
+    message.extend_from_slice(b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x06\x00\x0F\x00\x02");
+    message.extend_from_slice(&u16::to_be_bytes(code));
+    Told::Message(message)
+}
+
 /// The marker alone gives nothing, but what bears it must not go round.
 #[test]
 fn whoever_marks_a_question_has_no_last_resort() {
@@ -276,17 +288,47 @@ fn whoever_marks_a_question_has_no_last_resort() {
 
 /// The asker opens this node's breaker on EDE 22 and 23. A stale answer is better than either.
 #[test]
-fn a_sibling_hears_why_there_is_no_answer() {
-    for (failure, reason) in [(Failure::NoneUsable, 22), (Failure::Saturated, 23)] {
-        let worker = worker(shared(None));
-        let heard = ask(&worker, &asking(MARKED), STRANGER, Transport::Udp);
-        let Step::Miss(ticket) = &heard.step else {
-            panic!("{:?}", heard.step);
-        };
-        let answer = later(&worker, ticket, Told::Failed(failure), start());
-        assert_eq!(rcode(&answer), ResponseCode::ServFail);
-        assert_eq!(extended_error(&answer), Some(reason));
-        assert_eq!(worker.give_up_at(ticket), None);
+fn a_sibling_hears_that_this_node_cannot_help_and_not_that_upstreams_fail_with_one_name() {
+    let other = Key::new(b"\x01x\x00", 1, 1, false, false).unwrap();
+    for (told, to_client, to_sibling) in [
+        (Told::Failed(Failure::NoneUsable), 22, 22),
+        (Told::Failed(Failure::Saturated), 23, 23),
+        (Told::Failed(Failure::TimedOut), 22, 0),
+        (Told::Failed(Failure::Unanswered), 22, 0),
+        (Told::NotYet, 22, 0),
+        (response(&key(), 2, 0), 22, 0),
+        (response(&key(), 5, 0), 22, 0),
+        (reasoned(2, 0, 22), 22, 0),
+        (reasoned(2, 0, 23), 23, 0),
+        (response(&other, 0, 1), 23, 0),
+        // A verdict of DNSSEC is one for the asker too.
+        (reasoned(2, 0, 6), 6, 6),
+    ] {
+        for (client, options, reason) in [
+            (STRANGER, MARKED, to_sibling),
+            (CLIENT, MARKED, to_sibling),
+            (CLIENT, b"", to_client),
+        ] {
+            let worker = worker(shared(None));
+            let heard = ask(&worker, &asking(options), client, Transport::Udp);
+            let Step::Miss(ticket) = &heard.step else {
+                panic!("{:?}", heard.step);
+            };
+            let answer = later(&worker, ticket, told.clone(), start());
+            assert_eq!(rcode(&answer), ResponseCode::ServFail);
+            assert_eq!(extended_error(&answer), Some(reason), "{told:?}");
+            assert_eq!(worker.give_up_at(ticket), None);
+            // The same from the cache, beside "cached error".
+            keep(&worker, told.clone(), start());
+            let again = ask(&worker, &asking(options), client, Transport::Udp);
+            if matches!(again.step, Step::Reply) {
+                let kept: Vec<u8> = [15, 2, reason, 15, 2, 13_u16]
+                    .into_iter()
+                    .flat_map(u16::to_be_bytes)
+                    .collect();
+                assert!(again.out.ends_with(&kept), "{told:?}: {:?}", again.out);
+            }
+        }
     }
 }
 
@@ -312,18 +354,12 @@ fn a_sibling_is_not_kept_waiting_for_long_while_there_is_an_expired_answer() {
 #[test]
 fn an_upstreams_reason_comes_with_its_answer_then_and_from_the_cache() {
     for (rcode_sent, code) in [(0, 15), (3, 17), (0, 0), (0, 510), (0, 511)] {
-        let Told::Message(mut message) = response(&key(), rcode_sent, 1) else {
-            panic!("a message");
-        };
-        message[11] = 1;
-        message.extend_from_slice(b"\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x06\x00\x0F\x00\x02");
-        message.extend_from_slice(&u16::to_be_bytes(code));
+        let told = reasoned(rcode_sent, 1, code);
         let worker = worker(shared(None));
         let missing = by_udp(&worker, b"");
         let Step::Miss(ticket) = &missing.step else {
             panic!("{:?}", missing.step);
         };
-        let told = Told::Message(message);
         let answer = later(&worker, ticket, told.clone(), start());
         assert_eq!(extended_error(&answer), Some(code));
         keep(&worker, told, start());
