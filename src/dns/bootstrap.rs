@@ -83,6 +83,12 @@ impl Own {
         let is_own = !socket.ip().is_loopback() && self.host.contains(&socket.ip());
         !is_own && !self.answers_at(socket)
     }
+
+    /// Whether siblings know this node by the address of `socket`, which is on their list. The answer to
+    /// a service's address might reach another site.
+    fn is_known_by(&self, socket: &SocketAddr) -> bool {
+        !self.is_sibling(socket) && !self.services.contains(&socket.ip())
+    }
 }
 
 /// Finds the addresses of all upstreams of zones that have any, and leaves out what is this node
@@ -195,22 +201,25 @@ impl Found {
             zone_text: zone.zone_text.clone(),
             critical: zone.critical,
             upstreams: self.addresses,
-            siblings: siblings(zone, own),
+            siblings: listed(zone)
+                .filter(|address| own.is_sibling(address))
+                .collect(),
+            own_siblings: listed(zone)
+                .filter(|address| own.is_known_by(address))
+                .map(|address| address.ip())
+                .collect(),
             dialect: zone.dialect,
             unresolved: self.unresolved,
         })
     }
 }
 
-/// The siblings of a zone. The configuration has addresses there alone, each once.
-fn siblings(zone: &ForwardZone, own: &Own) -> Vec<SocketAddr> {
-    let addresses = zone.last_resort.iter().filter_map(|sibling| match sibling {
+/// The list of siblings of a zone. The configuration has addresses there alone, each once.
+fn listed(zone: &ForwardZone) -> impl Iterator<Item = SocketAddr> {
+    zone.last_resort.iter().filter_map(|sibling| match sibling {
         UpstreamAddress::Socket(address) => Some(*address),
         UpstreamAddress::Host { .. } | UpstreamAddress::System => None,
-    });
-    addresses
-        .filter(|address| own.is_sibling(address))
-        .collect()
+    })
 }
 
 /// Where a resolver of the system listens for UDP.

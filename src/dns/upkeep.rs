@@ -148,7 +148,8 @@ async fn converse(
     let Some(key) = question(upstreams.apex(index), is_sibling) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let socket = UdpSocket::from_std(connect(upstreams.address(index))?)?;
+    let socket = connect(upstreams.address(index), upstreams.source(index))?;
+    let socket = UdpSocket::from_std(socket)?;
     let id = rand::random();
     let mut message = query::build(&key, id, Edns::Without);
     if is_sibling {

@@ -19,7 +19,7 @@
 //! How a recovered upstream comes back: at most 4 s later a probe is answered and closes its breaker
 //! ([`Breaker`]); three more probes, 75 ms apart, show that this was no chance.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -125,6 +125,7 @@ struct Zone {
     dialect: DialectSettings,
     upstreams: Range<usize>,
     siblings: Range<usize>,
+    own_siblings: Box<[IpAddr]>,
 }
 
 impl Upstreams {
@@ -153,6 +154,7 @@ impl Upstreams {
                 dialect: zone.dialect,
                 upstreams: add(&zone.upstreams, false),
                 siblings: add(&zone.siblings, true),
+                own_siblings: zone.own_siblings.as_slice().into(),
             });
         }
         let root = table
@@ -166,6 +168,7 @@ impl Upstreams {
                     dialect: DialectSettings::default(),
                     upstreams: 0..0,
                     siblings: 0..0,
+                    own_siblings: Box::default(),
                 });
                 table.len() - 1
             });

@@ -192,6 +192,7 @@ async fn a_list_of_siblings_that_is_the_same_everywhere_loses_the_node_itself() 
         "10.0.0.2:53",
         "127.0.0.1:5300",
         "127.0.0.1:5301",
+        "10.53.53.53:53",
         "[2001:db8::2]:53",
     ];
     let mut root = zone(vec![address("192.0.2.1:53")]);
@@ -206,6 +207,14 @@ async fn a_list_of_siblings_that_is_the_same_everywhere_loses_the_node_itself() 
         siblings,
         ["10.0.0.2:53", "127.0.0.1:5301", "[2001:db8::2]:53"]
     );
+    // Not the service's address.
+    let own: Vec<_> = zones[0]
+        .own_siblings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(own, ["10.0.0.1", "10.9.0.1", "127.0.0.1"]);
+    assert!(zones[1].own_siblings.is_empty());
     let sources: Vec<_> = sibling_addresses(&zones)
         .iter()
         .map(ToString::to_string)

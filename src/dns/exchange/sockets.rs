@@ -316,7 +316,10 @@ impl Sockets {
     }
 
     fn open(&mut self, upstream: UpstreamIndex, now: Instant) -> io::Result<usize> {
-        let socket = connect(self.upstreams.address(upstream))?;
+        let socket = connect(
+            self.upstreams.address(upstream),
+            self.upstreams.source(upstream),
+        )?;
         let source = socket.local_addr()?.ip();
         let line = self.lines.get_mut(upstream.position());
         let cookie = line.and_then(|line| line.dialect.client_cookie(source, now, rand::random));

@@ -135,8 +135,9 @@ impl Connections {
                 let link = Rc::new(Link::new(Rc::clone(&self.outcomes)));
                 link.push(ask);
                 let remote = self.upstreams.address(upstream);
+                let source = self.upstreams.source(upstream);
                 self.running.push(Box::pin(connection::run(
-                    remote,
+                    (remote, source),
                     upstream,
                     Rc::clone(&link),
                 )));

@@ -62,7 +62,7 @@ async fn ask(upstreams: &Upstreams, index: UpstreamIndex, watch: &LoopWatch) -> 
     let Some(key) = Key::new(&name, rtype::TXT, class::IN, false, false) else {
         return false;
     };
-    let Ok(socket) = connect(upstreams.address(index)).and_then(UdpSocket::from_std) else {
+    let Ok(socket) = connect(upstreams.address(index), None).and_then(UdpSocket::from_std) else {
         return false;
     };
     watch.begin(number);

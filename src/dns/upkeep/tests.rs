@@ -3,7 +3,7 @@
 //! How fast it is stands in the simulation of `upstream/tests.rs`; here the limits are wide.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use tokio::task::LocalSet;
@@ -14,6 +14,8 @@ use super::super::upstream::{Evidence, ResolvedZone};
 use super::*;
 
 const FAR: Duration = Duration::from_secs(30);
+/// Not what the kernel would choose.
+const KNOWN_BY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// An upstream that answers REFUSED, or what else it is told to, while `awake`; it notes the questions.
 struct Fake {
@@ -21,6 +23,8 @@ struct Fake {
     awake: Rc<Cell<bool>>,
     rcode: Rc<Cell<u8>>,
     questions: Rc<RefCell<Vec<Vec<u8>>>>,
+    /// Where the last one came from.
+    source: Rc<Cell<Option<IpAddr>>>,
 }
 
 async fn fake() -> Fake {
@@ -30,7 +34,9 @@ async fn fake() -> Fake {
         awake: Rc::new(Cell::new(true)),
         rcode: Rc::new(Cell::new(5)),
         questions: Rc::default(),
+        source: Rc::default(),
     };
+    let last = Rc::clone(&fake.source);
     let (awake, questions) = (Rc::clone(&fake.awake), Rc::clone(&fake.questions));
     let rcode = Rc::clone(&fake.rcode);
     tokio::task::spawn_local(async move {
@@ -39,6 +45,7 @@ async fn fake() -> Fake {
             let (length, source) = socket.recv_from(&mut buffer).await.unwrap();
             let mut message = buffer[..length].to_vec();
             questions.borrow_mut().push(message.clone());
+            last.set(Some(source.ip()));
             message[2] |= 0x80;
             message[3] = 0x80 | rcode.get();
             if awake.get() {
@@ -64,6 +71,7 @@ fn world_with(
         critical: true,
         upstreams: addresses.to_vec(),
         siblings: siblings.to_vec(),
+        own_siblings: vec![KNOWN_BY],
         ..ResolvedZone::default()
     };
     let upstreams = Arc::new(Upstreams::new(&[zone], Instant::now().into_std()));
@@ -188,6 +196,8 @@ async fn a_sibling_that_cannot_help_is_asked_for_names_of_chance_with_the_marker
             upstreams.sibling_refused(index, Instant::now().into_std());
             until(|| sibling.questions.borrow().len() >= 3).await;
             assert!(!upstreams.has_last_resort(root));
+            assert_eq!(sibling.source.get(), Some(KNOWN_BY));
+            assert_ne!(dead.source.get(), Some(KNOWN_BY));
             let questions = sibling.questions.borrow().clone();
             let name = |question: &[u8]| question[12..30].to_vec();
             assert_ne!(name(&questions[0]), name(&questions[1]));

@@ -8,6 +8,7 @@
 //! A sibling answers without upstreams as well: from its cache, or that it cannot help. Any answer
 //! therefore shows that it lives, and only an acceptable one to a probe closes its breaker.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::pacing::Condition;
@@ -32,6 +33,18 @@ impl Upstreams {
     #[must_use]
     pub fn is_sibling(&self, index: UpstreamIndex) -> bool {
         self.state(index).is_sibling()
+    }
+
+    /// The address that a sibling is asked from: one of this node's on the list, for siblings know each
+    /// other by these. `None`: the kernel may choose.
+    #[must_use]
+    pub fn source(&self, index: UpstreamIndex) -> Option<IpAddr> {
+        let state = self.state(index);
+        let to = state.address.ip();
+        let reaches =
+            |own: &&IpAddr| own.is_ipv4() == to.is_ipv4() && own.is_loopback() == to.is_loopback();
+        let own = self.zone(state).own_siblings.iter().find(reaches);
+        own.copied().filter(|_| state.is_sibling())
     }
 
     /// Whether a sibling may be asked on behalf of the zone.

@@ -3,7 +3,7 @@
 //! Source: RFC 1035 §3.1 (wire names), RFC 4035 §3.1.4.1 (DS belongs to the parent's side).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::super::DialectSettings;
 
@@ -23,6 +23,8 @@ pub struct ResolvedZone {
     pub upstreams: Vec<SocketAddr>,
     /// Asked when no upstream is usable: other nodes of the service.
     pub siblings: Vec<SocketAddr>,
+    /// The addresses of this node on the same list: the siblings know it by these.
+    pub own_siblings: Vec<IpAddr>,
     /// How its upstreams are talked to.
     pub dialect: DialectSettings,
     /// Configured host names that did not resolve and are left out: worth a warning.

@@ -123,6 +123,7 @@ impl Stage {
                 critical: zone.critical,
                 upstreams: sockets(&zone.upstreams),
                 siblings: sockets(&zone.last_resort),
+                own_siblings: Vec::new(),
                 dialect: zone.dialect,
                 unresolved: Vec::new(),
             })

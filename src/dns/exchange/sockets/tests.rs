@@ -233,3 +233,24 @@ async fn answers_that_came_before_a_refusal_are_heard_and_only_the_rest_is_given
     let lost = std::iter::from_fn(|| world.sockets.poll_lost()).count();
     assert!((1..=2).contains(&lost), "{lost} lost");
 }
+
+#[tokio::test]
+async fn a_sibling_is_asked_from_the_address_that_it_knows_this_node_by() {
+    let zone = ResolvedZone {
+        zone: vec![0],
+        upstreams: vec!["127.0.0.1:9".parse().unwrap()],
+        siblings: vec!["127.0.0.1:10".parse().unwrap()],
+        own_siblings: vec!["127.0.0.2".parse().unwrap()],
+        ..ResolvedZone::default()
+    };
+    let now = Instant::now();
+    let upstreams = Arc::new(Upstreams::new(&[zone], now));
+    let mut sockets = Sockets::new(Arc::clone(&upstreams), Arc::default());
+    for (index, expected) in upstreams.indexes().zip(["127.0.0.1:0", "127.0.0.2:0"]) {
+        let number = sockets.open(index, now).unwrap();
+        let socket = sockets.sockets[number].as_ref().unwrap();
+        let mut local = socket.fd.get_ref().local_addr().unwrap();
+        local.set_port(0);
+        assert_eq!(local, expected.parse::<SocketAddr>().unwrap());
+    }
+}

@@ -10,12 +10,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 
@@ -93,10 +93,15 @@ impl Link {
     }
 }
 
-/// Connects, and talks until nothing is left to say.
-pub(super) async fn run(remote: SocketAddr, upstream: UpstreamIndex, link: Rc<Link>) -> End {
+/// Connects, and talks until nothing is left to say. The second of the addresses is the source, for
+/// siblings.
+pub(super) async fn run(
+    addresses: (SocketAddr, Option<IpAddr>),
+    upstream: UpstreamIndex,
+    link: Rc<Link>,
+) -> End {
     let mut conversation = Conversation::new(now());
-    let error = converse(remote, &link, &mut conversation).await.err();
+    let error = converse(addresses, &link, &mut conversation).await.err();
     // From here on there is no point at which somebody else could push.
     link.is_closed.set(true);
     let answered = conversation.answered();
@@ -111,11 +116,11 @@ pub(super) async fn run(remote: SocketAddr, upstream: UpstreamIndex, link: Rc<Li
 }
 
 async fn converse(
-    remote: SocketAddr,
+    addresses: (SocketAddr, Option<IpAddr>),
     link: &Link,
     conversation: &mut Conversation,
 ) -> io::Result<()> {
-    let mut stream = timeout(CONNECT_TIME, TcpStream::connect(remote)).await??;
+    let mut stream = timeout(CONNECT_TIME, connect(addresses)).await??;
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.split();
     let (mut out, mut outcomes) = (Vec::new(), Vec::new());
@@ -145,6 +150,39 @@ async fn converse(
     }
 }
 
+async fn connect((remote, source): (SocketAddr, Option<IpAddr>)) -> io::Result<TcpStream> {
+    let socket = match remote {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    if let Some(source) = source {
+        // When this host has lost the address, the kernel's choice is better than nothing.
+        let _ = socket.bind((source, 0).into());
+    }
+    socket.connect(remote).await
+}
+
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_has_the_source_that_is_wanted_as_long_as_there_is_one() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let remote = listener.local_addr().unwrap();
+        for (wanted, expected) in [
+            (None, "127.0.0.1"),
+            (Some("127.0.0.2"), "127.0.0.2"),
+            (Some("192.0.2.77"), "127.0.0.1"),
+        ] {
+            let wanted = wanted.map(|wanted: &str| wanted.parse().unwrap());
+            let stream = connect((remote, wanted)).await.unwrap();
+            let local = stream.local_addr().unwrap();
+            assert_eq!(local.ip(), expected.parse::<IpAddr>().unwrap());
+        }
+    }
 }

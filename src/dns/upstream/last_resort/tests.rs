@@ -171,3 +171,34 @@ fn only_an_accepted_probe_closes_the_breaker_of_a_sibling() {
         assert!(world.upstreams.has_last_resort(world.root));
     }
 }
+
+#[test]
+fn a_sibling_is_asked_from_the_address_that_it_knows_this_node_by() {
+    let zone = |own: &[&str]| ResolvedZone {
+        zone: vec![0],
+        upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+        siblings: ["198.51.100.1:53", "[2001:db8::1]:53", "127.0.0.1:54"]
+            .map(|text| text.parse().unwrap())
+            .to_vec(),
+        own_siblings: own.iter().map(|text| text.parse().unwrap()).collect(),
+        ..ResolvedZone::default()
+    };
+    for (own, expected) in [
+        (&[][..], [None; 4]),
+        (
+            &["127.0.0.9", "198.51.100.7", "2001:db8::7", "198.51.100.8"],
+            [
+                None,
+                Some("198.51.100.7"),
+                Some("2001:db8::7"),
+                Some("127.0.0.9"),
+            ],
+        ),
+        (&["2001:db8::7"], [None, None, Some("2001:db8::7"), None]),
+    ] {
+        let upstreams = Upstreams::new(&[zone(own)], Instant::now());
+        let sources = upstreams.indexes().map(|index| upstreams.source(index));
+        let expected = expected.map(|text| text.map(|text| text.parse().unwrap()));
+        assert_eq!(sources.collect::<Vec<_>>(), expected);
+    }
+}
