@@ -187,7 +187,7 @@ impl Worker {
         let stale = match self.shared.cache().lookup(key, now, scratch) {
             Lookup::Fresh(entry) => {
                 self.counters().cache_hits.bump();
-                let answer = fresh_answer(&entry, &request, now);
+                let answer = kept_answer(&entry, &request, now);
                 self.reply_behind(out, &request, transport, (chain, key), answer);
                 let may_fetch = request.recursion_desired && access.has_upstreams();
                 if may_fetch && entry.wants_refresh() {
@@ -413,8 +413,8 @@ impl Worker {
     }
 }
 
-/// A failure that is remembered is one of the name: a sibling must not take it for ours.
-fn fresh_answer<'a>(entry: &Entry<'a>, request: &Request<'_>, now: Instant) -> Answer<'a> {
+/// What the cache holds; a failure is about one name, whatever its reason is.
+fn kept_answer<'a>(entry: &Entry<'a>, request: &Request<'_>, now: Instant) -> Answer<'a> {
     let mut answer = entry.fresh_answer(now);
     if entry.is_failure() && request.standing.is_marked {
         let reason = answer.extended_error;
