@@ -28,7 +28,7 @@ use super::client::Asker;
 use super::exchange::query::Edns;
 use super::forward::{Done, Failure, Outcome};
 use super::key::Key;
-use super::upstream::{UpstreamIndex, Upstreams, ZoneIndex};
+use super::upstream::{UpstreamIndex, Upstreams, ZoneIndex, is_acceptable};
 
 mod budget;
 pub mod counters;
@@ -415,7 +415,7 @@ impl<W> Flights<W> {
             self.waiters.give_back(Party { bucket, ..party });
         }
         done(&race.key, outcome, race.waiters.drain());
-        let is_conclusive = matches!(end, End::Answered(rcode) if hearing::is_acceptable(rcode));
+        let is_conclusive = matches!(end, End::Answered(rcode) if is_acceptable(rcode));
         race.testify(&self.upstreams, domain::hash, is_conclusive, now);
         let took = race.age(now);
         let is_notable = !is_conclusive || took >= trace::SLOW;

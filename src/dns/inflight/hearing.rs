@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::exchange::query::Edns;
 use super::super::exchange::response::Response;
 use super::super::forward::{Done, Outcome};
-use super::super::upstream::{FailureKind, UpstreamIndex};
+use super::super::upstream::{FailureKind, UpstreamIndex, is_acceptable};
 use super::super::walk::HEADER;
 use super::trace::{Came, End, Why};
 use super::window::Fate;
@@ -202,11 +202,6 @@ impl<W> Flights<W> {
         }
         self.settle(place, now, done);
     }
-}
-
-/// NOERROR, NXDOMAIN, YXDOMAIN (RFC 6672 §2.2): about the name, and final.
-pub(super) fn is_acceptable(rcode: u16) -> bool {
-    matches!(rcode, 0 | 3 | 6)
 }
 
 /// DNSSEC Bogus to NSEC Missing: others that validate would say the same. RFC 8914 §4.7 to §4.13.
