@@ -8,7 +8,7 @@
 //! - **Fail-over**: at once and without budget when an upstream is silent, is refused by the network,
 //!   or gives an error; to an upstream that has not been asked, so at most once for each.
 //! - All that were asked are listened to until one gives an acceptable answer (NOERROR, NXDOMAIN,
-//!   YXDOMAIN). An error is handed on only when nothing better can come, except for a SERVFAIL that is
+//!   YXDOMAIN) that is of use: a referral is not. An error is handed on only when nothing better can come, except for a SERVFAIL that is
 //!   a verdict of DNSSEC (RFC 8914 §4.7 to §4.13), which others would only repeat.
 //! - **Last resort**: when every upstream of the zone is dead, up to two siblings are asked, but never
 //!   for another node: no question goes round.
@@ -382,7 +382,7 @@ impl<W> Flights<W> {
         match self.table[place].take_poor() {
             Some((mut message, rcode)) => {
                 let answered = Outcome::Answered(&mut message);
-                self.end(place, answered, End::Answered(rcode), now, done);
+                self.end(place, answered, End::of_poor(rcode), now, done);
             }
             None => self.end(
                 place,

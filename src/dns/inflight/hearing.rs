@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::super::cache::clean::is_usable;
 use super::super::exchange::query::Edns;
 use super::super::exchange::response::Response;
 use super::super::forward::{Done, Outcome};
@@ -153,7 +154,7 @@ impl<W> Flights<W> {
         race.steps.push(upstream, why, age);
     }
 
-    /// Ends the question with an acceptable answer; keeps a poor one while there is hope.
+    /// Ends the question with an acceptable answer of use; keeps a poor one while there is hope.
     fn weigh(&mut self, attempt: Attempt, reply: Reply<'_>, now: Instant, done: &mut Done<'_, W>) {
         let (place, upstream) = (attempt.flight.place, attempt.upstream);
         let Reply {
@@ -161,13 +162,22 @@ impl<W> Flights<W> {
             rcode,
             reason,
         } = reply;
-        self.note(place, upstream, Came::Answered { rcode, reason }, now);
         let race = &mut self.table[place];
         let name = race.key.name();
         // The case of its letters may be another in the answer.
         if let Some(asked) = message.get_mut(HEADER..HEADER + name.len()) {
             asked.copy_from_slice(name);
         }
+        if is_acceptable(rcode) && !is_usable(&race.key, message) {
+            // A server that does not resolve, or says nothing of the name: no better than SERVFAIL.
+            self.upstreams.failed(upstream, FailureKind::Unusable);
+            race.note_poor(upstream, SERVFAIL, None);
+            race.keep(message, rcode);
+            self.note(place, upstream, Came::Unusable, now);
+            return self.conclude(place, upstream, now, done);
+        }
+        self.note(place, upstream, Came::Answered { rcode, reason }, now);
+        let race = &mut self.table[place];
         if is_acceptable(rcode) {
             self.upstreams.good_answer(upstream, now);
             let answered = Outcome::Answered(message);

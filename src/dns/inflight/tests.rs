@@ -1,6 +1,7 @@
 //! Races in simulated time; random events are in `tests/properties.rs`.
 
 use super::super::exchange::response::Response;
+use super::super::upstream::FailureKind;
 use super::*;
 
 mod fairness;
@@ -128,6 +129,46 @@ fn an_error_gives_way_to_the_answer_of_another_upstream() {
         network.pass(20);
         assert_eq!(network.told(1), (Told::Rcode(NOERROR), 20), "{word:?}");
         assert_eq!(network.asked, [1, 1]);
+        assert_idle(&mut network);
+    }
+}
+
+/// RFC 2308 §2.2: a server that does not resolve refers. Once such an answer ended the race, and its
+/// client got SERVFAIL.
+#[test]
+fn an_answer_of_no_use_gives_way_to_that_of_another_upstream() {
+    for word in [Word::Referral, Word::Unrelated, Word::AliasLoop] {
+        let mut network = quiet(vec![always(word), always(Word::Rcode(NOERROR))]);
+        for (waiter, label) in (b'a'..b'm').enumerate() {
+            let asked_ms = u128::from(network.elapsed_ms());
+            let waiter = u32::try_from(waiter).unwrap();
+            network.ask(label, waiter).unwrap();
+            network.pass(20);
+            let (what, at_ms) = network.told(waiter);
+            assert_eq!(what, Told::Rcode(NOERROR), "{word:?}");
+            assert!(at_ms <= asked_ms + 20, "{word:?}");
+        }
+        let lame = network.upstream(0);
+        let unusable = network.upstreams.failures(lame, FailureKind::Unusable);
+        // After eight it is asked last.
+        assert_eq!((unusable, network.asked[1]), (8, 12), "{word:?}");
+        assert_idle(&mut network);
+    }
+}
+
+#[test]
+fn an_answer_of_no_use_is_told_only_when_there_is_not_even_an_error() {
+    for (first, second, end) in [
+        (Word::Referral, Word::AliasLoop, End::Unusable),
+        (Word::Referral, Word::Rcode(REFUSED), End::Answered(5)),
+        (Word::Rcode(SERVFAIL), Word::Referral, End::Answered(2)),
+    ] {
+        let mut network = quiet(vec![always(first), always(second)]);
+        network.ask(b'a', 1).unwrap();
+        network.pass(20);
+        network.told(1);
+        let ends: Vec<_> = network.flights.recent_traces().map(|one| one.end).collect();
+        assert_eq!(ends, [end]);
         assert_idle(&mut network);
     }
 }

@@ -29,6 +29,12 @@ pub(super) enum Word {
     Headless(u8),
     Truncated,
     Malformed,
+    /// NOERROR with a server of the root zone instead of an answer.
+    Referral,
+    /// NOERROR with an address of another name.
+    Unrelated,
+    /// NOERROR with an alias that leads to itself.
+    AliasLoop,
     /// The network says that it cannot be reached.
     Unreachable,
     /// What a question over TCP has come to.
@@ -251,6 +257,18 @@ impl Network {
             }
             Word::Truncated => message[2] |= 2,
             Word::Malformed => message[7] = 1,
+            Word::Referral => {
+                message[9] = 1;
+                message.extend_from_slice(b"\0\0\x02\0\x01\0\0\0\x3c\0\x03\x01n\0");
+            }
+            Word::Unrelated => {
+                message[7] = 1;
+                message.extend_from_slice(b"\x01z\0\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x42");
+            }
+            Word::AliasLoop => {
+                message[7] = 1;
+                message.extend_from_slice(b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x0c");
+            }
             Word::Unreachable => {
                 self.upstreams.refused(attempt.upstream, self.now);
                 return self.with_flights(|flights, now, done| {
