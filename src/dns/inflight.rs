@@ -32,12 +32,13 @@ use super::upstream::{UpstreamIndex, Upstreams, ZoneIndex, is_acceptable};
 
 mod budget;
 pub mod counters;
-mod domain;
+pub(super) mod domain;
 mod hearing;
 pub mod limits;
 pub mod metrics;
 mod queue;
 mod race;
+mod streams;
 mod table;
 pub mod trace;
 mod turns;
@@ -50,6 +51,7 @@ use counters::FlightCounters;
 use limits::{Party, Room};
 use queue::FairQueue;
 use race::Orphan;
+use streams::Stream;
 use table::Table;
 use trace::{End, Trace, Traces};
 use waiters::Terms;
@@ -125,6 +127,8 @@ pub struct Flights<W> {
     /// By upstream: the first attempt that nobody watches any more, for it may still tell of silence.
     orphans: Box<[Option<Orphan>]>,
     orphan_due: Option<Instant>,
+    /// By upstream.
+    streams: Box<[Stream]>,
     siblings: Vec<UpstreamIndex>,
     leaving: Vec<W>,
     traces: Traces,
@@ -162,6 +166,7 @@ impl<W> Flights<W> {
             losses: upstreams.losses(),
             orphans: upstreams.indexes().map(|_| None).collect(),
             orphan_due: None,
+            streams: upstreams.indexes().map(|_| Stream::default()).collect(),
             siblings: Vec::new(),
             leaving: Vec::new(),
             traces: Traces::new(),

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 static HASHING: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A keyed hash of the last two labels of a wire name in lower case, or of what there is of them.
-pub(super) fn hash(name: &[u8]) -> u64 {
+pub(in super::super) fn hash(name: &[u8]) -> u64 {
     HASHING.hash_one(domain(name))
 }
 

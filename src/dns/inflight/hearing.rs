@@ -66,6 +66,7 @@ impl<W> Flights<W> {
                 self.note(place, upstream, Came::Truncated, now);
                 self.note_step(place, upstream, Why::Tcp, now);
                 self.commands.push_back(Command::AskOverTcp(attempt));
+                self.watch_tcp(place, upstream, now);
             }
             Response::Headless { rcode } => {
                 self.upstreams.failed(upstream, FailureKind::Rcode);
@@ -99,6 +100,10 @@ impl<W> Flights<W> {
         done: &mut Done<'_, W>,
     ) {
         let is_awaited = self.table.get(attempt.flight).is_some();
+        self.tcp_ended(attempt.flight, attempt.upstream);
+        if answer.is_some() {
+            self.tcp_answered(attempt.upstream, now);
+        }
         match answer {
             Some(answer) if is_awaited => {
                 self.note_sign_of_life(attempt.flight.place, attempt.upstream, now);

@@ -1,7 +1,7 @@
 //! Races in simulated time; random events are in `tests/properties.rs`.
 
 use super::super::exchange::response::Response;
-use super::super::upstream::FailureKind;
+use super::super::upstream::{Asked, FailureKind};
 use super::*;
 
 mod fairness;
@@ -13,7 +13,8 @@ mod turns;
 mod upkeep;
 
 use network::{
-    FORMERR, NOERROR, Network, REFUSED, SERVFAIL, Script, Told, Word, always, key, network, silent,
+    FORMERR, NOERROR, Network, REFUSED, SERVFAIL, Script, Told, Word, always, client, key, network,
+    silent, unique,
 };
 
 const TICK_MS: u128 = wheel::TICK.as_millis();
@@ -309,6 +310,40 @@ fn a_truncated_answer_is_asked_for_over_tcp() {
     network.pass(30);
     assert_eq!(network.told(1), (Told::Rcode(NOERROR), 30));
     assert_idle(&mut network);
+}
+
+/// Whoever truncates is not silent: once such questions waited for half of the deadline.
+#[test]
+fn an_upstream_that_truncates_and_hangs_over_tcp_costs_its_patience_and_then_nothing() {
+    let mut network = quiet(vec![always(Word::Truncated), always(Word::Rcode(NOERROR))]);
+    network.is_tcp_hung = true;
+    let ask = |network: &mut Network, waiter: u32| {
+        let key = unique(waiter.into());
+        network.ask_for(&key, client(7), waiter, None).unwrap();
+    };
+    // More than the budget would pay for.
+    (0..40).for_each(|waiter| ask(&mut network, waiter));
+    network.pass(430);
+    for waiter in 0..40 {
+        let (what, at_ms) = network.told(waiter);
+        assert_eq!(what, Told::Rcode(NOERROR));
+        assert!(at_ms <= 420 + TICK_MS, "{at_ms} ms");
+    }
+    for waiter in 40..140 {
+        ask(&mut network, waiter);
+        network.pass(20);
+        assert_eq!(network.told(waiter).0, Told::Rcode(NOERROR));
+    }
+    // Beside the others TCP is asked all the time, and its first answer ends the suspicion.
+    let lame = network.upstream(0).position();
+    assert!(network.flights.streams[lame].is_suspected);
+    network.is_tcp_hung = false;
+    network
+        .upstreams
+        .overdue(network.upstream(1), Asked::Question, network.now);
+    ask(&mut network, 200);
+    network.pass(100);
+    assert!(!network.flights.streams[lame].is_suspected);
 }
 
 /// RFC 8767 §5: the client gets an expired answer, the cache still gets the new one.

@@ -64,6 +64,8 @@ pub(super) struct Network {
     pub(super) sent: Vec<(Instant, Attempt)>,
     wire: BTreeMap<(Instant, usize), (Attempt, Instant, Word)>,
     pub(super) upkeep: Option<Upkeep>,
+    /// Nothing comes over TCP.
+    pub(super) is_tcp_hung: bool,
     /// Names that begin with it are answered by nobody.
     pub(super) dead_letter: Option<u8>,
     /// Who was told what, and when.
@@ -151,6 +153,7 @@ pub(super) fn network_of(
         sent: Vec::new(),
         wire: BTreeMap::new(),
         upkeep: None,
+        is_tcp_hung: false,
         dead_letter: None,
         told: Vec::new(),
         ended: 0,
@@ -238,6 +241,16 @@ impl Network {
         let Some((key, _)) = self.flights.question(attempt.flight) else {
             self.upstreams
                 .answered(attempt.upstream, Asked::Question, sent, self.now);
+            if let Word::Tcp(Some(rcode)) = word {
+                let reply = Reply {
+                    message: &mut [0; 12],
+                    rcode: rcode.into(),
+                    reason: None,
+                };
+                self.with_flights(|flights, now, done| {
+                    flights.handle_tcp(attempt, Some(reply), now, done);
+                });
+            }
             return;
         };
         let mut message = query::build(key, 7, Edns::Without);
@@ -307,6 +320,7 @@ impl Network {
                     self.sent.push((self.now, attempt));
                     (attempt, self.scripts[position](number, attempt.edns, ms))
                 }
+                Command::AskOverTcp(_) if self.is_tcp_hung => continue,
                 // Answered over TCP if it is ever answered at all.
                 Command::AskOverTcp(attempt) => (attempt, vec![(20, Word::Tcp(Some(NOERROR)))]),
             };
