@@ -232,11 +232,9 @@ fn late_and_doubled_answers_end_nothing_twice() {
     network.pass(320);
     assert_eq!(network.told(1).0, Told::Rcode(NOERROR));
     // The place of the first question has another one while its late answers come.
-    network.upstreams.overdue(
-        network.upstream(1),
-        super::super::upstream::Asked::Question,
-        network.now,
-    );
+    network
+        .upstreams
+        .overdue(network.upstream(1), Asked::Question, network.now);
     network.ask(b'b', 2).unwrap();
     network.pass(1000);
     assert_eq!(network.told.len(), 2);
