@@ -237,6 +237,7 @@ impl<W> Forwarder<W> {
         let Some((key, fingerprint)) = self.flights.question(attempt.flight) else {
             return;
         };
+        let prefix = self.flights.prefix(attempt.flight).unwrap_or_default();
         let Some(dialect) = self.sockets.dialect(attempt.upstream) else {
             return;
         };
@@ -246,10 +247,12 @@ impl<W> Forwarder<W> {
         let ask = Ask {
             attempt,
             key: *key,
+            prefix,
             sent_as,
             client,
             options,
             deadline: now + tcp::ANSWER_TIME,
+            since: now,
             is_again: false,
         };
         self.tcp.ask(ask, now);

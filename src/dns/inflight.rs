@@ -8,7 +8,7 @@
 //! - **Fail-over**: at once and without budget when an upstream is silent, is refused by the network,
 //!   or gives an error; to an upstream that has not been asked, so at most once for each.
 //! - All that were asked are listened to until one gives an acceptable answer (NOERROR, NXDOMAIN,
-//!   YXDOMAIN). An error is handed on only when nothing better can come, except for a SERVFAIL that is
+//!   YXDOMAIN) that is of use: a referral is not. An error is handed on only when nothing better can come, except for a SERVFAIL that is
 //!   a verdict of DNSSEC (RFC 8914 §4.7 to §4.13), which others would only repeat.
 //! - **Last resort**: when every upstream of the zone is dead, up to two siblings are asked, but never
 //!   for another node: no question goes round.
@@ -28,17 +28,18 @@ use super::client::Asker;
 use super::exchange::query::Edns;
 use super::forward::{Done, Failure, Outcome};
 use super::key::Key;
-use super::upstream::{UpstreamIndex, Upstreams, ZoneIndex};
+use super::upstream::{UpstreamIndex, Upstreams, ZoneIndex, is_acceptable};
 
 mod budget;
 pub mod counters;
-mod domain;
+pub(super) mod domain;
 mod hearing;
 pub mod limits;
 pub mod metrics;
 mod queue;
 mod race;
 mod refresh;
+mod streams;
 mod table;
 pub mod trace;
 mod turns;
@@ -51,6 +52,7 @@ use counters::FlightCounters;
 use limits::{Party, Room};
 use queue::FairQueue;
 use race::Orphan;
+use streams::Stream;
 use table::Table;
 use trace::{End, Trace, Traces};
 use waiters::Terms;
@@ -126,6 +128,8 @@ pub struct Flights<W> {
     /// By upstream: the first attempt that nobody watches any more, for it may still tell of silence.
     orphans: Box<[Option<Orphan>]>,
     orphan_due: Option<Instant>,
+    /// By upstream.
+    streams: Box<[Stream]>,
     siblings: Vec<UpstreamIndex>,
     leaving: Vec<W>,
     traces: Traces,
@@ -163,6 +167,7 @@ impl<W> Flights<W> {
             losses: upstreams.losses(),
             orphans: upstreams.indexes().map(|_| None).collect(),
             orphan_due: None,
+            streams: upstreams.indexes().map(|_| Stream::default()).collect(),
             siblings: Vec::new(),
             leaving: Vec::new(),
             traces: Traces::new(),
@@ -362,7 +367,7 @@ impl<W> Flights<W> {
         match self.table[place].take_poor() {
             Some((mut message, rcode)) => {
                 let answered = Outcome::Answered(&mut message);
-                self.end(place, answered, End::Answered(rcode), now, done);
+                self.end(place, answered, End::of_poor(rcode), now, done);
             }
             None => self.end(
                 place,
@@ -395,7 +400,7 @@ impl<W> Flights<W> {
             self.waiters.give_back(Party { bucket, ..party });
         }
         done(&race.key, outcome, race.waiters.drain());
-        let is_conclusive = matches!(end, End::Answered(rcode) if hearing::is_acceptable(rcode));
+        let is_conclusive = matches!(end, End::Answered(rcode) if is_acceptable(rcode));
         race.testify(&self.upstreams, domain::hash, is_conclusive, now);
         let took = race.age(now);
         let never_had_a_turn = race.queued_until.is_some();

@@ -29,7 +29,6 @@ use super::exchange::query::{self, Edns};
 use super::exchange::response::{self, Response};
 use super::exchange::socket::{connect, is_refusal};
 use super::key::Key;
-use super::sibling;
 use super::upstream::pacing::Pacing;
 use super::upstream::{
     Asked, Breaker, Errand, FailureKind, UpstreamIndex, Upstreams, is_acceptable,
@@ -151,11 +150,12 @@ async fn converse(
     let socket = connect(upstreams.address(index), upstreams.source(index))?;
     let socket = UdpSocket::from_std(socket)?;
     let id = rand::random();
-    let mut message = query::build(&key, id, Edns::Without);
-    if is_sibling {
-        sibling::mark(&mut message);
-    }
-    socket.send(&message).await?;
+    let edns = if is_sibling {
+        Edns::Sibling
+    } else {
+        Edns::Without
+    };
+    socket.send(&query::build(&key, id, edns)).await?;
     let mut heard = pin!(hear(upstreams, index, &socket, id, &key));
     let (late, missed) = upstreams.probe_patience(index);
     if let Ok(result) = timeout_at(sent + late, &mut heard).await {

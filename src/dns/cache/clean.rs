@@ -124,6 +124,26 @@ pub fn clean<'a>(
     Ok(cleaned)
 }
 
+/// Whether `message` would pass [`clean`] as the response to `key` with an acceptable RCODE; nothing
+/// is written or allocated.
+///
+/// Gaps that cannot be closed are not seen: no sane server leaves them.
+#[must_use]
+pub fn is_usable(key: &Key, message: &[u8]) -> bool {
+    let examine = || {
+        let head = Head::read(key, message)?;
+        let opt = check_records(message, head)?;
+        let rcode = Rcode::from_parts(head.flags_low, opt.extended_rcode);
+        if !rcode.is_conclusive() {
+            return Ok(false);
+        }
+        let chain = Chain::follow(key, message, head)?;
+        choose(key, message, head, &chain).check(head, rcode)?;
+        Ok::<_, Unusable>(true)
+    };
+    examine().unwrap_or(false)
+}
+
 /// What stands before the records.
 #[derive(Clone, Copy, Debug)]
 struct Head {

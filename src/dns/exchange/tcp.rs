@@ -44,6 +44,8 @@ pub(super) const DEPTH: usize = 16;
 const DEPTH_WANTED: usize = 4;
 /// Questions that wait for a place at most.
 pub(super) const WAITING_MAX: usize = 256;
+/// Questions of one client prefix among them at most.
+pub(super) const WAITING_EACH: usize = WAITING_MAX / 4;
 /// One upstream has at most the places divided by this number, for others to have some.
 const SHARE: usize = 4;
 /// An upstream that closes connections with questions open gets one question for each, for so long.
@@ -54,12 +56,38 @@ const SHALLOW_TIME: Duration = Duration::from_secs(15 * 60);
 pub(super) enum TcpError {
     #[error("no answer in time")]
     Late,
+    /// Of one question for each connection.
+    #[error("no answer to anything")]
+    Silent,
     #[error("the connection failed")]
     Connection(#[source] Option<io::Error>),
     #[error("the answer does not match or cannot be read")]
     Unusable,
     #[error("no place for another question")]
     Full,
+}
+
+impl TcpError {
+    /// Whether it speaks against TCP to this upstream. A late answer may be that of a slow name, and
+    /// what this node lacks (descriptors, memory, ports) is no upstream's fault.
+    fn is_of_upstream(&self) -> bool {
+        use io::ErrorKind as Kind;
+        match self {
+            Self::Silent => true,
+            Self::Connection(Some(error)) => matches!(
+                error.kind(),
+                Kind::ConnectionRefused
+                    | Kind::ConnectionReset
+                    | Kind::ConnectionAborted
+                    | Kind::BrokenPipe
+                    | Kind::UnexpectedEof
+                    | Kind::TimedOut
+                    | Kind::HostUnreachable
+                    | Kind::NetworkUnreachable
+            ),
+            Self::Late | Self::Connection(None) | Self::Unusable | Self::Full => false,
+        }
+    }
 }
 
 /// All connections of one worker to its upstreams.
@@ -104,7 +132,10 @@ impl Connections {
         let Some(ask) = self.place(ask, now) else {
             return;
         };
-        if self.waiting.len() < WAITING_MAX && self.places > 0 {
+        let of_prefix = |waiting: &&Ask| waiting.prefix == ask.prefix;
+        let has_room = self.waiting.len() < WAITING_MAX
+            && self.waiting.iter().filter(of_prefix).count() < WAITING_EACH;
+        if has_room && self.places > 0 {
             self.waiting.push_back(ask);
         } else {
             self.fail(ask, TcpError::Full);
@@ -246,7 +277,7 @@ impl Connections {
                 Some((ask, Some(answer)))
             }
             Err(error) => {
-                if matches!(error, TcpError::Late | TcpError::Connection(Some(_))) {
+                if error.is_of_upstream() {
                     self.upstreams.tcp_failed(upstream, now);
                 }
                 let upstream = self.upstreams.address(upstream);
@@ -296,3 +327,6 @@ impl Line {
             .min_by_key(|link| link.under_way())
     }
 }
+
+#[cfg(test)]
+mod tests;

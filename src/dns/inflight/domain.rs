@@ -14,7 +14,7 @@ use super::super::walk::{label_count, last_labels};
 static HASHING: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A keyed hash of the domain of a wire name in lower case, in the zone with this apex.
-pub(super) fn hash(apex: &[u8], name: &[u8]) -> u64 {
+pub(in super::super) fn hash(apex: &[u8], name: &[u8]) -> u64 {
     HASHING.hash_one(domain(apex, name))
 }
 

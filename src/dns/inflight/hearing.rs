@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use super::super::cache::clean::is_usable;
 use super::super::exchange::query::Edns;
 use super::super::exchange::response::Response;
 use super::super::forward::{Done, Outcome};
-use super::super::upstream::{FailureKind, UpstreamIndex};
+use super::super::upstream::{FailureKind, UpstreamIndex, is_acceptable};
 use super::super::walk::HEADER;
 use super::trace::{Came, End, Why};
 use super::window::Fate;
@@ -65,6 +66,7 @@ impl<W> Flights<W> {
                 self.note(place, upstream, Came::Truncated, now);
                 self.note_step(place, upstream, Why::Tcp, now);
                 self.commands.push_back(Command::AskOverTcp(attempt));
+                self.watch_tcp(place, upstream, now);
             }
             Response::Headless { rcode } => {
                 self.upstreams.failed(upstream, FailureKind::Rcode);
@@ -98,6 +100,10 @@ impl<W> Flights<W> {
         done: &mut Done<'_, W>,
     ) {
         let is_awaited = self.table.get(attempt.flight).is_some();
+        self.tcp_ended(attempt.flight, attempt.upstream);
+        if answer.is_some() {
+            self.tcp_answered(attempt.upstream, now);
+        }
         match answer {
             Some(answer) if is_awaited => {
                 self.note_sign_of_life(attempt.flight.place, attempt.upstream, now);
@@ -153,7 +159,7 @@ impl<W> Flights<W> {
         race.steps.push(upstream, why, age);
     }
 
-    /// Ends the question with an acceptable answer; keeps a poor one while there is hope.
+    /// Ends the question with an acceptable answer of use; keeps a poor one while there is hope.
     fn weigh(&mut self, attempt: Attempt, reply: Reply<'_>, now: Instant, done: &mut Done<'_, W>) {
         let (place, upstream) = (attempt.flight.place, attempt.upstream);
         let Reply {
@@ -161,13 +167,22 @@ impl<W> Flights<W> {
             rcode,
             reason,
         } = reply;
-        self.note(place, upstream, Came::Answered { rcode, reason }, now);
         let race = &mut self.table[place];
         let name = race.key.name();
         // The case of its letters may be another in the answer.
         if let Some(asked) = message.get_mut(HEADER..HEADER + name.len()) {
             asked.copy_from_slice(name);
         }
+        if is_acceptable(rcode) && !is_usable(&race.key, message) {
+            // A server that does not resolve, or says nothing of the name: no better than SERVFAIL.
+            self.upstreams.failed(upstream, FailureKind::Unusable);
+            race.note_poor(upstream, SERVFAIL, None);
+            race.keep(message, rcode);
+            self.note(place, upstream, Came::Unusable, now);
+            return self.conclude(place, upstream, now, done);
+        }
+        self.note(place, upstream, Came::Answered { rcode, reason }, now);
+        let race = &mut self.table[place];
         if is_acceptable(rcode) {
             self.upstreams.good_answer(upstream, now);
             let answered = Outcome::Answered(message);
@@ -202,11 +217,6 @@ impl<W> Flights<W> {
         }
         self.settle(place, now, done);
     }
-}
-
-/// NOERROR, NXDOMAIN, YXDOMAIN (RFC 6672 §2.2): about the name, and final.
-pub(super) fn is_acceptable(rcode: u16) -> bool {
-    matches!(rcode, 0 | 3 | 6)
 }
 
 /// DNSSEC Bogus to NSEC Missing: others that validate would say the same. RFC 8914 §4.7 to §4.13.

@@ -9,6 +9,7 @@ use super::super::forward::Failure;
 use super::super::key::Key;
 use super::super::upstream::{Asked, Evidence, UpstreamIndex, Upstreams, ZoneIndex};
 use super::limits::Party;
+use super::streams::OverTcp;
 use super::table::NONE;
 use super::trace::{Steps, Why};
 use super::waiters::Waiters;
@@ -50,6 +51,8 @@ pub(super) struct Race<W> {
     pub(super) queued_for: Duration,
     /// When to see whether another upstream is to be asked.
     pub(super) look_at: Option<Instant>,
+    /// The last of its upstreams that is asked over TCP, unless that has ended or is late.
+    pub(super) over_tcp: Option<OverTcp>,
     /// Siblings are asked.
     pub(super) is_last_resort: bool,
     /// What is given once for each question has been given.
@@ -125,6 +128,7 @@ impl<W> Race<W> {
             queued_until: None,
             queued_for: Duration::ZERO,
             look_at: None,
+            over_tcp: None,
             is_last_resort: false,
             has_had: Once::default(),
             inside: None,
@@ -173,6 +177,7 @@ impl<W> Race<W> {
         self.standings.clear();
         self.latest = None;
         self.look_at = None;
+        self.over_tcp = None;
         self.is_queued = false;
         self.queued_until = None;
         self.waiters.shrink();
@@ -269,6 +274,11 @@ impl<W> Race<W> {
         self.steps
             .push(upstream, why, now.saturating_duration_since(begun));
         upstreams.asked(upstream);
+    }
+
+    /// Whether nobody was asked after this upstream, and it has not said its word.
+    pub(super) fn is_latest(&self, upstream: UpstreamIndex) -> bool {
+        self.latest == Some(upstream)
     }
 
     /// Whether the last one asked gives no sign of life, or nobody is left who could.
@@ -386,7 +396,9 @@ impl<W> Race<W> {
             .standings
             .iter()
             .filter_map(|standing| standing.overdue_at);
-        [self.look_at, self.queued_until, self.waiters.soonest()]
+        let tcp_due = self.over_tcp.map(|over_tcp| over_tcp.due);
+        let soonest = self.waiters.soonest();
+        [self.look_at, self.queued_until, soonest, tcp_due]
             .into_iter()
             .flatten()
             .chain(overdue_at)

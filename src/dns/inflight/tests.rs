@@ -1,6 +1,7 @@
 //! Races in simulated time; random events are in `tests/properties.rs`.
 
 use super::super::exchange::response::Response;
+use super::super::upstream::{Asked, FailureKind};
 use super::*;
 
 mod fairness;
@@ -12,7 +13,8 @@ mod turns;
 mod upkeep;
 
 use network::{
-    FORMERR, NOERROR, Network, REFUSED, SERVFAIL, Script, Told, Word, always, key, network, silent,
+    FORMERR, NOERROR, Network, REFUSED, SERVFAIL, Script, Told, Word, always, client, key, network,
+    silent, unique,
 };
 
 const TICK_MS: u128 = wheel::TICK.as_millis();
@@ -132,6 +134,46 @@ fn an_error_gives_way_to_the_answer_of_another_upstream() {
     }
 }
 
+/// RFC 2308 §2.2: a server that does not resolve refers. Once such an answer ended the race, and its
+/// client got SERVFAIL.
+#[test]
+fn an_answer_of_no_use_gives_way_to_that_of_another_upstream() {
+    for word in [Word::Referral, Word::Unrelated, Word::AliasLoop] {
+        let mut network = quiet(vec![always(word), always(Word::Rcode(NOERROR))]);
+        for (waiter, label) in (b'a'..b'm').enumerate() {
+            let asked_ms = u128::from(network.elapsed_ms());
+            let waiter = u32::try_from(waiter).unwrap();
+            network.ask(label, waiter).unwrap();
+            network.pass(20);
+            let (what, at_ms) = network.told(waiter);
+            assert_eq!(what, Told::Rcode(NOERROR), "{word:?}");
+            assert!(at_ms <= asked_ms + 20, "{word:?}");
+        }
+        let lame = network.upstream(0);
+        let unusable = network.upstreams.failures(lame, FailureKind::Unusable);
+        // After eight it is asked last.
+        assert_eq!((unusable, network.asked[1]), (8, 12), "{word:?}");
+        assert_idle(&mut network);
+    }
+}
+
+#[test]
+fn an_answer_of_no_use_is_told_only_when_there_is_not_even_an_error() {
+    for (first, second, end) in [
+        (Word::Referral, Word::AliasLoop, End::Unusable),
+        (Word::Referral, Word::Rcode(REFUSED), End::Answered(5)),
+        (Word::Rcode(SERVFAIL), Word::Referral, End::Answered(2)),
+    ] {
+        let mut network = quiet(vec![always(first), always(second)]);
+        network.ask(b'a', 1).unwrap();
+        network.pass(20);
+        network.told(1);
+        let ends: Vec<_> = network.flights.recent_traces().map(|one| one.end).collect();
+        assert_eq!(ends, [end]);
+        assert_idle(&mut network);
+    }
+}
+
 /// A SERVFAIL may carry a reason, REFUSED is a claim about us.
 #[test]
 fn the_best_error_is_handed_on_when_nothing_better_comes() {
@@ -190,11 +232,9 @@ fn late_and_doubled_answers_end_nothing_twice() {
     network.pass(320);
     assert_eq!(network.told(1).0, Told::Rcode(NOERROR));
     // The place of the first question has another one while its late answers come.
-    network.upstreams.overdue(
-        network.upstream(1),
-        super::super::upstream::Asked::Question,
-        network.now,
-    );
+    network
+        .upstreams
+        .overdue(network.upstream(1), Asked::Question, network.now);
     network.ask(b'b', 2).unwrap();
     network.pass(1000);
     assert_eq!(network.told.len(), 2);
@@ -268,6 +308,40 @@ fn a_truncated_answer_is_asked_for_over_tcp() {
     network.pass(30);
     assert_eq!(network.told(1), (Told::Rcode(NOERROR), 30));
     assert_idle(&mut network);
+}
+
+/// Whoever truncates is not silent: once such questions waited for half of the deadline.
+#[test]
+fn an_upstream_that_truncates_and_hangs_over_tcp_costs_its_patience_and_then_nothing() {
+    let mut network = quiet(vec![always(Word::Truncated), always(Word::Rcode(NOERROR))]);
+    network.is_tcp_hung = true;
+    let ask = |network: &mut Network, waiter: u32| {
+        let key = unique(waiter.into());
+        network.ask_for(&key, client(7), waiter, None).unwrap();
+    };
+    // More than the budget would pay for.
+    (0..40).for_each(|waiter| ask(&mut network, waiter));
+    network.pass(430);
+    for waiter in 0..40 {
+        let (what, at_ms) = network.told(waiter);
+        assert_eq!(what, Told::Rcode(NOERROR));
+        assert!(at_ms <= 420 + TICK_MS, "{at_ms} ms");
+    }
+    for waiter in 40..140 {
+        ask(&mut network, waiter);
+        network.pass(20);
+        assert_eq!(network.told(waiter).0, Told::Rcode(NOERROR));
+    }
+    // Beside the others TCP is asked all the time, and its first answer ends the suspicion.
+    let lame = network.upstream(0).position();
+    assert!(network.flights.streams[lame].is_suspected);
+    network.is_tcp_hung = false;
+    network
+        .upstreams
+        .overdue(network.upstream(1), Asked::Question, network.now);
+    ask(&mut network, 200);
+    network.pass(100);
+    assert!(!network.flights.streams[lame].is_suspected);
 }
 
 /// RFC 8767 §5: the client gets an expired answer, the cache still gets the new one.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::forward::Failure;
 use super::super::key::Key;
-use super::super::upstream::{UpstreamIndex, Upstreams};
+use super::super::upstream::{UpstreamIndex, Upstreams, is_acceptable};
 
 /// Steps that are kept of each question; of more only the number.
 pub const STEPS_MAX: usize = 12;
@@ -53,6 +53,8 @@ pub enum Came {
     Truncated,
     /// An answer that cannot be read.
     Malformed,
+    /// An answer that says nothing about the question: a referral, endless aliases, other names.
+    Unusable,
     /// The network refused it, it could not be sent, or TCP failed.
     Failed,
 }
@@ -125,8 +127,21 @@ impl Steps {
 pub enum End {
     /// With an answer of this RCODE.
     Answered(u16),
+    /// With an answer that no client may see.
+    Unusable,
     /// Without any.
     Failed(Failure),
+}
+
+impl End {
+    /// With the best of the poor answers.
+    pub(super) fn of_poor(rcode: u16) -> Self {
+        if is_acceptable(rcode) {
+            Self::Unusable
+        } else {
+            Self::Answered(rcode)
+        }
+    }
 }
 
 /// Everything about one question.
@@ -170,6 +185,7 @@ impl fmt::Display for Description<'_> {
         write!(f, " type {qtype} class {qclass}: ")?;
         match trace.end {
             End::Answered(rcode) => write!(f, "answered (rcode {rcode})")?,
+            End::Unusable => f.write_str("no answer of use")?,
             End::Failed(failure) => write!(f, "failed ({failure:?})")?,
         }
         let (took_ms, queued_ms) = (trace.took.as_millis(), trace.queued.as_millis());
@@ -216,6 +232,7 @@ impl fmt::Display for Coming<'_> {
             }
             Came::Truncated => f.write_str("truncated")?,
             Came::Malformed => f.write_str("malformed")?,
+            Came::Unusable => f.write_str("of no use")?,
             Came::Failed => f.write_str("failed")?,
         }
         write!(f, " at {} µs", self.0.came_us)

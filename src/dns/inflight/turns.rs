@@ -99,6 +99,7 @@ impl<W> Flights<W> {
         while let Some(upstream) = self.table[place].next_overdue(&self.upstreams, now) {
             self.note_overdue(place, upstream, now);
         }
+        self.look_at_tcp(place, now);
         if self.table[place].look_at.is_some_and(|at| at <= now) {
             self.look(place, now);
         }

@@ -26,13 +26,16 @@ pub enum FailureKind {
     Edns,
     /// An RCODE other than NOERROR, NXDOMAIN and YXDOMAIN.
     Rcode,
+    /// A readable answer that says nothing about the question: a referral (RFC 2308 §2.2), endless
+    /// aliases, records of other names.
+    Unusable,
     /// No socket or no free id at this node.
     Local,
 }
 
 impl FailureKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Refused,
         Self::Tcp,
         Self::Malformed,
@@ -42,6 +45,7 @@ impl FailureKind {
         Self::Guessed,
         Self::Edns,
         Self::Rcode,
+        Self::Unusable,
         Self::Local,
     ];
 
@@ -58,6 +62,7 @@ impl FailureKind {
             Self::Guessed => "guessed",
             Self::Edns => "edns",
             Self::Rcode => "rcode",
+            Self::Unusable => "unusable",
             Self::Local => "local",
         }
     }
@@ -74,6 +79,7 @@ impl FailureKind {
             Self::Case => 7,
             Self::Guessed => 8,
             Self::Edns => 9,
+            Self::Unusable => 10,
         }
     }
 }

@@ -37,6 +37,7 @@
 //! | `cut N`, `raw HEX` | the message is cut, or is this |
 //! | `option CODE HEX` | another option in OPT |
 //! | `no-opt` | no OPT, though there was one in the question |
+//! | `no-ra` | RA is not set: a server that does not resolve |
 //! | `uncompressed` | owners are written out that equal the question |
 //! | `cookie HEX`, `wrong-cookie` | the server's cookie (RFC 7873); a client's cookie that is wrong |
 //! | `twice` | the answer is sent again |

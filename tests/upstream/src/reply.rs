@@ -189,7 +189,8 @@ fn records(question: &Question, reaction: &Reaction) -> [Vec<Record>; 3] {
 
 fn compose(question: &Question, reaction: &Reaction, sections: &[Vec<Record>; 3]) -> Vec<u8> {
     let faults = &reaction.faults;
-    let flags = 0x8080
+    let flags = 0x8000
+        | u16::from(!faults.no_ra) << 7
         | question.flags & 0x0110
         | u16::from(reaction.flags.authoritative) << 10
         | u16::from(reaction.flags.truncated) << 9

@@ -137,6 +137,8 @@ pub struct Faults {
     pub wrong_cookie: bool,
     /// QDCOUNT is 0.
     pub no_question: bool,
+    /// RA is 0: it does not resolve.
+    pub no_ra: bool,
     /// Name and type of another question.
     pub wrong_question: Option<(Vec<u8>, u16)>,
     /// Without OPT.
@@ -305,6 +307,7 @@ impl Faults {
             "wrong-case" => self.wrong_case = true,
             "wrong-cookie" => self.wrong_cookie = true,
             "no-question" => self.no_question = true,
+            "no-ra" => self.no_ra = true,
             "wrong-question" => {
                 let (other, rtype) = quoted(rest)?.split_once(' ').ok_or("write \"NAME TYPE\"")?;
                 self.wrong_question = Some((name(other)?, type_code(rtype.trim())?));

@@ -143,8 +143,9 @@ async fn converse(
             () = sleep_until(wake_at.into()) => conversation.handle_timeout(now(), &mut outcomes),
         }
         link.tell(&mut outcomes);
-        let is_left = link.is_closed() && conversation.under_way() == 0;
-        if conversation.is_over(now()) || is_left {
+        let is_left = link.is_closed() && link.under_way() == 0;
+        // What came in while this one waited would be told that the upstream had closed.
+        if conversation.is_over(link.under_way() > 0, now()) || is_left {
             return Ok(());
         }
     }

@@ -7,7 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::super::inflight::Attempt;
+use super::super::super::client::Prefix;
+use super::super::super::inflight::{Attempt, domain};
 use super::super::super::key::Key;
 use super::super::dialect::{ClientCookie, Sent};
 use super::super::query::{self, Manner};
@@ -18,6 +19,8 @@ use super::TcpError;
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(2);
 /// The same whatever the upstream says: places are few.
 pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// After such a time without an answer it is looked whether there is anybody.
+const SILENCE: Duration = Duration::from_secs(1);
 /// So many messages that answer nothing, and the connection is closed.
 pub(super) const FOREIGN_MAX: usize = 8;
 /// Of the length in front of each message.
@@ -28,6 +31,8 @@ const PREFIX: usize = 2;
 pub(in super::super) struct Ask {
     pub(in super::super) attempt: Attempt,
     pub(in super::super) key: Key,
+    /// On whose behalf.
+    pub(in super::super) prefix: Prefix,
     pub(in super::super) sent_as: Sent,
     /// The cookie among the options.
     pub(in super::super) client: Option<ClientCookie>,
@@ -35,6 +40,8 @@ pub(in super::super) struct Ask {
     pub(in super::super) options: Vec<u8>,
     /// When it is given up.
     pub(in super::super) deadline: Instant,
+    /// When it was asked; before that, when it was wanted.
+    pub(in super::super) since: Instant,
     /// It was asked on a connection that the upstream has closed.
     pub(in super::super) is_again: bool,
 }
@@ -67,6 +74,8 @@ pub(super) struct Conversation {
     received: Vec<u8>,
     answered: usize,
     foreign: usize,
+    /// When something was last answered; before that, when it began.
+    heard: Instant,
     /// When something was last asked or answered.
     used: Instant,
     idle_time: Duration,
@@ -80,6 +89,7 @@ impl Conversation {
             received: Vec::new(),
             answered: 0,
             foreign: 0,
+            heard: now,
             used: now,
             idle_time: IDLE_TIME,
             is_dead: false,
@@ -113,7 +123,7 @@ impl Conversation {
         };
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(&message);
-        self.asked.push((id, ask));
+        self.asked.push((id, Ask { since: now, ..ask }));
         self.used = now;
     }
 
@@ -180,21 +190,48 @@ impl Conversation {
             self.idle_time = idle_time.min(IDLE_TIME_MAX);
         }
         self.answered += 1;
-        self.used = now;
+        (self.heard, self.used) = (now, now);
         let (_, ask) = self.asked.swap_remove(place);
         outcomes.push(Outcome { ask, answer });
     }
 
     /// Gives up what is too late. Harmless when called early.
     pub(super) fn handle_timeout(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
+        let mut is_silent = !self.is_dead && self.is_silent(now);
         for (_, ask) in self.asked.extract_if(.., |(_, ask)| ask.deadline <= now) {
             // Nothing has come for as long as a question may take: it is not one slow name.
-            self.is_dead |= self.used + IDLE_TIME / 2 <= now;
+            self.is_dead |= is_silent || self.used + SILENCE <= now;
+            let error = if std::mem::take(&mut is_silent) {
+                TcpError::Silent
+            } else {
+                TcpError::Late
+            };
             outcomes.push(Outcome {
                 ask,
-                answer: Err(TcpError::Late),
+                answer: Err(error),
             });
         }
+    }
+
+    /// Whether it has been so for a second that nothing comes, whoever asks for whatever: questions of
+    /// one client, or about one domain, may be slow by intent.
+    fn is_silent(&self, now: Instant) -> bool {
+        let since = |ask: &Ask| self.heard.max(ask.since) + SILENCE <= now;
+        let mut waiting = self
+            .asked
+            .iter()
+            .map(|(_, ask)| ask)
+            .filter(|ask| since(ask));
+        let Some(first) = waiting.next() else {
+            return false;
+        };
+        let first_domain = domain::hash(&[0], first.key.name());
+        let (mut other_prefix, mut other_domain) = (false, false);
+        for ask in waiting {
+            other_prefix |= ask.prefix != first.prefix;
+            other_domain |= domain::hash(&[0], ask.key.name()) != first_domain;
+        }
+        other_prefix && other_domain
     }
 
     /// When to call [`Conversation::handle_timeout`] next, or to look whether it is over.
@@ -203,9 +240,10 @@ impl Conversation {
         deadlines.min().unwrap_or(self.used + self.idle_time)
     }
 
-    /// Whether the connection is to be closed.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        let is_idle = self.asked.is_empty() && self.used + self.idle_time <= now;
+    /// Whether the connection is to be closed. `is_wanted`: there are questions that have not been
+    /// asked yet.
+    pub(super) fn is_over(&self, is_wanted: bool, now: Instant) -> bool {
+        let is_idle = !is_wanted && self.under_way() == 0 && self.used + self.idle_time <= now;
         is_idle || self.is_dead || self.foreign >= FOREIGN_MAX
     }
 

@@ -1,6 +1,6 @@
 //! Truncated answers and what TCP makes of them.
 
-use super::super::tcp::{DEPTH, WAITING_MAX};
+use super::super::tcp::{DEPTH, WAITING_EACH};
 use super::fake::{Both, OverTcp, both};
 use super::*;
 
@@ -75,7 +75,7 @@ fn what_has_no_place_and_cannot_wait_turns_elsewhere_at_once() {
             ..patient()
         };
         let world = world_within(limits, &[upstream.udp.address]);
-        let count = DEPTH + WAITING_MAX + 1;
+        let count = DEPTH + WAITING_EACH + 1;
         let labels: Vec<String> = (0..count).map(|number| number.to_string()).collect();
         let told: Vec<_> = labels.iter().map(|label| world.begin(label)).collect();
         until(|| world.failures(0, FailureKind::Tcp) > 0).await;

@@ -29,6 +29,12 @@ pub(super) enum Word {
     Headless(u8),
     Truncated,
     Malformed,
+    /// NOERROR with a server of the root zone instead of an answer.
+    Referral,
+    /// NOERROR with an address of another name.
+    Unrelated,
+    /// NOERROR with an alias that leads to itself.
+    AliasLoop,
     /// The network says that it cannot be reached.
     Unreachable,
     /// What a question over TCP has come to.
@@ -58,6 +64,8 @@ pub(super) struct Network {
     pub(super) sent: Vec<(Instant, Attempt)>,
     wire: BTreeMap<(Instant, usize), (Attempt, Instant, Word)>,
     pub(super) upkeep: Option<Upkeep>,
+    /// Nothing comes over TCP.
+    pub(super) is_tcp_hung: bool,
     /// Names that begin with it are answered by nobody.
     pub(super) dead_letter: Option<u8>,
     /// Who was told what, and when.
@@ -145,6 +153,7 @@ pub(super) fn network_of(
         sent: Vec::new(),
         wire: BTreeMap::new(),
         upkeep: None,
+        is_tcp_hung: false,
         dead_letter: None,
         told: Vec::new(),
         ended: 0,
@@ -232,6 +241,16 @@ impl Network {
         let Some((key, _)) = self.flights.question(attempt.flight) else {
             self.upstreams
                 .answered(attempt.upstream, Asked::Question, sent, self.now);
+            if let Word::Tcp(Some(rcode)) = word {
+                let reply = Reply {
+                    message: &mut [0; 12],
+                    rcode: rcode.into(),
+                    reason: None,
+                };
+                self.with_flights(|flights, now, done| {
+                    flights.handle_tcp(attempt, Some(reply), now, done);
+                });
+            }
             return;
         };
         let mut message = query::build(key, 7, Edns::Without);
@@ -251,6 +270,18 @@ impl Network {
             }
             Word::Truncated => message[2] |= 2,
             Word::Malformed => message[7] = 1,
+            Word::Referral => {
+                message[9] = 1;
+                message.extend_from_slice(b"\0\0\x02\0\x01\0\0\0\x3c\0\x03\x01n\0");
+            }
+            Word::Unrelated => {
+                message[7] = 1;
+                message.extend_from_slice(b"\x01z\0\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x42");
+            }
+            Word::AliasLoop => {
+                message[7] = 1;
+                message.extend_from_slice(b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x0c");
+            }
             Word::Unreachable => {
                 self.upstreams.refused(attempt.upstream, self.now);
                 return self.with_flights(|flights, now, done| {
@@ -289,6 +320,7 @@ impl Network {
                     self.sent.push((self.now, attempt));
                     (attempt, self.scripts[position](number, attempt.edns, ms))
                 }
+                Command::AskOverTcp(_) if self.is_tcp_hung => continue,
                 // Answered over TCP if it is ever answered at all.
                 Command::AskOverTcp(attempt) => (attempt, vec![(20, Word::Tcp(Some(NOERROR)))]),
             };

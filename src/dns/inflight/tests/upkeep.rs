@@ -88,7 +88,12 @@ impl Network {
                         upstreams.probe_declined(index, now);
                     }
                 }
-                Word::Truncated | Word::Malformed | Word::Tcp(_) => {
+                Word::Truncated
+                | Word::Malformed
+                | Word::Referral
+                | Word::Unrelated
+                | Word::AliasLoop
+                | Word::Tcp(_) => {
                     upstreams.answered(index, Asked::Probe, probe.sent, now);
                 }
             }

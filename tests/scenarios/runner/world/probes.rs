@@ -6,7 +6,6 @@ use futures_util::FutureExt;
 use rand::RngExt;
 use sidestep::dns::exchange::query::{self, Edns};
 use sidestep::dns::key::Key;
-use sidestep::dns::sibling;
 use sidestep::dns::upstream::{Errand, UpstreamIndex};
 
 use super::{By, Event, Pending, World};
@@ -46,10 +45,12 @@ impl World {
             return;
         };
         let id = self.random.random();
-        let mut message = query::build(&key, id, Edns::Without);
-        if is_sibling {
-            sibling::mark(&mut message);
-        }
+        let edns = if is_sibling {
+            Edns::Sibling
+        } else {
+            Edns::Without
+        };
+        let message = query::build(&key, id, edns);
         let pending = Pending {
             asker: By::Probe(id, key),
             index,

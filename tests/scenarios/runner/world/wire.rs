@@ -193,10 +193,8 @@ impl World {
             return;
         };
         match pending.asker {
-            By::Tcp(attempt, _) => {
-                self.upstreams.tcp_failed(pending.index, now);
-                self.flights.handle_tcp(attempt, None, now, done);
-            }
+            // Most clients are of one prefix, whose questions alone do not speak against TCP.
+            By::Tcp(attempt, _) => self.flights.handle_tcp(attempt, None, now, done),
             By::Question(_, put) => {
                 self.lines[pending.index.position()].unanswered(&put, now);
             }

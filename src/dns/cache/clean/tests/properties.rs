@@ -62,7 +62,9 @@ proptest! {
         let key = asked(NAMES[0], rtype::A, dnssec_ok);
         let sections: [&[Line]; 3] = [&answers, &authorities, &authorities];
         let mut message = written((NAMES[0], rtype::A), flags, sections);
+        let is_usable = is_usable(&key, &message);
         let found = cleaned_twice(&key, &mut message);
+        prop_assert_eq!(is_usable, found.is_ok());
         let Some(names) = chain(&answers) else {
             prop_assert_eq!(found, Err(Unusable::Aliases));
             return Ok(());

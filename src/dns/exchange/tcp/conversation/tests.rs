@@ -13,7 +13,7 @@ use super::super::super::super::inflight::{Command, Flights, Limits};
 use super::super::super::super::upstream::{ResolvedZone, Upstreams};
 use super::super::super::query::Edns;
 use super::*;
-use crate::dns::client::Asker;
+use crate::dns::client::{Asker, PrefixLengths};
 
 const MS: Duration = Duration::from_millis(1);
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -69,9 +69,15 @@ fn answer(label: u8, id: u16, options: &[u8]) -> Vec<u8> {
 
 impl World {
     fn ask(&mut self, label: u8, id: u16) {
+        self.ask_for(label, id, 1);
+    }
+
+    fn ask_for(&mut self, label: u8, id: u16, client: u8) {
+        let client = std::net::Ipv4Addr::new(198, 51, client, 7).into();
         let ask = Ask {
             attempt: self.attempt,
             key: key(label),
+            prefix: Prefix::of(client, PrefixLengths::default()),
             sent_as: Sent {
                 edns: Edns::With,
                 has_cookie: false,
@@ -80,6 +86,7 @@ impl World {
             client: None,
             options: super::super::KEEPALIVE.to_vec(),
             deadline: self.now + DEADLINE,
+            since: self.now,
             is_again: false,
         };
         self.conversation
@@ -145,7 +152,7 @@ fn nonsense_is_ignored_and_ends_the_connection_when_it_does_not_stop() {
     let mut world = world();
     world.ask(b'a', 1);
     for round in 0..FOREIGN_MAX {
-        assert!(!world.conversation.is_over(world.now), "{round}");
+        assert!(!world.conversation.is_over(false, world.now), "{round}");
         let nonsense = match round % 3 {
             0 => answer(b'a', 2, b""),
             1 => answer(b'b', 1, b""),
@@ -153,7 +160,7 @@ fn nonsense_is_ignored_and_ends_the_connection_when_it_does_not_stop() {
         };
         assert!(world.hear(&nonsense).is_empty());
     }
-    assert!(world.conversation.is_over(world.now));
+    assert!(world.conversation.is_over(false, world.now));
     assert_eq!(world.conversation.into_unanswered().count(), 1);
 }
 
@@ -178,10 +185,10 @@ fn a_question_is_given_up_at_its_deadline_and_not_before() {
     assert!(world.hear(&answer(b'b', 2, b"")) == [(b'b', true)]);
     assert_eq!(world.wait(MS), [(b'a', false)]);
     // One slow name.
-    assert!(!world.conversation.is_over(world.now));
+    assert!(!world.conversation.is_over(false, world.now));
     world.ask(b'c', 3);
     assert_eq!(world.wait(DEADLINE), [(b'c', false)]);
-    assert!(world.conversation.is_over(world.now));
+    assert!(world.conversation.is_over(false, world.now));
 }
 
 #[test]
@@ -189,13 +196,83 @@ fn a_connection_idles_for_two_seconds_and_never_with_a_question_open() {
     let mut world = world();
     world.ask(b'a', 1);
     world.wait(DEADLINE - MS);
-    assert!(!world.conversation.is_over(world.now));
+    assert!(!world.conversation.is_over(false, world.now));
     world.hear(&answer(b'a', 1, b""));
     assert_eq!(world.conversation.poll_timeout(), world.now + IDLE_TIME);
     world.wait(IDLE_TIME - MS);
-    assert!(!world.conversation.is_over(world.now));
+    assert!(!world.conversation.is_over(false, world.now));
     world.wait(MS);
-    assert!(world.conversation.is_over(world.now));
+    assert!(world.conversation.is_over(false, world.now));
+}
+
+/// Such a question once came back unanswered, and the upstream got one at a time for a quarter of an
+/// hour, as one that closes connections with questions open.
+#[test]
+fn a_connection_is_not_over_when_a_question_waits_to_be_asked() {
+    let mut world = world();
+    world.ask(b'a', 1);
+    world.hear(&answer(b'a', 1, b""));
+    world.wait(IDLE_TIME);
+    assert!(!world.conversation.is_over(true, world.now));
+    assert!(world.conversation.is_over(false, world.now));
+}
+
+/// How often TCP to the upstream is told to have failed.
+fn silences(outcomes: &[Outcome]) -> usize {
+    let silent = |outcome: &&Outcome| matches!(outcome.answer, Err(TcpError::Silent));
+    outcomes.iter().filter(silent).count()
+}
+
+/// One client with names that are slow by intent, or one domain, once took TCP away from all.
+#[test]
+fn late_answers_of_one_client_or_one_domain_say_nothing_about_tcp() {
+    for asked in [
+        [(b'a', 1), (b'b', 1), (b'c', 1)],
+        [(b'a', 1), (b'a', 2), (b'a', 3)],
+    ] {
+        let mut world = world();
+        for (id, (label, client)) in (1..).zip(asked) {
+            world.ask_for(label, id, client);
+        }
+        world.now += DEADLINE;
+        world
+            .conversation
+            .handle_timeout(world.now, &mut world.outcomes);
+        assert_eq!((world.outcomes.len(), silences(&world.outcomes)), (3, 0));
+    }
+}
+
+#[test]
+fn a_connection_that_gives_nothing_to_anybody_for_a_second_is_told_once() {
+    for (answered_before_ms, silent) in [(999, 0), (1000, 1), (1001, 1)] {
+        let mut world = world();
+        world.ask_for(b'a', 1, 1);
+        world.ask_for(b'b', 2, 2);
+        world.ask_for(b'c', 3, 3);
+        world.now += DEADLINE - MS * answered_before_ms;
+        assert_eq!(world.hear(&answer(b'c', 3, b"")), [(b'c', true)]);
+        world.now += MS * answered_before_ms;
+        world
+            .conversation
+            .handle_timeout(world.now, &mut world.outcomes);
+        assert_eq!(world.outcomes.len(), 2);
+        assert_eq!(silences(&world.outcomes), silent, "{answered_before_ms} ms");
+    }
+}
+
+#[test]
+fn questions_that_have_just_been_asked_are_no_evidence() {
+    for (before_ms, silent) in [(999, 0), (1000, 1)] {
+        let mut world = world();
+        world.ask_for(b'a', 1, 1);
+        world.now += DEADLINE - MS * before_ms;
+        world.ask_for(b'b', 2, 2);
+        world.now += MS * before_ms;
+        world
+            .conversation
+            .handle_timeout(world.now, &mut world.outcomes);
+        assert_eq!(silences(&world.outcomes), silent, "{before_ms} ms");
+    }
 }
 
 /// RFC 7828 §3.3: the upstream says how long; §3.4: 0 means at once.
@@ -213,7 +290,7 @@ fn the_upstream_says_how_long_a_connection_may_idle() {
         world.hear(&answer(b'a', 1, &option));
         assert_eq!(world.conversation.poll_timeout(), world.now + idle_time);
         assert_eq!(
-            world.conversation.is_over(world.now),
+            world.conversation.is_over(false, world.now),
             idle_time == Duration::ZERO
         );
     }
