@@ -234,14 +234,14 @@ impl<W> Forwarder<W> {
     }
 
     fn ask_over_tcp(&mut self, attempt: Attempt, now: Instant) {
-        let Some((key, _)) = self.flights.question(attempt.flight) else {
+        let Some((key, fingerprint)) = self.flights.question(attempt.flight) else {
             return;
         };
         let Some(dialect) = self.sockets.dialect(attempt.upstream) else {
             return;
         };
         let client = dialect.latest_cookie();
-        let sent_as = dialect.choose(attempt.edns, client, rand::random, now);
+        let sent_as = dialect.choose((attempt.edns, fingerprint), client, rand::random, now);
         let options = [dialect.options(sent_as), &tcp::KEEPALIVE].concat();
         let ask = Ask {
             attempt,

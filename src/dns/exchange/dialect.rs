@@ -151,18 +151,18 @@ impl Dialect {
         self.cookies.latest()
     }
 
-    /// How a question is put that is `asked` for so, from a socket with this cookie. A sibling's is
-    /// never put without its mark.
+    /// How a question is put that is `asked` for so and has this fingerprint, from a socket with this
+    /// cookie. A sibling's is never put without its mark.
     pub(super) fn choose(
         &mut self,
-        asked: Edns,
+        (asked, fingerprint): (Edns, u64),
         client: Option<ClientCookie>,
         chance: impl FnOnce() -> u64,
         now: Instant,
     ) -> Sent {
         let level = match asked {
             Edns::Without => Level::Plain,
-            Edns::With => self.fallback.choose(now),
+            Edns::With => self.fallback.choose(fingerprint, now),
             Edns::Sibling => self.fallback.level(now).max(Level::Edns),
         };
         Sent {
@@ -235,6 +235,7 @@ impl Dialect {
         }
         let level = Level::of(sent);
         let is_plain_wanted = question.attempt.edns == Edns::Without;
+        let level = (level, question.fingerprint);
         let dropped = self
             .fallback
             .heard(level, is_plain_wanted, rcode(response), now);
@@ -287,9 +288,9 @@ impl Dialect {
         }
     }
 
-    /// So many questions with OPT have not been answered at all.
-    pub(super) fn unanswered(&mut self, questions: u32, now: Instant) {
-        let dropped = self.fallback.unanswered(questions, now);
+    /// The question with this fingerprint was put with OPT, and not answered at all.
+    pub(super) fn unanswered(&mut self, fingerprint: u64, now: Instant) {
+        let dropped = self.fallback.unanswered(fingerprint, now);
         self.turned_off = dropped.or(self.turned_off);
     }
 

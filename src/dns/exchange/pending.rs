@@ -155,24 +155,25 @@ impl Pending {
         }
     }
 
-    /// Forgets the questions whose lifetime is over; how many of them had OPT and got no answer.
-    pub(super) fn sweep(&mut self, now: Instant) -> u32 {
-        let mut unanswered = 0;
+    /// Forgets the questions whose lifetime is over; `unanswered` is told the fingerprints of those that
+    /// had OPT and got no answer.
+    pub(super) fn sweep(&mut self, now: Instant, mut unanswered: impl FnMut(u64)) {
         while let Some((sent, id)) = self.expiries.front().copied() {
             let is_over = |sent: Instant| sent + QUESTION_LIFETIME <= now;
             match self.by_id.get(&id) {
                 Some(question) if is_over(question.sent) => {
                     let had_opt = question.sent_as.edns != Edns::Without;
-                    unanswered += u32::from(had_opt && question.is_awaited);
+                    if had_opt && question.is_awaited {
+                        unanswered(question.fingerprint);
+                    }
                     self.remove(id);
                 }
-                Some(_) if !is_over(sent) => return unanswered,
+                Some(_) if !is_over(sent) => return,
                 // Answered, or the id belongs to a newer question.
                 _ => {}
             }
             self.expiries.pop_front();
         }
-        unanswered
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -102,7 +103,10 @@ impl Line {
         now: Instant,
     ) -> (Put, Vec<u8>) {
         let client = self.cookie;
-        let sent_as = self.dialect.choose(attempt.edns, client, || case, now);
+        // Always the same: nobody attacks a simulation.
+        let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        let asked = (attempt.edns, fingerprint);
+        let sent_as = self.dialect.choose(asked, client, || case, now);
         let options = [self.dialect.options(sent_as), more].concat();
         let manner = Manner {
             edns: sent_as.edns,
@@ -113,7 +117,7 @@ impl Line {
         query::append(&mut message, key, id, &manner);
         let question = Question {
             attempt,
-            fingerprint: 0,
+            fingerprint,
             dnssec_ok: key.dnssec_ok(),
             checking_disabled: key.checking_disabled(),
             sent: now,
@@ -175,7 +179,7 @@ impl Line {
     /// Nothing has come over UDP for as long as it would be recognised.
     pub fn unanswered(&mut self, put: &Put, now: Instant) {
         if put.question.sent_as.edns != Edns::Without {
-            self.dialect.unanswered(1, now);
+            self.dialect.unanswered(put.question.fingerprint, now);
         }
     }
 }

@@ -165,7 +165,12 @@ impl Sockets {
             self.gathering.push(position);
         }
         let dialect = &mut line.dialect;
-        let sent_as = dialect.choose(attempt.edns, socket.cookie, rand::random, now);
+        let sent_as = dialect.choose(
+            (attempt.edns, fingerprint),
+            socket.cookie,
+            rand::random,
+            now,
+        );
         let question = Question {
             attempt,
             fingerprint,
@@ -294,13 +299,14 @@ impl Sockets {
         let Some(Some(socket)) = self.sockets.get_mut(number) else {
             return;
         };
-        let (upstream, unanswered) = (socket.upstream, socket.pending.sweep(now));
-        if unanswered > 0
-            && let Some(line) = self.lines.get_mut(upstream.position())
-        {
-            line.dialect.unanswered(unanswered, now);
-            self.tell_turned_off(upstream);
-        }
+        let upstream = socket.upstream;
+        let Some(line) = self.lines.get_mut(upstream.position()) else {
+            return;
+        };
+        let dialect = &mut line.dialect;
+        let unanswered = |fingerprint| dialect.unanswered(fingerprint, now);
+        socket.pending.sweep(now, unanswered);
+        self.tell_turned_off(upstream);
     }
 
     /// What an upstream has been found unable to do, if that is new.

@@ -83,7 +83,13 @@ fn good_cookie() -> Vec<u8> {
 
 impl World {
     fn choose(&mut self, edns: Edns) -> Sent {
-        self.dialect.choose(edns, Some(CLIENT), || 5, self.now)
+        self.choose_for(edns, 0)
+    }
+
+    /// The same for the question with this fingerprint.
+    fn choose_for(&mut self, edns: Edns, fingerprint: u64) -> Sent {
+        let asked = (edns, fingerprint);
+        self.dialect.choose(asked, Some(CLIENT), || 5, self.now)
     }
 
     /// What becomes of an answer to a question that is put as it would be now.
@@ -93,12 +99,21 @@ impl World {
     }
 
     fn judge_for(&mut self, edns: Edns, sent_as: Sent, heard: &Heard<'_>) -> Verdict {
+        self.judge_of((edns, 0), sent_as, heard)
+    }
+
+    fn judge_of(
+        &mut self,
+        (edns, fingerprint): (Edns, u64),
+        sent_as: Sent,
+        heard: &Heard<'_>,
+    ) -> Verdict {
         let question = Question {
             attempt: Attempt {
                 edns,
                 ..self.attempt
             },
-            fingerprint: 0,
+            fingerprint,
             dnssec_ok: false,
             checking_disabled: false,
             sent: self.now,
@@ -288,7 +303,7 @@ fn the_client_cookie_changes_with_the_address_and_after_its_lifetime() {
     // The server's went with it; a socket that still has the old one sends none.
     let sent = world
         .dialect
-        .choose(Edns::With, Some(*b"another!"), || 0, ends);
+        .choose((Edns::With, 0), Some(*b"another!"), || 0, ends);
     assert_eq!(world.dialect.options(sent), b"\0\x0a\0\x08another!");
     assert!(!world.choose(Edns::With).has_cookie);
 }
@@ -383,7 +398,11 @@ proptest! {
                 2 => {
                     world.judge(Edns::Without, &heard);
                 }
-                3 => world.dialect.unanswered(guesses, world.now),
+                3 => {
+                    for fingerprint in 0..guesses {
+                        world.dialect.unanswered(fingerprint.into(), world.now);
+                    }
+                }
                 4 => world.choke(FORMERR),
                 _ => {
                     let sent = world.choose(Edns::With);

@@ -172,13 +172,39 @@ fn a_question_is_forgotten_after_its_lifetime_and_not_before() {
     world.send(b'a', 7);
     world.now += MS;
     world.send(b'b', 8);
-    world.pending.sweep(world.now + QUESTION_LIFETIME - MS * 2);
+    world
+        .pending
+        .sweep(world.now + QUESTION_LIFETIME - MS * 2, |_| {});
     assert_eq!(world.pending.by_id.len(), 2);
-    world.pending.sweep(world.now + QUESTION_LIFETIME - MS);
+    world
+        .pending
+        .sweep(world.now + QUESTION_LIFETIME - MS, |_| {});
     assert_eq!(world.pending.by_id.len(), 1);
     assert!(world.hear(&answer(b'b', 8)).is_some());
-    world.pending.sweep(world.now);
+    world.pending.sweep(world.now, |_| {});
     assert!(world.pending.expiries.is_empty());
+}
+
+#[test]
+fn questions_with_edns_that_came_to_nothing_are_told_by_their_fingerprints() {
+    let mut world = world();
+    for (label, id, edns) in [
+        (b'a', 7, Edns::With),
+        (b'b', 8, Edns::With),
+        (b'c', 9, Edns::Without),
+    ] {
+        let mut question = world.question(label);
+        question.sent_as.edns = edns;
+        assert_eq!(world.pending.insert(question, || id), Some(id));
+    }
+    let fingerprint = world.pending.by_id[&8].fingerprint;
+    assert!(world.hear(&answer(b'a', 7)).is_some());
+    let mut told = Vec::new();
+    let end = world.now + QUESTION_LIFETIME;
+    world.pending.sweep(end - MS, |silent| told.push(silent));
+    assert!(told.is_empty());
+    world.pending.sweep(end, |silent| told.push(silent));
+    assert_eq!(told, [fingerprint]);
 }
 
 #[test]
@@ -188,7 +214,9 @@ fn an_id_that_is_used_again_keeps_its_newer_question() {
     assert!(world.hear(&answer(b'a', 7)).is_some());
     world.now += MS;
     world.send(b'b', 7);
-    world.pending.sweep(world.now + QUESTION_LIFETIME - MS);
+    world
+        .pending
+        .sweep(world.now + QUESTION_LIFETIME - MS, |_| {});
     assert!(world.hear(&answer(b'b', 7)).is_some());
 }
 

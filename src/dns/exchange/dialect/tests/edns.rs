@@ -1,6 +1,8 @@
 //! Which upstreams are asked without EDNS, and for how long.
 
-use super::super::fallback::{SILENCES, STRIKES, TRIALS};
+use std::ops::Range;
+
+use super::super::fallback::{SILENCES, SILENT_MAX, SILENT_TIME, STRIKES, TRIALS};
 use super::*;
 
 const SERVFAIL: u16 = 2;
@@ -85,44 +87,110 @@ fn a_sibling_is_never_asked_without_its_mark() {
     assert_eq!(world.choose(Edns::Sibling).edns, Edns::Sibling);
 }
 
+/// The questions with these fingerprints are asked: with OPT they get no answer, without OPT one with
+/// this RCODE. How many were put without.
+fn ask_all(world: &mut World, fingerprints: Range<u64>, plain: Option<u16>) -> usize {
+    let mut trials = 0;
+    for fingerprint in fingerprints {
+        let sent = world.choose_for(Edns::With, fingerprint);
+        if sent.edns != Edns::Without {
+            world.dialect.unanswered(fingerprint, world.now);
+            continue;
+        }
+        trials += 1;
+        if let Some(rcode) = plain {
+            world.judge_of((Edns::With, fingerprint), sent, &answer(rcode));
+        }
+    }
+    trials
+}
+
 #[test]
-fn silence_alone_never_leads_to_plain_questions_for_good() {
+fn what_was_silent_with_edns_is_put_without_once_enough_was() {
     let mut world = world(false, false);
-    world.dialect.unanswered(SILENCES - 1, world.now);
-    assert_eq!(world.choose(Edns::With).edns, Edns::With);
-    world.dialect.unanswered(1000, world.now);
-    let trials: Vec<_> = (0..4).map(|_| world.choose(Edns::With).edns).collect();
-    let every_second = [Edns::Without, Edns::With, Edns::Without, Edns::With];
-    assert_eq!(trials, every_second);
-    // It is back.
-    let sent = Sent {
-        edns: Edns::With,
-        has_cookie: false,
-        case: None,
-    };
-    world.judge_for(Edns::With, sent, &answer(SERVFAIL));
-    for _ in 0..4 {
-        assert_eq!(world.choose(Edns::With).edns, Edns::With);
+    assert_eq!(ask_all(&mut world, 0..SILENCES - 1, None), 0);
+    assert_eq!(world.choose_for(Edns::With, 0).edns, Edns::With);
+    assert_eq!(ask_all(&mut world, SILENCES - 1..SILENCES, None), 0);
+    for fingerprint in 0..SILENCES {
+        let sent = world.choose_for(Edns::With, fingerprint);
+        assert_eq!(sent.edns, Edns::Without);
+    }
+    let other = world.choose_for(Edns::With, SILENCES);
+    assert_eq!(other.edns, Edns::With);
+    // It is back, if only with an error.
+    world.judge_of((Edns::With, SILENCES), other, &answer(SERVFAIL));
+    for fingerprint in 0..=SILENCES {
+        let sent = world.choose_for(Edns::With, fingerprint);
+        assert_eq!(sent.edns, Edns::With);
     }
 }
 
 #[test]
-fn silence_to_edns_beside_answers_without_is_believed() {
+fn silence_to_edns_beside_good_answers_to_the_same_questions_without_is_believed() {
     let mut world = world(false, false);
-    let plain = Sent {
-        edns: Edns::Without,
-        has_cookie: false,
-        case: None,
-    };
-    world.dialect.unanswered(SILENCES, world.now);
-    for _ in 0..TRIALS - 1 {
-        world.judge_for(Edns::With, plain, &answer(0));
-    }
-    world.dialect.unanswered(TRIALS, world.now);
+    ask_all(&mut world, 0..SILENCES, Some(0));
+    assert_eq!(ask_all(&mut world, 0..TRIALS - 1, Some(0)), 2);
+    ask_all(&mut world, 100..200, Some(0));
     assert_eq!(world.dialect.take_turned_off(), None);
-    world.judge_for(Edns::With, plain, &answer(0));
-    world.dialect.unanswered(0, world.now);
+    assert_eq!(ask_all(&mut world, TRIALS - 1..TRIALS, Some(3)), 1);
+    ask_all(&mut world, 200..201, Some(0));
     assert_eq!(world.dialect.take_turned_off(), Some(Part::Edns));
-    assert_eq!(world.choose(Edns::With).edns, Edns::Without);
-    assert_eq!(world.choose(Edns::With).edns, Edns::Without);
+    assert_eq!(world.choose_for(Edns::With, 300).edns, Edns::Without);
+}
+
+/// Otherwise one name would do.
+#[test]
+fn a_question_that_was_answered_without_edns_is_no_second_trial() {
+    let mut world = world(false, false);
+    ask_all(&mut world, 0..SILENCES, Some(0));
+    assert_eq!(ask_all(&mut world, 0..1, Some(0)), 1);
+    for _ in 0..100 {
+        assert_eq!(ask_all(&mut world, 0..1, Some(0)), 0);
+    }
+    assert_eq!(world.dialect.take_turned_off(), None);
+}
+
+/// A client that asks for names that nobody answers for, and for others in between, must not take the
+/// signatures from all.
+#[test]
+fn dead_names_among_good_ones_do_not_turn_edns_off() {
+    let mut world = world(false, false);
+    ask_all(&mut world, 0..SILENCES, None);
+    for round in 1..100 {
+        // A dead one that is new, a dead one that is not, a good one.
+        ask_all(&mut world, 100 * round..100 * round + 1, None);
+        ask_all(&mut world, 0..1, None);
+        let good = 100 * round + 50;
+        let sent = world.choose_for(Edns::With, good);
+        assert_eq!(sent.edns, Edns::With);
+        world.judge_of((Edns::With, good), sent, &answer(0));
+        ask_all(&mut world, 0..SILENCES, None);
+    }
+    assert_eq!(world.dialect.take_turned_off(), None);
+}
+
+/// An upstream that is silent while it looks for a dead name, and has given up on it when it is asked
+/// again.
+#[test]
+fn errors_in_place_of_silence_say_nothing_about_edns() {
+    let mut world = world(false, false);
+    for _ in 0..10 {
+        ask_all(&mut world, 0..20, Some(SERVFAIL));
+    }
+    assert_eq!(world.dialect.take_turned_off(), None);
+    assert_eq!(world.choose_for(Edns::With, 99).edns, Edns::With);
+}
+
+#[test]
+fn questions_that_are_not_asked_again_give_up_their_place_after_a_time() {
+    let mut world = world(false, false);
+    let places = u64::try_from(SILENT_MAX).unwrap();
+    ask_all(&mut world, 0..places, None);
+    world.now += SILENT_TIME - MS;
+    ask_all(&mut world, 100..101, None);
+    assert_eq!(world.choose_for(Edns::With, 100).edns, Edns::With);
+    assert_eq!(world.choose_for(Edns::With, 0).edns, Edns::Without);
+    world.now += MS;
+    ask_all(&mut world, 100..101, None);
+    assert_eq!(world.choose_for(Edns::With, 100).edns, Edns::Without);
 }
