@@ -21,9 +21,9 @@ use super::{OFF_TIME, Part, Sent};
 /// See above.
 pub(super) const STRIKES: u32 = 3;
 /// See above.
-pub(super) const SILENCES: u32 = 8;
+pub(super) const SILENCES: u64 = 8;
 /// See above.
-pub(super) const TRIALS: u32 = 3;
+pub(super) const TRIALS: u64 = 3;
 /// Questions that are remembered as silent with OPT.
 pub(super) const SILENT_MAX: usize = 32;
 /// How long one keeps its place from others when it is not asked again: longer than clients and what
@@ -60,11 +60,11 @@ pub(super) struct Fallback {
     complaint: Option<Level>,
     strikes: u32,
     /// Questions with OPT in a row without an answer.
-    silences: u32,
+    silences: u64,
     /// Some of these.
     silent: [Option<Silent>; SILENT_MAX],
     /// How many of them have been answered without OPT.
-    trials: u32,
+    trials: u64,
 }
 
 /// A question that was not answered with OPT.

@@ -2,11 +2,8 @@
 
 use std::ops::Range;
 
-use super::super::fallback::{self, SILENT_MAX, SILENT_TIME, STRIKES};
+use super::super::fallback::{SILENCES, SILENT_MAX, SILENT_TIME, STRIKES, TRIALS};
 use super::*;
-
-const SILENCES: u64 = fallback::SILENCES as u64;
-const TRIALS: u64 = fallback::TRIALS as u64;
 
 const SERVFAIL: u16 = 2;
 const NOTIMP: u16 = 4;
