@@ -1,5 +1,6 @@
 //! Which last labels are known here, told by a cheap mark of theirs.
 //!
+//! Source: RFC 1035 §3.1 (wire names).
 //! Most names of the Internet end in a label that nothing here ends in, and need no keyed hash to be
 //! told apart. Whoever chooses names that share a mark wins a look at the table, as for any name here.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
