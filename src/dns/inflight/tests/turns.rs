@@ -203,7 +203,8 @@ fn contradicted_errors_of_many_clients_and_domains_open_a_breaker_and_those_of_o
             always(Word::Rcode(SERVFAIL)),
             always(Word::Rcode(NOERROR)),
         ]);
-        for number in 0..300_u32 {
+        // Whoever is contradicted is asked last for 3 s: the evidence takes its time.
+        for number in 0..2400_u32 {
             let (prefix, domain) = if is_one {
                 (1, 1)
             } else {
