@@ -1,11 +1,14 @@
 //! Questions at a fixed rate from one thread, and what became of each.
+#![expect(clippy::disallowed_methods, reason = "askers are threads")]
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::{Result, anyhow};
 use fake_upstream::reply::echo;
 
 use crate::sys::Poll;
@@ -75,11 +78,34 @@ struct Line {
     open: HashMap<u16, usize>,
 }
 
+/// Begins to ask everything at the same time, each order in a thread of its own.
+pub(super) fn ask_all<const N: usize>(orders: [Order; N], began: Instant) -> Vec<Asking> {
+    let start = |order: Order| thread::spawn(move || ask(&order, began));
+    orders.map(start).into_iter().map(Asking).collect()
+}
+
+/// Questions that are being asked.
+pub(super) struct Asking(JoinHandle<io::Result<Vec<Asked>>>);
+
+impl Asking {
+    /// What became of them, once all is over.
+    ///
+    /// # Errors
+    /// When a socket could not be had, or the thread has panicked.
+    pub(super) fn end(self) -> Result<Vec<Asked>> {
+        let result = self
+            .0
+            .join()
+            .map_err(|_| anyhow!("an asker has panicked"))?;
+        Ok(result?)
+    }
+}
+
 /// Asks, and waits for the last answers.
 ///
 /// # Errors
 /// When a socket cannot be had.
-pub(super) fn ask(order: &Order, began: Instant) -> io::Result<Vec<Asked>> {
+fn ask(order: &Order, began: Instant) -> io::Result<Vec<Asked>> {
     let mut lines = Vec::new();
     for _ in 0..order.sockets {
         let socket = UdpSocket::bind((order.source, 0))?;

@@ -2,15 +2,15 @@
 #![expect(clippy::disallowed_methods, reason = "faults have their time")]
 
 use std::sync::atomic::Ordering;
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use fake_upstream::script::Script;
 use fake_upstream::serve::Server as Fake;
 use serde::{Deserialize, Serialize};
 
-use super::asker::{self, Asked, Names, Order};
+use super::asker::{self, Asked, Asking, Names, Order};
 use crate::subject::Server;
 
 /// Questions a second, each for a new name.
@@ -123,7 +123,7 @@ pub(super) fn run(
     };
     let (ill, well) = (Script::parse(fault.script)?, Script::parse(WELL)?);
     let began = Instant::now();
-    let asking = thread::spawn(move || asker::ask(&order, began));
+    let asking = asker::ask_all([order], began);
     let mut looks = Vec::new();
     let mut changes = [(ILL_FROM, ill), (recovery, well)].into_iter().peekable();
     while began.elapsed() < end {
@@ -137,8 +137,10 @@ pub(super) fn run(
         sleep(LOOK);
     }
     let asked = asking
-        .join()
-        .map_err(|_| anyhow!("the asker has panicked"))??;
+        .into_iter()
+        .map(Asking::end)
+        .collect::<Result<Vec<_>>>()?
+        .concat();
     Ok(judge(&asked, &looks, recovery))
 }
 

@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "faults have their time")]
 
 use std::sync::atomic::Ordering;
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
@@ -10,7 +10,7 @@ use fake_upstream::script::Script;
 use fake_upstream::serve::Server as Fake;
 use serde::{Deserialize, Serialize};
 
-use super::asker::{self, Asked, Names, Order, PATIENCE};
+use super::asker::{self, Asked, Asking, Names, Order, PATIENCE};
 use crate::subject::Server;
 
 const RATE: u32 = 100;
@@ -82,7 +82,7 @@ pub(super) fn run(server: &Server, fakes: &[Fake; 2], second: &Fake) -> Result<F
         order(Names::New("second.example."), zero, END),
     ];
     let began = Instant::now();
-    let asking = orders.map(|order| thread::spawn(move || asker::ask(&order, began)));
+    let asking = asker::ask_all(orders, began);
     let mut is_dead = false;
     let mut looks = Vec::new();
     while began.elapsed() < END {
@@ -96,14 +96,7 @@ pub(super) fn run(server: &Server, fakes: &[Fake; 2], second: &Fake) -> Result<F
         ));
         sleep(Duration::from_millis(50));
     }
-    let mut results = Vec::new();
-    for thread in asking {
-        results.push(
-            thread
-                .join()
-                .map_err(|_| anyhow!("an asker has panicked"))??,
-        );
-    }
+    let results: Vec<_> = asking.into_iter().map(Asking::end).collect::<Result<_>>()?;
     let [long, _, short, new, second] = &results[..] else {
         return Err(anyhow!("askers are missing"));
     };

@@ -2,7 +2,6 @@
 #![expect(clippy::disallowed_methods, reason = "askers are threads with a clock")]
 
 use std::net::Ipv4Addr;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
@@ -10,7 +9,7 @@ use fake_upstream::script::Script;
 use fake_upstream::serve::Server as Fake;
 use serde::{Deserialize, Serialize};
 
-use super::asker::{self, Asked, Names, Order};
+use super::asker::{self, Asked, Asking, Names, Order};
 use super::dead::p99;
 use crate::subject::Server;
 
@@ -65,15 +64,8 @@ pub(super) fn run(server: &Server, fakes: &[Fake; 2]) -> Result<Figures> {
         ),
     ];
     let began = Instant::now();
-    let asking = orders.map(|order| thread::spawn(move || asker::ask(&order, began)));
-    let mut results = Vec::new();
-    for thread in asking {
-        results.push(
-            thread
-                .join()
-                .map_err(|_| anyhow!("an asker has panicked"))??,
-        );
-    }
+    let asking = asker::ask_all(orders, began);
+    let results: Vec<_> = asking.into_iter().map(Asking::end).collect::<Result<_>>()?;
     let [hits, misses, flood] = &results[..] else {
         return Err(anyhow!("askers are missing"));
     };
