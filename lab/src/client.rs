@@ -34,6 +34,9 @@ use stream::{LIMIT, Stream, origin, qtype};
 /// Between two queries of one stream.
 const INTERVAL: Duration = Duration::from_millis(5);
 
+/// So many lost queries of a stream are told one by one.
+const LOSSES_TOLD: usize = 3;
+
 /// A client at work.
 pub(crate) struct Client {
     shared: Arc<Shared>,
@@ -45,6 +48,8 @@ pub(crate) struct Client {
 pub(crate) struct Seen {
     pub(crate) cached: Loss,
     pub(crate) new: Loss,
+    /// How queries for cached names were lost, in words: the first few of each stream.
+    pub(crate) losses: Vec<String>,
 }
 
 struct Shared {
@@ -128,9 +133,13 @@ impl Client {
         let back = streams
             .map(|stream| stream.first_from(origin(Some(node)), since))
             .try_fold(Duration::ZERO, |latest, first| Some(latest.max(first?)));
+        let cached = self.shared.streams.iter().filter(|stream| stream.is_cached);
         let seen = Seen {
             cached: loss(true),
             new: loss(false),
+            losses: cached
+                .flat_map(|stream| stream.losses(from).take(LOSSES_TOLD))
+                .collect(),
         };
         Ok((seen, back.map(|at| at - since)))
     }

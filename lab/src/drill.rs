@@ -31,6 +31,9 @@ const MOVE_LIMIT: Duration = Duration::from_secs(10);
 /// A node that is not back by then is not coming back.
 const RETURN_LIMIT: Duration = Duration::from_secs(45);
 
+/// So few lost queries for cached names are told one by one.
+const FEW: u32 = 5;
+
 /// The `drill` command. Returns whether all could be measured; the budget is the report's affair.
 pub(crate) fn run(paths: Paths, names: &[String], repetitions: u32) -> Result<bool> {
     let chosen = choose(names)?;
@@ -167,6 +170,12 @@ fn interrupt(lab: &mut Lab, fault: Fault, before: &str) -> Result<Repetition> {
     let sentinel = sentinel.finish()?;
     let (seen, back) = client.finish(struck, (FIRST.node, since))?;
     ensure!(seen.cached.sent > 0 && seen.new.sent > 0, "no query left");
+    // Many are what the drill is about; a few are a riddle.
+    if seen.cached.lost <= FEW {
+        for loss in &seen.losses {
+            say(&format!("  lost: {loss}"));
+        }
+    }
     Ok(Repetition {
         cached: seen.cached,
         new: seen.new,

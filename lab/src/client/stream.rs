@@ -7,7 +7,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -46,6 +46,8 @@ struct Slot {
     sent_us: AtomicU64,
     /// 0 until something came; else microseconds since the start times 4, plus an [`Origin`].
     outcome: AtomicU64,
+    /// What a bad answer was.
+    rcode: AtomicU16,
 }
 
 /// Who sent an answer.
@@ -149,6 +151,9 @@ impl Stream {
         } else {
             Origin::Bad
         };
+        if slot.outcome.load(Ordering::Relaxed) == 0 {
+            slot.rcode.store(answer.rcode, Ordering::Relaxed);
+        }
         // A second answer finds the place taken.
         let _ = slot.outcome.compare_exchange(
             0,
@@ -185,6 +190,23 @@ impl Stream {
             .collect()
     }
 
+    /// How each lost query ended, in words.
+    pub(super) fn losses(&self, from: Duration) -> impl Iterator<Item = String> {
+        let lost = move |(_, slot): &(usize, &Slot)| slot.sent() >= from && slot.good().is_none();
+        self.sent_slots()
+            .enumerate()
+            .filter(lost)
+            .map(move |(index, slot)| {
+                let after = slot.sent().saturating_sub(from);
+                let name = self.name(index);
+                format!(
+                    "{name} at {}, {after:.1?} after the blow: {}",
+                    self.server.ip(),
+                    slot.end()
+                )
+            })
+    }
+
     /// When the first query left that was sent since and answered well by that node.
     pub(super) fn first_from(&self, origin: Origin, since: Duration) -> Option<Duration> {
         self.sent_slots()
@@ -201,6 +223,18 @@ impl Stream {
 impl Slot {
     fn sent(&self) -> Duration {
         Duration::from_micros(self.sent_us.load(Ordering::Relaxed))
+    }
+
+    /// How it ended, in words.
+    fn end(&self) -> String {
+        match unpack(self.outcome.load(Ordering::Relaxed)) {
+            None => "silence".to_owned(),
+            Some((at, origin)) => {
+                let rcode = self.rcode.load(Ordering::Relaxed);
+                let took = at.saturating_sub(self.sent());
+                format!("{origin:?} answer after {took:.1?}, RCODE {rcode}")
+            }
+        }
     }
 
     /// Who answered, if the answer was right and in time.
