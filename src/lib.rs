@@ -97,6 +97,7 @@
 //! | `tempfile` | (tests) folders that vanish |
 pub mod admin;
 pub mod announce;
+pub mod bfd;
 pub mod bgp;
 pub mod cli;
 pub mod config;

@@ -398,14 +398,10 @@ mod tests {
         let mut settings = bgp::Settings {
             asn: 65_053,
             router_id: Some("192.0.2.1".parse().unwrap()),
-            hold_time: None,
             listen: Vec::new(),
             neighbors: vec![NeighborSettings {
-                address: NeighborAddress::DefaultGateway,
-                asn: PeerAsn::External,
-                port: 179,
                 source: Some("192.0.2.1".parse().unwrap()),
-                passive: false,
+                ..NeighborSettings::new(NeighborAddress::DefaultGateway, PeerAsn::External)
             }],
         };
         assert!(looks_at_host(&settings));

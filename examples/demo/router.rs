@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use sidestep::bgp::driver::{self, Notice, PeerChannels, RouteTable};
 use sidestep::bgp::peer::{PeerParameters, PeerStatus};
 use sidestep::bgp::update::Update;
-use sidestep::bgp::{GRACEFUL_SHUTDOWN, PeerAsn, listener, metrics::Metrics};
+use sidestep::bgp::{GRACEFUL_SHUTDOWN, listener, metrics::Metrics};
 use sidestep::telemetry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
@@ -57,6 +57,7 @@ async fn follow(
     let nothing = RouteTable {
         routes: Arc::from([]),
         changed: Instant::now(),
+        is_lease_good: true,
     };
     // Both stay open as long as the router runs: their ends would be an order to stop.
     let routes = watch::Sender::new(nothing);
@@ -91,16 +92,12 @@ async fn follow(
 }
 
 fn parameters(node: Ipv4Addr, router: SocketAddr) -> PeerParameters {
+    let identifier = Ipv4Addr::new(10, 0, 0, 254);
     PeerParameters {
-        remote: SocketAddr::from((node, 0)),
         local: Some(router.ip()),
-        local_asn: ASN,
-        peer_asn: PeerAsn::External,
-        identifier: Ipv4Addr::new(10, 0, 0, 254),
         hold_time: Some(Duration::from_secs(90)),
         passive: true,
-        next_hop_v4: None,
-        next_hop_v6: None,
+        ..PeerParameters::new(SocketAddr::from((node, 0)), ASN, identifier)
     }
 }
 

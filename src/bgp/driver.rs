@@ -10,12 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use super::Route;
 use super::connection::End;
 use super::metrics::PeerMetrics;
 use super::open::Negotiated;
 use super::peer::{Event, Peer, PeerParameters, PeerStatus, Slot};
 use super::update::Update;
+use super::{BfdState, Route};
 
 mod journal;
 mod link;
@@ -45,6 +45,8 @@ pub enum Command {
     LinkDown,
     /// The link towards the neighbour is back.
     LinkUp,
+    /// What BFD says about the path to the neighbour.
+    Bfd(BfdState),
 }
 
 /// The routes that every neighbour should know; the latest is what counts.
@@ -54,6 +56,9 @@ pub struct RouteTable {
     pub routes: Arc<[Route]>,
     /// When they were decided on: the time to the last UPDATE written is measured from here.
     pub changed: Instant,
+    /// Health renews its lease. If not, there are no routes, and a neighbour that cannot be told
+    /// so must lose the session.
+    pub is_lease_good: bool,
 }
 
 /// What a session tells to somebody who follows the neighbour's routes.
@@ -236,6 +241,7 @@ impl Task {
             Command::Reset { text } => self.peer.handle_reset(now, &text),
             Command::LinkDown => self.peer.handle_link_down(now),
             Command::LinkUp => self.peer.handle_link_up(now),
+            Command::Bfd(state) => self.peer.handle_bfd(now, state),
         }
         false
     }

@@ -74,6 +74,12 @@ pub struct Families {
 }
 
 impl Families {
+    /// Both.
+    pub const ALL: Self = Self {
+        ipv4: true,
+        ipv6: true,
+    };
+
     /// Whether `family` is among them.
     #[must_use]
     pub const fn contains(self, family: Family) -> bool {

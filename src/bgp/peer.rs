@@ -11,12 +11,12 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use super::Route;
 use super::connection::{self, Connection, End, Role, State};
 use super::notification::Notification;
 use super::open::Negotiated;
 use super::rib_out::{NextHops, Outlet, RibOut};
 use super::update::Update;
+use super::{BfdState, Route};
 
 mod pace;
 mod parameters;
@@ -228,6 +228,9 @@ impl Peer {
         self.dialled.connection.handle_hurry(now);
         self.handle_timeout(now);
     }
+
+    /// What BFD says about the path to the neighbour.
+    pub fn handle_bfd(&mut self, _now: Instant, _state: BfdState) {}
 
     /// Does what is due at `now`. Harmless when called early.
     pub fn handle_timeout(&mut self, now: Instant) {

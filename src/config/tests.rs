@@ -105,7 +105,7 @@ fn a_service_announces_as_documented_by_default() {
         ["10.53.53.53:53".parse().unwrap()]
     );
     let bgp = config.bgp.unwrap();
-    assert_eq!(bgp.hold_time, Some(Duration::from_secs(9)));
+    assert_eq!(bgp.neighbors[0].hold_time, Some(Duration::from_secs(9)));
     assert_eq!(bgp.neighbors[0].address, NeighborAddress::DefaultGateway);
     assert_eq!(bgp.neighbors[0].asn, PeerAsn::External);
     assert_eq!(bgp.neighbors[0].port, 179);
@@ -258,9 +258,9 @@ fn a_variable_sets_keys_and_lists_but_no_whole_table() {
 #[test]
 fn hold_times_of_one_and_two_seconds_are_refused() {
     let hold_time = |text: &str| {
-        let overlay = format!("bgp.hold_time = \"{text}\"");
+        let overlay = format!("bgp.neighbors[0].hold_time = \"{text}\"");
         let config = read(&[EXAMPLES[2], &overlay], &[]).ok()?;
-        Some(config.bgp.unwrap().hold_time)
+        Some(config.bgp.unwrap().neighbors[0].hold_time)
     };
     assert_eq!(hold_time("0s"), Some(None));
     assert_eq!(hold_time("1s"), None);

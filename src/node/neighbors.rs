@@ -62,6 +62,7 @@ impl Neighbors {
         let routes = RouteTable {
             routes: Arc::from([]),
             changed: Instant::now(),
+            is_lease_good: false,
         };
         Ok(Self {
             identifier: settings.as_ref().and_then(|settings| settings.router_id),
@@ -81,10 +82,11 @@ impl Neighbors {
     }
 
     /// The whole table that every neighbour should have.
-    pub(super) fn announce(&self, routes: Vec<Route>) {
+    pub(super) fn announce(&self, routes: Vec<Route>, is_lease_good: bool) {
         self.routes.send_replace(RouteTable {
             routes: routes.into(),
             changed: Instant::now(),
+            is_lease_good,
         });
     }
 
@@ -238,8 +240,14 @@ impl Neighbors {
             local_asn: settings.asn,
             peer_asn: neighbor.asn,
             identifier,
-            hold_time: settings.hold_time,
+            hold_time: neighbor.hold_time,
             passive: neighbor.passive,
+            delay_open: neighbor.delay_open,
+            security: neighbor.security.clone(),
+            role: neighbor.role,
+            families: neighbor.families,
+            marks: neighbor.marks.clone(),
+            has_bfd: neighbor.bfd.is_some(),
             next_hop_v4: local.and_then(|local| local.next_hop_v4.ok()),
             next_hop_v6: local.and_then(|local| local.next_hop_v6.ok()),
         };
@@ -249,8 +257,10 @@ impl Neighbors {
             setting,
             is_tentative: local.is_some_and(|l| l.next_hop_v6 == Err(NoNextHop::Tentative)),
         };
-        match (neighbor.address, &self.netlink) {
+        match (&neighbor.address, &self.netlink) {
+            (NeighborAddress::Interface(_), _) => Err(GatewayError::NoDefaultRoute),
             (NeighborAddress::Ip(address), netlink) => {
+                let address = *address;
                 let remote = SocketAddr::new(address, neighbor.port);
                 let local = match netlink {
                     Some(netlink) => {
@@ -348,8 +358,9 @@ fn remote(gateway: &Gateway, port: u16) -> SocketAddr {
 }
 
 fn warning(neighbor: &NeighborSettings, error: &GatewayError) -> String {
-    match neighbor.address {
+    match &neighbor.address {
         NeighborAddress::Ip(address) => format!("neighbor {address}: {error}"),
+        NeighborAddress::Interface(name) => format!("neighbor interface:{name}: {error}"),
         NeighborAddress::DefaultGateway => format!("neighbor default-gateway: {error}"),
     }
 }

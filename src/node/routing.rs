@@ -14,7 +14,7 @@ use super::neighbors::Neighbors;
 use super::signals::Signals;
 use super::status::Reporter;
 use crate::admin::{Change, Order};
-use crate::announce::{Action, Announcer};
+use crate::announce::{Action, Announcer, PlannedLevel};
 use crate::bgp;
 use crate::dns::upstream::Upstreams;
 use crate::health::{self, DrainPhase, Event, Family, Health, ProbeReport, Target};
@@ -119,9 +119,10 @@ impl Routing {
             match action {
                 Action::Routes(routes) => {
                     let is_allowed = self.health.lease().is_fresh(now);
-                    tell_routes(&routes, is_allowed || self.is_stopping);
+                    let is_good = is_allowed || self.is_stopping;
+                    tell_routes(&routes, is_good);
                     self.neighbors
-                        .announce(routes.into_iter().map(bgp_route).collect());
+                        .announce(routes.into_iter().map(bgp_route).collect(), is_good);
                 }
                 Action::Bind(target, address) => {
                     let is_bound = self.host.bind(target, address).await;
@@ -321,11 +322,18 @@ fn tell_routes(routes: &[crate::announce::PlannedRoute], is_allowed: bool) {
 fn bgp_route(route: crate::announce::PlannedRoute) -> bgp::Route {
     bgp::Route {
         prefix: route.prefix,
+        preference: match route.level {
+            PlannedLevel::Preferred => bgp::Preference::Preferred,
+            PlannedLevel::Backup | PlannedLevel::Leaving | PlannedLevel::LastResort => {
+                bgp::Preference::Backup
+            }
+        },
         attributes: bgp::Attributes {
             prepend: route.marks.prepend,
             med: route.marks.med,
             local_pref: None,
             communities: route.marks.communities,
+            large_communities: Vec::new(),
         },
     }
 }

@@ -240,15 +240,13 @@ mod tests {
 
     fn wanted() -> Wanted {
         let parameters = PeerParameters {
-            remote: "127.0.0.1:179".parse().unwrap(),
-            local: None,
-            local_asn: 65_053,
-            peer_asn: PeerAsn::External,
-            identifier: Ipv4Addr::LOCALHOST,
             hold_time: None,
             passive: true,
-            next_hop_v4: None,
-            next_hop_v6: None,
+            ..PeerParameters::new(
+                "127.0.0.1:179".parse().unwrap(),
+                65_053,
+                Ipv4Addr::LOCALHOST,
+            )
         };
         Wanted {
             parameters,

@@ -14,7 +14,7 @@ use crate::bgp::listener;
 use crate::bgp::message::keepalive;
 use crate::bgp::metrics::Metrics;
 use crate::bgp::notification::Notification;
-use crate::bgp::{Attributes, PeerAsn};
+use crate::bgp::{Attributes, Preference};
 
 const ROUTER: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 1);
 const NODE: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 2);
@@ -24,21 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn parameters(local: Ipv4Addr, remote: SocketAddr, asn: u32) -> PeerParameters {
     PeerParameters {
-        remote,
         local: Some(IpAddr::V4(local)),
-        local_asn: asn,
-        peer_asn: PeerAsn::External,
-        identifier: local,
-        hold_time: Some(Duration::from_secs(9)),
-        passive: false,
-        next_hop_v4: None,
         next_hop_v6: Some("2001:db8::2".parse().unwrap()),
+        ..PeerParameters::new(remote, asn, local)
     }
 }
 
 fn table(prefixes: &[&str], med: Option<u32>) -> RouteTable {
     let routes = prefixes.iter().map(|prefix| Route {
         prefix: prefix.parse().unwrap(),
+        preference: Preference::Preferred,
         attributes: Attributes {
             med,
             ..Attributes::default()
@@ -47,6 +42,7 @@ fn table(prefixes: &[&str], med: Option<u32>) -> RouteTable {
     RouteTable {
         routes: routes.collect(),
         changed: clock(),
+        is_lease_good: true,
     }
 }
 

@@ -5,9 +5,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::bgp::PeerAsn;
+use crate::bgp::message::Families;
 use crate::bgp::open::Local;
 use crate::bgp::rib_out::NextHops;
+use crate::bgp::{NeighborMarks, PeerAsn, Role, Security};
 
 /// All that a session needs to know; every "auto" is already resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,18 @@ pub struct PeerParameters {
     pub hold_time: Option<Duration>,
     /// Never dials.
     pub passive: bool,
+    /// How long the own OPEN waits for the neighbour's, 0 to 240 s. RFC 4271 §8.1.1.
+    pub delay_open: Duration,
+    /// How the TCP connection is guarded.
+    pub security: Security,
+    /// What this side is to the neighbour. RFC 9234 §4.
+    pub role: Option<Role>,
+    /// Offered, as far as there is a next hop for them.
+    pub families: Families,
+    /// What distinguishes this neighbour's routes from everybody's.
+    pub marks: NeighborMarks,
+    /// BFD watches this neighbour: it may be told of [`super::BfdState`].
+    pub has_bfd: bool,
     /// Next hop of IPv4 routes. `None`: the session's local address if that is IPv4, else IPv4 is
     /// not offered.
     pub next_hop_v4: Option<Ipv4Addr>,
@@ -35,6 +48,28 @@ pub struct PeerParameters {
 }
 
 impl PeerParameters {
+    /// An external neighbour on the usual terms, with both families as far as there are next hops.
+    #[must_use]
+    pub fn new(remote: SocketAddr, local_asn: u32, identifier: Ipv4Addr) -> Self {
+        Self {
+            remote,
+            local: None,
+            local_asn,
+            peer_asn: PeerAsn::External,
+            identifier,
+            hold_time: Some(Duration::from_secs(9)),
+            passive: false,
+            delay_open: Duration::ZERO,
+            security: Security::default(),
+            role: None,
+            families: Families::ALL,
+            marks: NeighborMarks::default(),
+            has_bfd: false,
+            next_hop_v4: None,
+            next_hop_v6: None,
+        }
+    }
+
     pub(super) fn next_hops(&self, local: IpAddr) -> NextHops {
         let mut hops = NextHops {
             v4: self.next_hop_v4,
@@ -59,7 +94,7 @@ impl PeerParameters {
             asn: self.local_asn,
             identifier: self.identifier,
             hold_time_s: u16::try_from(hold_time_s).unwrap_or(u16::MAX),
-            families: next_hops.families(),
+            families: next_hops.families().intersection(self.families),
             peer_asn: self.peer_asn,
         }
     }

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::*;
-use crate::bgp::{Attributes, PeerAsn};
+use crate::bgp::{Attributes, Preference};
 
 mod pair;
 
@@ -23,21 +23,16 @@ fn parameters(local: IpAddr, remote: IpAddr, asn: u32) -> PeerParameters {
         panic!("the tests' sessions are IPv4");
     };
     PeerParameters {
-        remote: SocketAddr::new(remote, 179),
         local: Some(local),
-        local_asn: asn,
-        peer_asn: PeerAsn::External,
-        identifier,
-        hold_time: Some(Duration::from_secs(9)),
-        passive: false,
-        next_hop_v4: None,
         next_hop_v6: Some("2001:db8::1".parse().unwrap()),
+        ..PeerParameters::new(SocketAddr::new(remote, 179), asn, identifier)
     }
 }
 
 fn route(prefix: &str, med: u32) -> Route {
     Route {
         prefix: prefix.parse().unwrap(),
+        preference: Preference::Preferred,
         attributes: Attributes {
             med: Some(med),
             ..Attributes::default()

@@ -1,6 +1,7 @@
 //! What goes out for a change of the table, read back with the own walk.
 
 use super::*;
+use crate::bgp::Preference;
 use crate::bgp::update::{Reading, Update};
 
 const BOTH: Families = Families {
@@ -25,6 +26,7 @@ fn outlet(internal: bool) -> Outlet {
 fn route(prefix: &str, attributes: &Attributes) -> Route {
     Route {
         prefix: prefix.parse().unwrap(),
+        preference: Preference::Preferred,
         attributes: attributes.clone(),
     }
 }
@@ -35,6 +37,7 @@ fn backup() -> Attributes {
         med: Some(1000),
         local_pref: None,
         communities: vec![GRACEFUL_SHUTDOWN],
+        large_communities: Vec::new(),
     }
 }
 
@@ -184,6 +187,7 @@ fn a_large_table_fits_into_messages() {
         med: Some(u32::MAX),
         local_pref: Some(1),
         communities: (0..256).collect(),
+        large_communities: Vec::new(),
     };
     let mut table = Vec::new();
     for n in 0..1000_u32 {
@@ -211,6 +215,7 @@ fn routes_beyond_the_bounds_are_refused_and_withdrawn() {
     let at_limit = Attributes {
         prepend: PREPEND_MAX,
         communities: (0..256).collect(),
+        large_communities: Vec::new(),
         ..Attributes::default()
     };
     let mut rib = opened(&[route("10.0.0.1/32", &at_limit)], false);

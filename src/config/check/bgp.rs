@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::announce::ServiceSettings;
-use crate::bgp::{NeighborAddress, NeighborSettings, PeerAsn, Settings};
+use crate::bgp::message::Families;
+use crate::bgp::{NeighborAddress, NeighborMarks, NeighborSettings, PeerAsn, Security, Settings};
 use crate::config::key_path::KeyPath;
 use crate::config::raw::{self, DurationText, List, Raw, Word};
 
@@ -31,7 +32,7 @@ impl Checker<'_> {
                 0
             })
         });
-        let neighbors = self.neighbors(raw, services, &path.key("neighbor"));
+        let neighbors = self.neighbors(raw, hold_time, services, &path.key("neighbor"));
         if neighbors.is_empty() {
             return None;
         }
@@ -41,7 +42,6 @@ impl Checker<'_> {
         Some(Settings {
             asn: asn.unwrap_or_default(),
             router_id,
-            hold_time,
             listen,
             neighbors,
         })
@@ -131,6 +131,7 @@ impl Checker<'_> {
     fn neighbors(
         &mut self,
         raw: &Raw,
+        hold_time: Option<Duration>,
         services: &[ServiceSettings],
         path: &KeyPath,
     ) -> Vec<NeighborSettings> {
@@ -147,7 +148,7 @@ impl Checker<'_> {
                 self.error(&path.key("ttl_security"), text);
             }
             let asn = self.peer_asn(neighbor, &path);
-            let source = self.source(neighbor, address, services, &path.key("source"));
+            let source = self.source(neighbor, address.as_ref(), services, &path.key("source"));
             let port = self.port(&path.key("port"), neighbor.port, PORT);
             neighbors.push(NeighborSettings {
                 address: address.unwrap_or(NeighborAddress::DefaultGateway),
@@ -155,6 +156,13 @@ impl Checker<'_> {
                 port,
                 source,
                 passive,
+                hold_time,
+                delay_open: Duration::ZERO,
+                security: Security::default(),
+                role: None,
+                families: Families::ALL,
+                marks: NeighborMarks::default(),
+                bfd: None,
             });
         }
         neighbors
@@ -219,7 +227,7 @@ impl Checker<'_> {
     fn source(
         &mut self,
         raw: &raw::Neighbor,
-        neighbor: Option<NeighborAddress>,
+        neighbor: Option<&NeighborAddress>,
         services: &[ServiceSettings],
         path: &KeyPath,
     ) -> Option<IpAddr> {

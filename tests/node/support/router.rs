@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use sidestep::bgp::connection::End;
 use sidestep::bgp::driver::{self, Notice, PeerChannels, RouteTable};
 use sidestep::bgp::peer::{PeerParameters, PeerStatus};
-use sidestep::bgp::{GRACEFUL_SHUTDOWN, PeerAsn, listener, metrics::Metrics};
+use sidestep::bgp::{GRACEFUL_SHUTDOWN, listener, metrics::Metrics};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
@@ -153,6 +153,7 @@ impl Follower {
         let routes = watch::Sender::new(RouteTable {
             routes: Arc::from([]),
             changed: Instant::now(),
+            is_lease_good: true,
         });
         let (accepted, inbound) = mpsc::channel(1);
         let (_orders, commands) = mpsc::channel(1);
@@ -201,15 +202,11 @@ impl Follower {
 }
 
 fn parameters(node: Ipv4Addr, router: SocketAddr) -> PeerParameters {
+    let identifier = Ipv4Addr::new(10, 0, 0, 254);
     PeerParameters {
-        remote: SocketAddr::from((node, 0)),
         local: Some(router.ip()),
-        local_asn: ASN,
-        peer_asn: PeerAsn::External,
-        identifier: Ipv4Addr::new(10, 0, 0, 254),
         hold_time: Some(Duration::from_secs(90)),
         passive: true,
-        next_hop_v4: None,
-        next_hop_v6: None,
+        ..PeerParameters::new(SocketAddr::from((node, 0)), ASN, identifier)
     }
 }
