@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::*;
-use crate::bgp::{Attributes, Preference};
+use crate::bgp::{Attributes, PeerAsn, Preference};
 
 mod pair;
 
