@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::PeerAsn;
+pub use super::capability_name::capability_name;
 use super::message::{Families, Family};
 use super::notification::Notification;
 use super::octets::Octets;

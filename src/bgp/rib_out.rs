@@ -15,6 +15,10 @@ use super::message::{Families, Family};
 use super::wire::{self, Announcement, NextHop};
 use super::{Attributes, COMMUNITIES_MAX, GRACEFUL_SHUTDOWN, PREPEND_MAX, Route};
 
+mod told;
+
+pub use told::Told;
+
 /// So many IPv4 prefixes of 5 octets leave room for all attributes.
 const IPV4_PER_UPDATE: usize = 400;
 /// So many IPv6 prefixes of 17 octets do.

@@ -80,7 +80,7 @@ fn the_metrics_tell_what_the_node_has_done() {
         ),
         (&format!("sidestep_bgp_state{{neighbor=\"{router}\"}}"), 6.0),
         (
-            &format!("sidestep_bgp_announced_prefixes{{neighbor=\"{router}\"}}"),
+            &format!("sidestep_bgp_announced_prefixes{{family=\"ipv4\",neighbor=\"{router}\"}}"),
             1.0,
         ),
     ];
