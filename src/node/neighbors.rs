@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use super::session::{Session, Wanted};
-use crate::admin::status::Neighbor;
+use super::session::{Record, Session, Wanted};
 use crate::bgp::driver::RouteTable;
 use crate::bgp::listener;
 use crate::bgp::peer::PeerParameters;
@@ -81,11 +80,11 @@ impl Neighbors {
         })
     }
 
-    /// The whole table that every neighbour should have.
-    pub(super) fn announce(&self, routes: Vec<Route>, is_lease_good: bool) {
+    /// The whole table that every neighbour should have, and when that was decided.
+    pub(super) fn announce(&self, routes: Vec<Route>, is_lease_good: bool, decided: Instant) {
         self.routes.send_replace(RouteTable {
             routes: routes.into(),
-            changed: Instant::now(),
+            changed: decided,
             is_lease_good,
         });
     }
@@ -198,12 +197,9 @@ impl Neighbors {
         self.warnings.clone()
     }
 
-    pub(super) fn status(&self, now: Instant) -> Vec<Neighbor> {
-        let routes = self.routes.borrow();
-        self.sessions
-            .iter()
-            .map(|session| session.describe(now, &routes.routes))
-            .collect()
+    /// What is known of each.
+    pub(super) fn records(&self) -> Vec<Record> {
+        self.sessions.iter().map(Session::record).collect()
     }
 
     async fn find_identifier(&mut self) -> Result<Ipv4Addr, String> {
@@ -254,6 +250,7 @@ impl Neighbors {
         let wanted = |parameters, local: Option<&Local>| Wanted {
             parameters,
             interface_index: local.map(|local| local.interface_index),
+            interface: local.map(|local| local.interface.clone()),
             setting,
             is_tentative: local.is_some_and(|l| l.next_hop_v6 == Err(NoNextHop::Tentative)),
         };

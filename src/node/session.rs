@@ -15,6 +15,8 @@ use crate::bgp::peer::{PeerParameters, PeerStatus};
 
 mod describe;
 
+pub(super) use describe::Record;
+
 /// Commands that the session has not taken yet. More are lost, with a warning.
 const COMMANDS_WAITING: usize = 16;
 
@@ -23,6 +25,8 @@ const COMMANDS_WAITING: usize = 16;
 pub(super) struct Wanted {
     pub(super) parameters: PeerParameters,
     pub(super) interface_index: Option<u32>,
+    /// Its name, for people.
+    pub(super) interface: Option<String>,
     /// Position of its `[[bgp.neighbor]]`.
     pub(super) setting: usize,
     /// The interface's IPv6 address is still being checked for duplicates: there will be more to
@@ -212,6 +216,7 @@ mod tests {
         Wanted {
             parameters,
             interface_index: Some(3),
+            interface: Some("eth1".to_owned()),
             setting: 0,
             is_tentative: false,
         }
