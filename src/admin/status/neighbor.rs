@@ -207,6 +207,8 @@ pub struct AnnouncedRoute {
     pub communities: Vec<String>,
     /// As `ASN:VALUE:VALUE`. RFC 8092.
     pub large_communities: Vec<String>,
+    /// ONLY_TO_CUSTOMER. RFC 9234 §5.
+    pub only_to_customer: Option<u32>,
 }
 
 /// Something that went wrong.

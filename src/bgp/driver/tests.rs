@@ -282,7 +282,7 @@ async fn a_session_shows_its_ends_and_routes_and_measures_from_the_verdict() {
         assert_eq!(ends.remote, address);
         let offer = status.opens.received.unwrap();
         assert_eq!(offer.hold_time_s, 9);
-        assert!(offer.capabilities.contains(&65), "{offer:?}");
+        assert!(offer.capabilities.contains(65), "{offer:?}");
         let long_ago = Duration::from_secs(3);
         let mut late = table(&["10.53.53.53/32"], Some(7));
         late.changed -= long_ago;

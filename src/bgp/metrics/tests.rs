@@ -24,6 +24,7 @@ fn told(prefix: &str) -> Told {
         local_pref: None,
         communities: Vec::new(),
         large_communities: Vec::new(),
+        only_to_customer: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Peer, Slot};
+use crate::bgp::Role;
 use crate::bgp::connection::{Connection, Counts, End, Opens, State};
 use crate::bgp::message::Families;
 use crate::bgp::open::Negotiated;
@@ -33,6 +34,8 @@ pub struct PeerStatus {
     pub peer_identifier: Option<Ipv4Addr>,
     /// The peer's AS number.
     pub peer_asn: Option<u32>,
+    /// What the peer claims to be. RFC 9234 §4.1.
+    pub peer_role: Option<Role>,
     /// The OPENs of the connection nearest to Established.
     pub opens: Opens,
     /// The deadlines of that connection.
@@ -210,7 +213,8 @@ impl History {
             families: agreed.map(|agreed| agreed.families).unwrap_or_default(),
             peer_identifier: agreed.map(|agreed| agreed.peer_identifier),
             peer_asn: agreed.map(|agreed| agreed.peer_asn),
-            opens: connection.map(|c| c.opens().clone()).unwrap_or_default(),
+            peer_role: agreed.and_then(|agreed| agreed.peer_role),
+            opens: connection.map(|c| *c.opens()).unwrap_or_default(),
             timers: connection.map(|c| *c.timers()).unwrap_or_default(),
             restart,
             messages,

@@ -29,6 +29,8 @@ pub struct Told {
     pub communities: Vec<u32>,
     /// LARGE_COMMUNITY. RFC 8092.
     pub large_communities: Vec<[u32; 3]>,
+    /// ONLY_TO_CUSTOMER. RFC 9234 §5.
+    pub only_to_customer: Option<u32>,
 }
 
 impl RibOut {
@@ -50,7 +52,7 @@ impl Outlet {
             true => Vec::new(),
             false => vec![self.local_asn; usize::from(attributes.prepend) + 1],
         };
-        let next_hops = match self.next_hops.of(Family::of(&prefix)) {
+        let next_hops = match self.next_hop(Family::of(&prefix)) {
             Some(NextHop::V4(address)) => vec![address.into()],
             Some(NextHop::V6(address, link_local)) => [Some(address), link_local]
                 .into_iter()
@@ -67,6 +69,7 @@ impl Outlet {
             local_pref: self.internal.then(|| local_pref(attributes)),
             communities: attributes.communities.clone(),
             large_communities: attributes.large_communities.clone(),
+            only_to_customer: self.only_to_customer(),
         }
     }
 }
@@ -77,16 +80,20 @@ mod tests {
     use crate::bgp::message::{Families, HEADER_LEN};
     use crate::bgp::rib_out::NextHops;
     use crate::bgp::update::{Reading, Update};
-    use crate::bgp::{GRACEFUL_SHUTDOWN, Preference, Route};
+    use crate::bgp::{GRACEFUL_SHUTDOWN, Preference, Role, Route};
 
     fn outlet(internal: bool) -> Outlet {
         Outlet {
             local_asn: 65_053,
             internal,
             four_octet: true,
+            ipv4_over_ipv6: false,
+            enhanced_refresh: false,
+            role: Some(Role::Provider),
             families: Families::ALL,
             next_hops: NextHops {
                 v4: Some([192, 0, 2, 10].into()),
+                v4_over_v6: Some("fe80::10".parse().unwrap()),
                 v6: Some("2001:db8::10".parse().unwrap()),
                 link_local: Some("fe80::10".parse().unwrap()),
             },
@@ -99,7 +106,7 @@ mod tests {
             med: Some(1000),
             local_pref: Some(50),
             communities: vec![65_001 << 16, GRACEFUL_SHUTDOWN],
-            ..Attributes::default()
+            large_communities: vec![[65_001, 1, 2]],
         };
         ["10.53.53.53/32", "fd53::53/128"].map(|prefix| Route {
             prefix: prefix.parse().unwrap(),
@@ -111,18 +118,22 @@ mod tests {
     /// RFC 4271 §5: what an operator is shown is what a router reads out of the UPDATE.
     #[test]
     fn what_is_shown_as_told_is_what_stands_in_the_update() {
-        for internal in [false, true] {
+        for (internal, ipv4_over_ipv6) in [(false, false), (true, false), (false, true)] {
             let mut rib = RibOut::default();
             rib.set_routes(&routes());
             assert!(rib.told().is_empty());
-            rib.open(outlet(internal));
+            rib.open(Outlet {
+                ipv4_over_ipv6,
+                ..outlet(internal)
+            });
             assert!(rib.told().is_empty());
             for place in 0..2 {
-                let message = rib.next_update().unwrap();
+                let (_, message) = rib.next_message().unwrap();
                 let reading = Reading {
                     four_octet: true,
                     internal,
                     families: Families::ALL,
+                    ipv4_over_ipv6,
                 };
                 let read = Update::decode(&message[HEADER_LEN..], &reading).unwrap();
                 let told = rib.told()[place].clone();
@@ -132,6 +143,10 @@ mod tests {
                 assert_eq!(
                     (read.med, read.local_pref, read.communities),
                     (told.med, told.local_pref, told.communities)
+                );
+                assert_eq!(
+                    (read.large_communities, read.only_to_customer),
+                    (told.large_communities, told.only_to_customer)
                 );
             }
             assert_eq!(rib.told()[1].next_hops.len(), 2);
@@ -145,12 +160,12 @@ mod tests {
         let mut rib = RibOut::default();
         rib.set_routes(&routes());
         rib.open(outlet(false));
-        while rib.next_update().is_some() {}
+        while rib.next_message().is_some() {}
         assert_eq!(rib.told().len(), 2);
         rib.set_routes(&routes()[1..]);
         // Not yet told so.
         assert_eq!(rib.told().len(), 2);
-        while rib.next_update().is_some() {}
+        while rib.next_message().is_some() {}
         assert_eq!(rib.told()[0].prefix, routes()[1].prefix);
         assert_eq!(rib.told().len(), 1);
     }

@@ -222,7 +222,9 @@ fn routes(routes: &[AnnouncedRoute]) -> Vec<Row> {
         let hops = route.next_hops.iter().map(ToString::to_string);
         let path = route.as_path.iter().map(ToString::to_string);
         let communities = route.communities.iter().map(|community| named(community));
+        let otc = route.only_to_customer.map(|asn| format!("otc:{asn}"));
         let communities = communities.chain(route.large_communities.iter().cloned());
+        let communities = communities.chain(otc);
         let words = |words: Vec<String>| match words.is_empty() {
             true => none(),
             false => words.join(" "),

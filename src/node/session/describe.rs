@@ -101,7 +101,7 @@ impl Record {
             asn: summary.asn,
             router_id: summary.router_id,
             hold_time_s: received.map(|open| open.hold_time_s),
-            role: None,
+            role: self.status.peer_role.map(role),
             capabilities: capabilities(received),
         }
     }
@@ -216,8 +216,8 @@ const fn ttl(sent: u8, accepted_min: Option<u8>) -> TtlGuard {
 fn capabilities(offer: Option<&Offer>) -> Vec<Capability> {
     let codes = offer.iter().flat_map(|offer| offer.capabilities.iter());
     let named = codes.map(|code| Capability {
-        code: *code,
-        name: capability_name(*code).to_owned(),
+        code,
+        name: capability_name(code).to_owned(),
     });
     named.collect()
 }
@@ -235,6 +235,7 @@ fn route(told: &Told) -> AnnouncedRoute {
         large_communities: large
             .map(|[global, first, second]| format!("{global}:{first}:{second}"))
             .collect(),
+        only_to_customer: told.only_to_customer,
     }
 }
 

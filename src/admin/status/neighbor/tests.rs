@@ -22,6 +22,7 @@ pub(crate) fn example() -> NeighborDetail {
         local_pref: None,
         communities: vec!["65001:100".into(), "65535:0".into()],
         large_communities: vec!["65001:1:2".into()],
+        only_to_customer: None,
     };
     NeighborDetail {
         summary: Neighbor {

@@ -25,13 +25,14 @@ fn told() -> Told {
         local_pref: None,
         communities: vec![65_001 << 16 | 100, GRACEFUL_SHUTDOWN],
         large_communities: vec![[4_200_000_000, 1, u32::MAX]],
+        only_to_customer: Some(65_053),
     }
 }
 
 fn offer(hold_time_s: u16, capabilities: &[u8]) -> Option<Offer> {
     Some(Offer {
         hold_time_s,
-        capabilities: capabilities.into(),
+        capabilities: capabilities.iter().copied().collect(),
     })
 }
 
