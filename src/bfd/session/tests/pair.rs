@@ -1,0 +1,1 @@
+//! Two sessions, a poor link between them, and a clock.
