@@ -6,6 +6,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod authentication;
+pub mod packet;
+pub mod session;
+mod state;
+pub mod status;
+pub mod timing;
+
+pub use state::{Diagnostic, State};
+
 /// BFD beside one session; already checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

@@ -82,6 +82,7 @@
 //! | `sd-notify` | readiness and watchdog of systemd |
 //! | `serde` | configuration and status as types |
 //! | `serde_json` | status and control socket |
+//! | `sha1` | signs BFD packets, as RFC 5880 wants it |
 //! | `siphasher` | SipHash-2-4, which RFC 9018 makes cookies with |
 //! | `socket2` | socket options |
 //! | `strsim` | "did you mean …?" for unknown keys |

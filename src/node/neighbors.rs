@@ -232,6 +232,7 @@ impl Neighbors {
     ) -> Result<Vec<Wanted>, GatewayError> {
         let parameters = |remote, source, local: Option<&Local>| PeerParameters {
             remote,
+            interface: None,
             local: source,
             local_asn: settings.asn,
             peer_asn: neighbor.asn,
@@ -251,7 +252,6 @@ impl Neighbors {
         let wanted = |parameters, local: Option<&Local>| Wanted {
             parameters,
             interface_index: local.map(|local| local.interface_index),
-            interface: local.map(|local| local.interface.clone()),
             setting,
             is_tentative: local.is_some_and(|l| l.next_hop_v6 == Err(NoNextHop::Tentative)),
         };

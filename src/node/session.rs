@@ -25,8 +25,6 @@ const COMMANDS_WAITING: usize = 16;
 pub(super) struct Wanted {
     pub(super) parameters: PeerParameters,
     pub(super) interface_index: Option<u32>,
-    /// Its name, for people.
-    pub(super) interface: Option<String>,
     /// Position of its `[[bgp.neighbor]]`.
     pub(super) setting: usize,
     /// The interface's IPv6 address is still being checked for duplicates: there will be more to
@@ -216,7 +214,6 @@ mod tests {
         Wanted {
             parameters,
             interface_index: Some(3),
-            interface: Some("eth1".to_owned()),
             setting: 0,
             is_tentative: false,
         }

@@ -89,7 +89,7 @@ pub struct NeighborDetail {
     pub established_total: u64,
     /// The node waits for the neighbour to connect and never dials.
     pub passive: bool,
-    /// Name of the interface that leads to it.
+    /// Name of the interface that it is on, if it is known with that only.
     pub interface: Option<String>,
     /// This side.
     pub local: Speaker,

@@ -1,6 +1,6 @@
 //! A session in the words that go outwards: in short at each tick, in full when somebody asks.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Session;
@@ -20,7 +20,6 @@ use crate::bgp::{PeerAsn, Role, Ttl};
 #[derive(Debug)]
 pub(in crate::node) struct Record {
     parameters: PeerParameters,
-    interface: Option<String>,
     status: PeerStatus,
 }
 
@@ -29,7 +28,6 @@ impl Session {
     pub(in crate::node) fn record(&self) -> Record {
         Record {
             parameters: self.wanted.parameters.clone(),
-            interface: self.wanted.interface.clone(),
             status: self.status.borrow().clone(),
         }
     }
@@ -45,7 +43,7 @@ impl Record {
             u16::try_from(agreed).unwrap_or(u16::MAX)
         };
         Neighbor {
-            address: self.name(parameters.remote.ip()),
+            address: parameters.name(),
             state: session_state(status.state),
             since_s: age_s(now, status.since),
             asn: status.peer_asn.or(match parameters.peer_asn {
@@ -62,15 +60,11 @@ impl Record {
         }
     }
 
-    /// `ADDRESS%INTERFACE` of one that is only known with its link. RFC 4007 §11.
-    fn name(&self, address: IpAddr) -> String {
-        let scope = match self.parameters.remote {
-            SocketAddr::V6(remote) if is_link_local(address) => remote.scope_id(),
-            SocketAddr::V4(_) | SocketAddr::V6(_) => return address.to_string(),
-        };
-        match &self.interface {
-            Some(interface) => format!("{address}%{interface}"),
-            None => format!("{address}%{scope}"),
+    /// Both ends of a link-local session are on the same link. RFC 4007 §11.
+    fn own_name(&self, address: IpAddr) -> String {
+        match &self.parameters.interface {
+            Some(interface) if is_link_local(address) => format!("{address}%{interface}"),
+            Some(_) | None => address.to_string(),
         }
     }
 
@@ -81,7 +75,7 @@ impl Record {
         let sent = status.opens.sent.as_ref();
         let offered_s = parameters.hold_time.map_or(0, |time| time.as_secs());
         Speaker {
-            address: address.or(parameters.local).map(|own| self.name(own)),
+            address: address.or(parameters.local).map(|own| self.own_name(own)),
             port: end.map(|end| end.port()),
             asn: Some(parameters.local_asn),
             router_id: Some(parameters.identifier),
@@ -148,7 +142,7 @@ impl Describe for Record {
         NeighborDetail {
             established_total: status.established_total,
             passive: self.parameters.passive,
-            interface: self.interface.clone(),
+            interface: self.parameters.interface.clone(),
             local: self.local(),
             remote: self.remote(&summary),
             internal: self.is_internal(),

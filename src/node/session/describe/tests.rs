@@ -11,7 +11,6 @@ fn record(remote: &str, now: Instant) -> Record {
     let remote = remote.parse().unwrap();
     Record {
         parameters: PeerParameters::new(remote, 65_053, Ipv4Addr::new(10, 0, 0, 1)),
-        interface: Some("eth1".to_owned()),
         status: PeerStatus::new(now),
     }
 }
@@ -144,11 +143,10 @@ fn a_link_local_neighbour_is_named_with_its_interface() {
     let global = record("[2001:db8::1]:179", now);
     assert_eq!(global.summary(now).address, "2001:db8::1");
     let mut record = record("[fe80::1%3]:179", now);
+    record.parameters.interface = Some("eth1".to_owned());
     record.status.local = Some("fe80::10".parse().unwrap());
     let detail = record.describe(now);
     assert_eq!(detail.summary.address, "fe80::1%eth1");
     assert_eq!(detail.remote.address.as_deref(), Some("fe80::1%eth1"));
     assert_eq!(detail.local.address.as_deref(), Some("fe80::10%eth1"));
-    record.interface = None;
-    assert_eq!(record.summary(now).address, "fe80::1%3");
 }
