@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::authentication::{Guard, Sequence, Unauthentic};
 use super::packet::{Malformed, Packet};
-use super::status::{Counts, Gaps, Status};
+use super::status::{Counts, Gaps, Offer, Status};
 use super::timing::{Jitter, Remote, Timing};
 use super::{Diagnostic, Settings, State};
 
@@ -402,6 +402,8 @@ impl Session {
     /// What an operator sees.
     #[must_use]
     pub fn status(&self) -> Status {
+        let (timing, remote) = (&self.timing, &self.remote);
+        let remote_discriminator = NonZeroU32::new(remote.discriminator).map(NonZeroU32::get);
         Status {
             state: self.state,
             since: self.since,
@@ -411,7 +413,17 @@ impl Session {
             remote_diagnostic: self.remote.diagnostic,
             is_held_down: self.is_held_down,
             discriminator: self.discriminator.get(),
-            remote_discriminator: NonZeroU32::new(self.remote.discriminator).map(NonZeroU32::get),
+            remote_discriminator,
+            offered: Offer {
+                desired_tx: timing.desired_tx,
+                required_rx: timing.required_rx,
+                multiplier: timing.multiplier,
+            },
+            remote_offered: remote_discriminator.map(|_| Offer {
+                desired_tx: remote.desired_tx,
+                required_rx: remote.required_rx,
+                multiplier: remote.multiplier,
+            }),
             transmit_interval: self.transmit_interval(),
             detection_time: self.timing.detection_time(&self.remote),
             receive_gap: self.gaps.smoothed,

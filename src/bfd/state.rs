@@ -101,7 +101,9 @@ impl Diagnostic {
         }
     }
 
-    pub(super) const fn to_wire(self) -> u8 {
+    /// The five bits of the field.
+    #[must_use]
+    pub const fn to_wire(self) -> u8 {
         match self {
             Self::None => 0,
             Self::DetectionTimeExpired => 1,

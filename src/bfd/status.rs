@@ -28,6 +28,10 @@ pub struct Status {
     pub discriminator: u32,
     /// `None`: unknown.
     pub remote_discriminator: Option<u32>,
+    /// What this side offers now.
+    pub offered: Offer,
+    /// What the other side offered last; `None`: unknown.
+    pub remote_offered: Option<Offer>,
     /// Between two own packets, before jitter; `None`: the other side wants none.
     pub transmit_interval: Option<Duration>,
     /// After such a silence the other side is lost; `None` while it is unknown.
@@ -38,6 +42,17 @@ pub struct Status {
     pub receive_gap_max: Option<Duration>,
     /// Since the start.
     pub counts: Counts,
+}
+
+/// What a side's packets say about its pace. RFC 5880 §4.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Wishes to send no faster than so.
+    pub desired_tx: Duration,
+    /// Can take no faster than so; zero: wants nothing periodic.
+    pub required_rx: Duration,
+    /// So many packets in a row may be missed.
+    pub multiplier: u8,
 }
 
 /// Counted since the start.

@@ -10,17 +10,21 @@ use crate::admin::status::neighbor::{
     Speaker, SpeakerRole, Timers, TtlGuard,
 };
 use crate::admin::status::{Family, Neighbor, SessionState};
+use crate::bfd::status::Status;
 use crate::bgp::connection::{self, Offer, State};
 use crate::bgp::message;
 use crate::bgp::open::capability_name;
 use crate::bgp::peer::{PeerParameters, PeerStatus, Told};
 use crate::bgp::{PeerAsn, Role, Ttl};
 
+mod bfd;
+
 /// What is known of a neighbour at one moment. Making one copies little: what is long is shared.
 #[derive(Debug)]
 pub(in crate::node) struct Record {
     parameters: PeerParameters,
     status: PeerStatus,
+    bfd: Option<Status>,
 }
 
 impl Session {
@@ -29,6 +33,7 @@ impl Session {
         Record {
             parameters: self.wanted.parameters.clone(),
             status: self.status.borrow().clone(),
+            bfd: None,
         }
     }
 }
@@ -55,7 +60,7 @@ impl Record {
             source: status.local.or(parameters.local),
             hold_time_s: is_up.then(hold_time_s),
             announced: status.routes.iter().map(|t| t.prefix.to_string()).collect(),
-            bfd: self.bfd().map(|session| session.local.state),
+            bfd: self.bfd.map(|status| bfd::state(status.state)),
             last_error: status.last_end.clone(),
         }
     }
@@ -122,8 +127,8 @@ impl Record {
         }
     }
 
-    fn bfd(&self) -> Option<BfdSession> {
-        None
+    fn bfd(&self, now: Instant) -> Option<BfdSession> {
+        self.bfd.as_ref().map(|status| bfd::session(now, status))
     }
 }
 
@@ -165,7 +170,7 @@ impl Describe for Record {
             },
             update_errors: status.update_errors,
             dead_man: status.is_dead_man,
-            bfd_session: self.bfd(),
+            bfd_session: self.bfd(now),
             summary,
         }
     }

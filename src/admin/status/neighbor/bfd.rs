@@ -40,10 +40,6 @@ pub struct BfdSession {
     pub last_loss: Diagnostic,
     /// Kept Down until the node is fit again.
     pub held_down: bool,
-    /// Wanted between two packets in either direction, as configured.
-    pub interval_us: u64,
-    /// So many packets in a row may be missed by the neighbour, as configured.
-    pub multiplier: u8,
     /// Agreed on between two packets that are sent, before jitter of 0 to 25 %; `None`: the neighbour
     /// wants none.
     pub transmit_interval_us: Option<u64>,
@@ -68,8 +64,14 @@ pub struct BfdSide {
     pub state: BfdState,
     /// Why it is in that state.
     pub diagnostic: Diagnostic,
-    /// Tells its sessions apart; `None`: not known.
+    /// Tells its sessions apart; `None`: it was not heard, and the rest is not known either.
     pub discriminator: Option<u32>,
+    /// Wishes to send no faster than so.
+    pub desired_transmit_us: Option<u64>,
+    /// Can take no faster than so; 0: wants nothing periodic.
+    pub required_receive_us: Option<u64>,
+    /// So many packets in a row may be missed.
+    pub multiplier: Option<u8>,
 }
 
 /// Packets of a BFD session.

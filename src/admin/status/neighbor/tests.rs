@@ -117,6 +117,9 @@ fn bfd_session() -> BfdSession {
         state: BfdState::Up,
         diagnostic: diagnostic(0, "none"),
         discriminator: Some(discriminator),
+        desired_transmit_us: Some(300_000),
+        required_receive_us: Some(250_000),
+        multiplier: Some(3),
     };
     BfdSession {
         since_s: 3_729,
@@ -124,8 +127,6 @@ fn bfd_session() -> BfdSession {
         remote: side(7),
         last_loss: diagnostic(1, "control detection time expired"),
         held_down: false,
-        interval_us: 300_000,
-        multiplier: 3,
         transmit_interval_us: Some(300_000),
         detection_time_us: Some(900_000),
         receive_interval_us: Some(262_144),

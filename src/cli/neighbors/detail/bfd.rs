@@ -39,16 +39,20 @@ fn side(side: &BfdSide) -> String {
     };
     let Diagnostic { code, name } = &side.diagnostic;
     let state = side.state.name();
-    format!("{state}, diagnostic {code} ({name}), discriminator {discriminator}")
+    let multiplier = side.multiplier.unwrap_or_default();
+    format!(
+        "{state}, sends {} x {multiplier}, takes {}, discriminator {discriminator}, diagnostic {code} \
+         ({name})",
+        time(side.desired_transmit_us),
+        time(side.required_receive_us),
+    )
 }
 
 fn agreed(session: &BfdSession) -> String {
     format!(
-        "sends every {}, lost after {} (wanted: {} x {})",
+        "sent every {}, lost after {}",
         time(session.transmit_interval_us),
         time(session.detection_time_us),
-        milliseconds(session.interval_us),
-        session.multiplier,
     )
 }
 

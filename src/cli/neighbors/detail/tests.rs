@@ -19,9 +19,9 @@ last received  -
 last end       sent 4/0 hold timer expired, 1h 2m ago
 update errors  0
 bfd            Up for 1h 2m, up 2x, lost 1x, last for: control detection time expired
-bfd local      Up, diagnostic 0 (none), discriminator 3735928559
-bfd remote     Up, diagnostic 0 (none), discriminator 7
-bfd agreed     sends every 300 ms, lost after 900 ms (wanted: 300 ms x 3)
+bfd local      Up, sends 300 ms x 3, takes 250 ms, discriminator 3735928559, diagnostic 0 (none)
+bfd remote     Up, sends 300 ms x 3, takes 250 ms, discriminator 7, diagnostic 0 (none)
+bfd agreed     sent every 300 ms, lost after 900 ms
 bfd measured   received every 262.1 ms, longest 301.2 ms
 bfd packets    14230 sent, 14228 received, 0 rejected
 
@@ -99,7 +99,7 @@ fn a_bfd_neighbour_that_was_never_heard_says_so() {
     let text = render(&neighbor);
     assert!(text.contains("bfd remote     never heard\n"), "{text}");
     assert!(text.contains("received every -, longest"), "{text}");
-    assert!(text.contains("lost after - (wanted"), "{text}");
+    assert!(text.contains("lost after -\n"), "{text}");
     assert!(text.contains("bfd held       the node keeps"), "{text}");
 }
 

@@ -1,7 +1,10 @@
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::*;
+use crate::admin::status::neighbor::BfdState;
+use crate::bfd;
 use crate::bgp::connection::Opens;
 use crate::bgp::message::Families;
 use crate::bgp::peer::{Ends, ErrorTimes};
@@ -12,6 +15,7 @@ fn record(remote: &str, now: Instant) -> Record {
     Record {
         parameters: PeerParameters::new(remote, 65_053, Ipv4Addr::new(10, 0, 0, 1)),
         status: PeerStatus::new(now),
+        bfd: None,
     }
 }
 
@@ -149,4 +153,29 @@ fn a_link_local_neighbour_is_named_with_its_interface() {
     assert_eq!(detail.summary.address, "fe80::1%eth1");
     assert_eq!(detail.remote.address.as_deref(), Some("fe80::1%eth1"));
     assert_eq!(detail.local.address.as_deref(), Some("fe80::10%eth1"));
+}
+
+/// RFC 7331: state and pace of both sides, what they agreed on, and what was measured.
+#[test]
+fn a_bfd_session_is_told_beside_its_neighbour() {
+    let start = Instant::now();
+    let settings = bfd::Settings {
+        interval: Duration::from_millis(300),
+        multiplier: 3,
+        authentication: None,
+    };
+    let session = bfd::session::Session::new(&settings, NonZeroU32::new(7).unwrap(), 1, start);
+    let mut record = record("192.0.2.1:179", start);
+    record.bfd = Some(session.status());
+    let detail = record.describe(start + Duration::from_secs(2));
+    assert_eq!(detail.summary.bfd, Some(BfdState::Down));
+    let told = detail.bfd_session.unwrap();
+    assert_eq!((told.since_s, told.local.discriminator), (2, Some(7)));
+    // RFC 5880 §6.8.3: no faster than one in a second before it is Up.
+    assert_eq!(told.local.desired_transmit_us, Some(1_000_000));
+    assert_eq!(told.local.required_receive_us, Some(300_000));
+    let unknown = &told.remote;
+    assert_eq!((unknown.discriminator, unknown.multiplier), (None, None));
+    assert_eq!(told.detection_time_us, None);
+    assert_eq!(told.last_loss.code, 0);
 }
