@@ -2,7 +2,6 @@
 //!
 //! Source: RFC 4273 (values of the state). Labels are neighbours' addresses and fixed words.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,90 +57,80 @@ impl Metrics {
     /// # Errors
     /// When the registry has metrics of these names already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            added(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
-        };
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            added(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-        };
+        let kit = Kit(registry);
         Ok(Self {
-            state: gauge(
+            state: kit.gauge(
                 "sidestep_bgp_state",
                 "Session state: 1 idle, 2 connect, 3 active, 4 open sent, 5 open confirm, \
                  6 established.",
                 &["neighbor"],
             )?,
-            last_change: gauge(
+            last_change: kit.gauge(
                 "sidestep_bgp_last_change_timestamp_seconds",
                 "When the session last changed its state.",
                 &["neighbor"],
             )?,
-            transitions: counter(
+            transitions: kit.counter(
                 "sidestep_bgp_transitions_total",
                 "Changes into a state.",
                 &["neighbor", "to"],
             )?,
-            messages: counter(
+            messages: kit.counter(
                 "sidestep_bgp_messages_total",
                 "BGP messages by direction and type.",
                 &["neighbor", "direction", "type"],
             )?,
-            established: counter(
+            established: kit.counter(
                 "sidestep_bgp_session_established_total",
                 "How often the session became established.",
                 &["neighbor"],
             )?,
-            notifications: counter(
+            notifications: kit.counter(
                 "sidestep_bgp_notifications_total",
                 "NOTIFICATIONs by direction and error code.",
                 &["neighbor", "direction", "code"],
             )?,
-            announced: gauge(
+            announced: kit.gauge(
                 "sidestep_bgp_announced_prefixes",
                 "Prefixes that the neighbour has been told and that were not withdrawn since.",
                 &["neighbor", "family"],
             )?,
-            hold_time: gauge(
+            hold_time: kit.gauge(
                 "sidestep_bgp_hold_time_seconds",
                 "Hold time that both sides agreed on; 0: none. Missing while there is no agreement.",
                 &["neighbor"],
             )?,
-            dead_man: gauge(
+            dead_man: kit.gauge(
                 "sidestep_bgp_dead_man",
                 "1 while the session is held down because a withdraw could not be written when \
                  health was silent.",
                 &["neighbor"],
             )?,
-            update_errors: counter(
+            update_errors: kit.counter(
                 "sidestep_bgp_update_errors_total",
                 "Received UPDATEs whose prefixes counted as withdrawn for an error.",
                 &["neighbor"],
             )?,
-            refused: counter(
+            refused: kit.counter(
                 "sidestep_bgp_refused_connections_total",
                 "Inbound connections closed at once: of no neighbour, or of one that has no use \
                  for it now.",
                 &["reason"],
             )?,
-            route_write: added(
-                registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "sidestep_bgp_route_write_seconds",
-                        "From the verdict that changed the routes to the last UPDATE written.",
-                    )
-                    .buckets(WRITE_BUCKETS.to_vec()),
-                )?,
+            route_write: kit.histogram(
+                "sidestep_bgp_route_write_seconds",
+                "From the verdict that changed the routes to the last UPDATE written.",
+                &WRITE_BUCKETS,
             )?,
         })
     }
 
     /// Those of one neighbour, under its address or `ADDRESS%INTERFACE`; they vanish with the value.
     #[must_use]
-    pub fn peer(&self, neighbor: impl fmt::Display) -> PeerMetrics {
+    pub fn peer(&self, neighbor: &str) -> PeerMetrics {
         let peer = PeerMetrics {
             metrics: self.clone(),
-            neighbor: neighbor.to_string(),
+            neighbor: neighbor.to_owned(),
             counted: Counts::default(),
             established: 0,
             routes: None,
@@ -165,12 +154,32 @@ impl Metrics {
     }
 }
 
-fn added<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> prometheus::Result<C> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
+/// Where metrics are registered.
+struct Kit<'a>(&'a Registry);
+
+impl Kit<'_> {
+    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.added(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn counter(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.added(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.added(Histogram::with_opts(options)?)
+    }
+
+    fn added<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
 }
 
 /// Metrics of one neighbour.

@@ -334,7 +334,7 @@ impl Neighbors {
                 continue;
             }
             tracing::info!(peer = %remote, source = ?new.parameters.local, "neighbor found");
-            let metrics = self.metrics.peer(remote.ip());
+            let metrics = self.metrics.peer(&new.parameters.name());
             let changed = Rc::clone(&self.changed);
             let routes = self.routes.subscribe();
             self.sessions

@@ -6,10 +6,6 @@ const GOLDEN: &str = include_str!("tests/neighbor.json");
 
 /// A neighbour with everything in it, for tests.
 pub(crate) fn example() -> NeighborDetail {
-    let capability = |code, name: &str| Capability {
-        code,
-        name: name.into(),
-    };
     let mishap = |text: &str, ago_s| Mishap {
         text: text.into(),
         ago_s,
@@ -41,31 +37,11 @@ pub(crate) fn example() -> NeighborDetail {
         passive: false,
         interface: Some("eth1".into()),
         local: Speaker {
-            address: Some("192.0.2.10".into()),
             port: Some(41_022),
-            asn: Some(65_053),
-            router_id: Some(Ipv4Addr::new(10, 0, 0, 1)),
-            hold_time_s: Some(9),
             role: Some(SpeakerRole::Customer),
-            capabilities: vec![
-                capability(1, "multiprotocol"),
-                capability(2, "route refresh"),
-                capability(65, "four-octet AS"),
-            ],
+            ..speaker("192.0.2.10", 65_053, 9, &[1, 2, 65])
         },
-        remote: Speaker {
-            address: Some("192.0.2.1".into()),
-            port: Some(179),
-            asn: Some(65_001),
-            router_id: Some(Ipv4Addr::new(192, 0, 2, 1)),
-            hold_time_s: Some(180),
-            role: None,
-            capabilities: vec![
-                capability(1, "multiprotocol"),
-                capability(65, "four-octet AS"),
-                capability(64, "graceful restart"),
-            ],
-        },
+        remote: speaker("192.0.2.1", 65_001, 180, &[1, 65, 64]),
         internal: false,
         families: vec![Family::Ipv4, Family::Ipv6],
         keepalive_ms: Some(3_000),
@@ -87,24 +63,44 @@ pub(crate) fn example() -> NeighborDetail {
         last_error_received: None,
         last_end: Some(mishap("sent 4/0 hold timer expired", 3_740)),
         messages: Messages {
-            sent: MessageCounts {
-                open: 3,
-                update: 9,
-                notification: 1,
-                keepalive: 1_250,
-                route_refresh: 0,
-            },
-            received: MessageCounts {
-                open: 3,
-                update: 4,
-                notification: 0,
-                keepalive: 61,
-                route_refresh: 1,
-            },
+            sent: counts([3, 9, 1, 1_250, 0]),
+            received: counts([3, 4, 0, 61, 1]),
         },
         update_errors: 0,
         dead_man: false,
         bfd_session: Some(bfd_session()),
+    }
+}
+
+fn speaker(address: &str, asn: u32, hold_time_s: u16, codes: &[u8]) -> Speaker {
+    let capability = |code: &u8| Capability {
+        code: *code,
+        name: match code {
+            1 => "multiprotocol",
+            2 => "route refresh",
+            64 => "graceful restart",
+            _ => "four-octet AS",
+        }
+        .into(),
+    };
+    Speaker {
+        address: Some(address.into()),
+        port: Some(179),
+        asn: Some(asn),
+        router_id: address.parse().ok(),
+        hold_time_s: Some(hold_time_s),
+        role: None,
+        capabilities: codes.iter().map(capability).collect(),
+    }
+}
+
+fn counts([open, update, notification, keepalive, route_refresh]: [u64; 5]) -> MessageCounts {
+    MessageCounts {
+        open,
+        update,
+        notification,
+        keepalive,
+        route_refresh,
     }
 }
 

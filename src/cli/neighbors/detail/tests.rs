@@ -6,7 +6,7 @@ fn everything_that_is_known_of_a_neighbour_is_shown() {
     let expected = "\
 neighbor       192.0.2.1, AS 65001 (external), over eth1
 state          Established for 1h 2m, established 3 times
-local          192.0.2.10:41022, AS 65053, router id 10.0.0.1
+local          192.0.2.10:41022, AS 65053, router id 192.0.2.10
 remote         192.0.2.1:179, AS 65001, router id 192.0.2.1
 hold time      9 s agreed, keepalive 3 s (9 s offered, 180 s received)
 timers         hold expires in 8.1 s, next keepalive in 1.2 s
