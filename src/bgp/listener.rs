@@ -3,29 +3,28 @@
 //! Source: RFC 4271 §8.2.1 (a connection from an address that is no neighbour's is closed).
 #![expect(clippy::disallowed_methods, reason = "a shell: reads the clock")]
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::metrics::ListenerMetrics;
 use super::throttle::Throttle;
+
+mod directory;
+
+pub use directory::{Entry, Neighbors, PeerKey};
 
 /// Connections that the kernel may hold back for us.
 const BACKLOG: i32 = 16;
 /// After an error of accept, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Where the connections of each neighbour go. One place per channel is enough: a connection that
-/// finds it taken is closed.
-pub type Neighbors = Arc<HashMap<IpAddr, mpsc::Sender<TcpStream>>>;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -93,15 +92,15 @@ struct Door {
 
 impl Door {
     fn hand_over(&mut self, known: &Neighbors, stream: TcpStream, from: SocketAddr) {
-        let address = from.ip().to_canonical();
-        let Some(task) = known.get(&address) else {
+        let key = PeerKey::of(from);
+        let Some(entry) = known.get(&key) else {
             self.metrics.unknown.inc();
             if let Some(suppressed) = self.unknown.allow(now()) {
-                tracing::info!(peer = %address, suppressed, "bgp connection from no neighbour closed");
+                tracing::info!(peer = %key.address(), suppressed, "bgp connection from no neighbour closed");
             }
             return;
         };
-        if task.try_send(stream).is_err() {
+        if entry.inbound.try_send(stream).is_err() {
             self.metrics.busy.inc();
         }
     }

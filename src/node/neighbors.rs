@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use super::session::{Session, Wanted};
 use crate::admin::status::Neighbor;
 use crate::bgp::driver::RouteTable;
-use crate::bgp::listener;
+use crate::bgp::listener::{self, PeerKey};
 use crate::bgp::peer::PeerParameters;
 use crate::bgp::{self, NeighborAddress, NeighborSettings, Route};
 use crate::os::gateway::{self, Gateway, GatewayError, Local, NoNextHop};
@@ -343,7 +343,7 @@ impl Neighbors {
         let directory = self
             .sessions
             .iter()
-            .map(|s| (s.address(), s.inbound()))
+            .map(|s| (PeerKey::of(s.wanted().parameters.remote), s.inbound()))
             .collect();
         self.directory.send_replace(Arc::new(directory));
         self.settle(now);

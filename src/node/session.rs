@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::admin::status::{Neighbor, SessionState};
 use crate::bgp::connection::State;
 use crate::bgp::driver::{self, Command, PeerChannels, RouteTable};
+use crate::bgp::listener;
 use crate::bgp::metrics::PeerMetrics;
 use crate::bgp::peer::{PeerParameters, PeerStatus};
 use crate::bgp::{PeerAsn, Route};
@@ -123,8 +124,11 @@ impl Session {
     }
 
     /// Where connections that the neighbour opened are to be put.
-    pub(super) fn inbound(&self) -> mpsc::Sender<TcpStream> {
-        self.inbound.clone()
+    pub(super) fn inbound(&self) -> listener::Entry {
+        listener::Entry {
+            inbound: self.inbound.clone(),
+            security: self.wanted.parameters.security.clone(),
+        }
     }
 
     pub(super) fn is_established(&self) -> bool {
