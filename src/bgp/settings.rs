@@ -4,7 +4,7 @@
 //! shutdown), RFC 9234 (roles), RFC 8092 (large communities).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +84,13 @@ pub enum NeighborAddress {
     DefaultGateway,
     /// The one router on this interface, by its link-local address (unnumbered).
     Interface(String),
+    /// A link-local address, which means something on that link only (`fe80::1%eth1`).
+    LinkLocal {
+        /// In fe80::/10.
+        address: Ipv6Addr,
+        /// Name of the interface.
+        interface: String,
+    },
 }
 
 /// Which AS number a neighbour may have.

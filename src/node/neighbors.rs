@@ -250,6 +250,7 @@ impl Neighbors {
             has_bfd: neighbor.bfd.is_some(),
             next_hop_v4: local.and_then(|local| local.next_hop_v4.ok()),
             next_hop_v6: local.and_then(|local| local.next_hop_v6.ok()),
+            ipv4_over_ipv6: false,
         };
         let wanted = |parameters, local: Option<&Local>| Wanted {
             parameters,
@@ -258,7 +259,9 @@ impl Neighbors {
             is_tentative: local.is_some_and(|l| l.next_hop_v6 == Err(NoNextHop::Tentative)),
         };
         match (&neighbor.address, &self.netlink) {
-            (NeighborAddress::Interface(_), _) => Err(GatewayError::NoDefaultRoute),
+            (NeighborAddress::Interface(_) | NeighborAddress::LinkLocal { .. }, _) => {
+                Err(GatewayError::NoDefaultRoute)
+            }
             (NeighborAddress::Ip(address), netlink) => {
                 let address = *address;
                 let remote = SocketAddr::new(address, neighbor.port);
@@ -361,6 +364,9 @@ fn warning(neighbor: &NeighborSettings, error: &GatewayError) -> String {
     match &neighbor.address {
         NeighborAddress::Ip(address) => format!("neighbor {address}: {error}"),
         NeighborAddress::Interface(name) => format!("neighbor interface:{name}: {error}"),
+        NeighborAddress::LinkLocal { address, interface } => {
+            format!("neighbor {address}%{interface}: {error}")
+        }
         NeighborAddress::DefaultGateway => format!("neighbor default-gateway: {error}"),
     }
 }

@@ -45,6 +45,9 @@ pub struct PeerParameters {
     /// Next hop of IPv6 routes. `None`: the session's local address if that is IPv6, else IPv6 is
     /// not offered.
     pub next_hop_v6: Option<Ipv6Addr>,
+    /// Without `next_hop_v4`, IPv4 routes go with the session's IPv6 next hop, as far as the
+    /// neighbour takes that. RFC 8950 §4.
+    pub ipv4_over_ipv6: bool,
 }
 
 impl PeerParameters {
@@ -67,6 +70,7 @@ impl PeerParameters {
             has_bfd: false,
             next_hop_v4: None,
             next_hop_v6: None,
+            ipv4_over_ipv6: false,
         }
     }
 
