@@ -77,7 +77,7 @@ async fn follow(
             status: watch::Sender::new(PeerStatus::new(Instant::now())),
             observer: Some(observer),
         };
-        let peer = metrics.peer(unicast.into());
+        let peer = metrics.peer(&unicast.to_string());
         tokio::task::spawn_local(driver::run_peer(
             parameters(unicast, address),
             channels,

@@ -2,7 +2,6 @@
 //!
 //! Source: RFC 4273 (values of the state). Labels are neighbours' addresses and fixed words.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -96,10 +95,10 @@ impl Metrics {
 
     /// Those of one neighbour; they vanish with the value.
     #[must_use]
-    pub fn peer(&self, neighbor: IpAddr) -> PeerMetrics {
+    pub fn peer(&self, neighbor: &str) -> PeerMetrics {
         let peer = PeerMetrics {
             metrics: self.clone(),
-            neighbor: neighbor.to_string(),
+            neighbor: neighbor.to_owned(),
             counted: Counts::default(),
         };
         peer.metrics
@@ -255,7 +254,7 @@ mod tests {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
         let empty = series(&registry);
-        let mut peer = metrics.peer("192.0.2.1".parse().unwrap());
+        let mut peer = metrics.peer("192.0.2.1");
         peer.transition(State::Established, Duration::from_secs(1_700_000_000));
         let mut status = PeerStatus::new(Instant::now());
         status.announced = 2;

@@ -116,6 +116,19 @@ impl RibOut {
         });
     }
 
+    /// The routes lead elsewhere: those that the peer knows are told again, and not withdrawn.
+    /// RFC 4271 §3.1 (an implicit replacement).
+    pub(super) fn set_next_hops(&mut self, next_hops: NextHops) {
+        if let Some(session) = &mut self.session {
+            let former = std::mem::replace(&mut session.outlet.next_hops, next_hops);
+            let again = session.advertised.keys().filter(|prefix| {
+                let family = Family::of(prefix);
+                former.of(family) != next_hops.of(family)
+            });
+            session.refreshed.extend(again.copied());
+        }
+    }
+
     /// The session is over.
     pub(super) fn close(&mut self) {
         self.session = None;

@@ -73,7 +73,7 @@ fn start(parameters: PeerParameters, observed: bool) -> Handle {
         status: shown,
         observer: observed.then_some(observer),
     };
-    let metrics = metrics.peer(parameters.remote.ip());
+    let metrics = metrics.peer(&parameters.name());
     Handle {
         task: spawn_local(run_peer(parameters, channels, metrics)),
         routes,

@@ -15,6 +15,8 @@ use crate::bgp::{NeighborMarks, PeerAsn, Role, Security};
 pub struct PeerParameters {
     /// Where the neighbour listens; its address also tells its own connections apart.
     pub remote: SocketAddr,
+    /// Name of the interface that a link-local `remote` is on; for those who read about it.
+    pub interface: Option<String>,
     /// Where this side dials from; `None` leaves it to the kernel.
     pub local: Option<IpAddr>,
     /// The own AS number.
@@ -56,6 +58,7 @@ impl PeerParameters {
     pub fn new(remote: SocketAddr, local_asn: u32, identifier: Ipv4Addr) -> Self {
         Self {
             remote,
+            interface: None,
             local: None,
             local_asn,
             peer_asn: PeerAsn::External,
@@ -72,6 +75,28 @@ impl PeerParameters {
             next_hop_v6: None,
             ipv4_over_ipv6: false,
         }
+    }
+
+    /// What the neighbour is called in logs and metrics: its address, and its link if that is part
+    /// of it (`fe80::1%eth1`). RFC 4007 §11.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let address = self.remote.ip().to_canonical();
+        match &self.interface {
+            Some(interface) => format!("{address}%{interface}"),
+            None => address.to_string(),
+        }
+    }
+
+    /// The families that a session on these terms offers.
+    #[must_use]
+    pub fn offered(&self) -> Families {
+        let unknown = match self.remote {
+            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        };
+        let next_hops = self.next_hops(self.local.unwrap_or(unknown));
+        self.opening(&next_hops).families
     }
 
     pub(super) fn next_hops(&self, local: IpAddr) -> NextHops {

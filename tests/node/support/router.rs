@@ -165,7 +165,7 @@ impl Follower {
             status: watch::Sender::new(PeerStatus::new(Instant::now())),
             observer: Some(observer),
         };
-        let peer = metrics.peer(node.into());
+        let peer = metrics.peer(&node.to_string());
         let running = driver::run_peer(parameters(node, address), channels, peer);
         tokio::task::spawn_local(running);
         tokio::task::spawn_local(self.follow(notices));
