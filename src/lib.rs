@@ -90,7 +90,7 @@
 //! | `toml` | the configuration's syntax, with spans |
 //! | `tracing` | structured events |
 //! | `tracing-subscriber` | events as text or JSON |
-//! | `zettabgp` | codec of BGP capabilities and attributes |
+//! | `zettabgp` | encodes the path attributes of UPDATEs |
 //! | `fake-upstream` | (tests, of this repository) upstreams that do what a script says |
 //! | `loom` | (tests, on demand) plays out what threads may see of a slot of the cache |
 //! | `proptest` | (tests) no panic on any input, invariants over random events |

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::message::{self, HeaderError, Kind};
+use super::message::{self, HeaderError, Kind, RefreshStep};
 use super::notification::Notification;
 use super::open::{self, Local, Negotiated, Open};
 use super::timers::{
@@ -74,9 +74,9 @@ impl Connection {
         &self.counts
     }
 
-    /// Counts an UPDATE that was built elsewhere.
-    pub fn count_update(&mut self) {
-        self.counts.sent.add(Kind::Update);
+    /// Counts a message that was built elsewhere.
+    pub fn count_sent(&mut self, kind: Kind) {
+        self.counts.sent.add(kind);
     }
 
     /// Events 1 and 3: begins to dial.
@@ -352,6 +352,7 @@ impl Connection {
             four_octet: agreed.four_octet,
             internal: agreed.internal,
             families: agreed.families,
+            ipv4_over_ipv6: agreed.ipv4_over_ipv6,
         };
         match Update::decode(body, &reading) {
             Ok(update) => {
@@ -362,14 +363,18 @@ impl Connection {
         }
     }
 
-    /// RFC 2918 §4: a family that is not carried is ignored.
+    /// RFC 2918 §4: a family that is not carried is ignored. So are the marks around the peer's own
+    /// routes (RFC 7313 §4), for nothing is imported.
     fn handle_route_refresh(&mut self, body: &[u8]) {
         let (State::Established, Some(agreed)) = (self.state, self.negotiated) else {
             return self.unexpected(Kind::RouteRefresh);
         };
-        let family = message::route_refresh_family(body);
-        if let Some(family) = family.filter(|family| agreed.families.contains(*family)) {
-            self.events.push_back(Event::RouteRefresh(family));
+        match message::read_route_refresh(body) {
+            Ok(Some((family, RefreshStep::Request))) if agreed.families.contains(family) => {
+                self.events.push_back(Event::RouteRefresh(family));
+            }
+            Ok(_) => {}
+            Err(error) => self.end(End::Sent(error.notification())),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Framing: where one message ends and the next begins, and what kind it is.
 //!
-//! Source: RFC 4271 §4.1 (header), §6.1 (header errors), RFC 2918 §3 (route refresh).
+//! Source: RFC 4271 §4.1 (header), §6.1 (header errors), RFC 2918 §3 and RFC 7313 §3.2, §5 (route
+//! refresh).
 //! Not done on purpose: extended messages (RFC 8654), which nothing here needs.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
@@ -166,7 +167,8 @@ impl Kind {
             Self::Update => length >= 23,
             Self::Notification => length >= 21,
             Self::Keepalive => length == HEADER_LEN,
-            Self::RouteRefresh => length == 23,
+            // RFC 7313 §5: its length is judged by its subtype.
+            Self::RouteRefresh => length >= HEADER_LEN,
         }
     }
 }
@@ -268,16 +270,71 @@ pub fn keepalive() -> Vec<u8> {
     message
 }
 
-/// The family that a ROUTE-REFRESH body asks for; `None` for one that is not carried, or for the
-/// markers of enhanced route refresh (RFC 7313), which was not negotiated. RFC 2918 §3.
-#[must_use]
-pub fn route_refresh_family(body: &[u8]) -> Option<Family> {
-    let mut octets = Octets::new(body);
-    let (afi, subtype, safi) = (octets.u16()?, octets.u8()?, octets.u8()?);
-    if subtype != 0 {
-        return None;
+/// What a ROUTE-REFRESH is about, by its subtype. RFC 7313 §3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshStep {
+    /// Subtype 0: the receiver is to tell its routes again.
+    Request,
+    /// Subtype 1, BoRR: the sender is about to tell its routes again.
+    Begin,
+    /// Subtype 2, EoRR: it has done so.
+    End,
+}
+
+impl RefreshStep {
+    const fn to_wire(self) -> u8 {
+        match self {
+            Self::Request => 0,
+            Self::Begin => 1,
+            Self::End => 2,
+        }
     }
-    Family::from_wire(afi, safi)
+}
+
+/// A ROUTE-REFRESH. RFC 2918 §3, RFC 7313 §3.2.
+#[must_use]
+pub fn route_refresh(family: Family, step: RefreshStep) -> Vec<u8> {
+    let [high, low] = family.afi().to_be_bytes();
+    let mut message = MARKER.to_vec();
+    message.extend_from_slice(&[0, 23, Kind::RouteRefresh.to_wire()]);
+    message.extend_from_slice(&[high, low, step.to_wire(), 1]);
+    message
+}
+
+/// A ROUTE-REFRESH of a length that it cannot have; holds its body. RFC 7313 §5.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("route refresh of {} octets", .0.len())]
+pub struct RefreshError(Vec<u8>);
+
+impl RefreshError {
+    /// What the peer is told; the data is the whole message.
+    #[must_use]
+    pub fn notification(&self) -> Notification {
+        let message = encode(Kind::RouteRefresh, &self.0);
+        Notification::new(7, 1, message.unwrap_or_default())
+    }
+}
+
+/// Reads the body of a ROUTE-REFRESH; `None` for a subtype or a family that is not known here, both of
+/// which are to be ignored. RFC 2918 §4, RFC 7313 §5.
+///
+/// # Errors
+/// [`RefreshError`] for a length other than 4 of a known subtype.
+pub fn read_route_refresh(body: &[u8]) -> Result<Option<(Family, RefreshStep)>, RefreshError> {
+    let step = match body.get(2) {
+        Some(0) => RefreshStep::Request,
+        Some(1) => RefreshStep::Begin,
+        Some(2) => RefreshStep::End,
+        Some(_) => return Ok(None),
+        None => return Err(RefreshError(body.to_vec())),
+    };
+    match body {
+        [high, low, _, safi] => {
+            let family = Family::from_wire(u16::from_be_bytes([*high, *low]), *safi);
+            Ok(family.map(|family| (family, step)))
+        }
+        _ => Err(RefreshError(body.to_vec())),
+    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,25 @@
 //! NOTIFICATION: why a session ends.
 //!
-//! Source: RFC 4271 §4.5 and §6, RFC 4486 (Cease), RFC 6608 (machine errors), RFC 9003 (text),
-//! RFC 9687 (send hold timer).
+//! Source: RFC 4271 §4.5 and §6, RFC 4486 (Cease), RFC 6608 (machine errors), RFC 7313 §5 (refresh),
+//! RFC 8538 §3 (hard reset), RFC 9003 (text), RFC 9234 §4.2 (roles), RFC 9384 (BFD), RFC 9687 (send
+//! hold timer).
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use std::fmt;
 
-use super::message::{self, Kind};
+use super::message::{self, Family, Kind};
 use super::octets::Octets;
 
 const HOLD_TIMER_EXPIRED: u8 = 4;
 const FSM_ERROR: u8 = 5;
 const CEASE: u8 = 6;
+const MAXIMUM_PREFIXES: u8 = 1;
 const ADMINISTRATIVE_SHUTDOWN: u8 = 2;
 const ADMINISTRATIVE_RESET: u8 = 4;
+const CONNECTION_REJECTED: u8 = 5;
+const OTHER_CONFIGURATION_CHANGE: u8 = 6;
 const CONNECTION_COLLISION: u8 = 7;
+const HARD_RESET: u8 = 9;
 const BFD_DOWN: u8 = 10;
 /// The longest shutdown text in octets. RFC 9003 §2.
 const TEXT_MAX: usize = 255;
@@ -51,6 +56,24 @@ impl Notification {
     #[must_use]
     pub fn administrative_reset(text: &str) -> Self {
         Self::new(CEASE, ADMINISTRATIVE_RESET, with_length(text))
+    }
+
+    /// Cease 6/5: this connection is not wanted, now or at all. RFC 4486 §4.
+    #[must_use]
+    pub const fn connection_rejected() -> Self {
+        Self::new(CEASE, CONNECTION_REJECTED, Vec::new())
+    }
+
+    /// Cease 6/6: what the session rests on has changed. RFC 4486 §4.
+    #[must_use]
+    pub const fn other_configuration_change() -> Self {
+        Self::new(CEASE, OTHER_CONFIGURATION_CHANGE, Vec::new())
+    }
+
+    /// Cease 6/10. RFC 9384 §3.
+    #[must_use]
+    pub const fn bfd_down() -> Self {
+        Self::new(CEASE, BFD_DOWN, Vec::new())
     }
 
     /// Cease 6/7. RFC 4486 §4.
@@ -97,16 +120,38 @@ impl Notification {
             .unwrap_or_default()
     }
 
-    /// Whether it is a Cease 6/2 or 6/4: an operator's will.
+    /// What a hard reset carries; `None` for anything else, and for a hard reset within one.
+    /// RFC 8538 §3.1.
     #[must_use]
-    pub const fn is_administrative(&self) -> bool {
+    pub fn carried(&self) -> Option<Self> {
+        if (self.code, self.subcode) != (CEASE, HARD_RESET) || self.data.len() < 2 {
+            return None;
+        }
+        let inner = Self::from_body(&self.data);
+        ((inner.code, inner.subcode) != (CEASE, HARD_RESET)).then_some(inner)
+    }
+
+    /// Whether it is a Cease 6/2 or 6/4, or carries one: an operator's will.
+    #[must_use]
+    pub fn is_administrative(&self) -> bool {
+        match self.carried() {
+            Some(inner) => inner.is_administrative(),
+            None => self.may_have_text(),
+        }
+    }
+
+    const fn may_have_text(&self) -> bool {
         self.code == CEASE && matches!(self.subcode, ADMINISTRATIVE_SHUTDOWN | ADMINISTRATIVE_RESET)
     }
 
-    /// The operator's text in a Cease 6/2 or 6/4, without control characters. RFC 9003 §2, §6.
+    /// The operator's text in a Cease 6/2 or 6/4, also in one that is carried, without what would
+    /// steer a terminal or a log. RFC 9003 §2, §6.
     #[must_use]
     pub fn text(&self) -> Option<String> {
-        if !self.is_administrative() {
+        if let Some(inner) = self.carried() {
+            return inner.text();
+        }
+        if !self.may_have_text() {
             return None;
         }
         let mut octets = Octets::new(&self.data);
@@ -114,9 +159,20 @@ impl Notification {
         let text = String::from_utf8_lossy(octets.take(usize::from(length))?);
         let clean: String = text
             .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| if is_harmless(c) { c } else { ' ' })
             .collect();
         (!clean.is_empty()).then_some(clean)
+    }
+
+    /// The family and the most prefixes that the sender takes, if a Cease 6/1 says so. RFC 4486 §4.
+    #[must_use]
+    pub fn prefix_limit(&self) -> Option<(Family, u32)> {
+        if (self.code, self.subcode) != (CEASE, MAXIMUM_PREFIXES) {
+            return None;
+        }
+        let mut octets = Octets::new(&self.data);
+        let family = Family::from_wire(octets.u16()?, octets.u8()?)?;
+        Some((family, octets.u32()?))
     }
 
     /// Whether the sender says that it will not have this session as it is, so that coming back at
@@ -125,9 +181,13 @@ impl Notification {
     /// Not so after Cease 6/2, 6/4 and 6/10, which are about time and not about the session; nor
     /// after 6/7, which names the surplus one of two connections; nor after a hold timer that ran
     /// out (4) or a message at the wrong moment (5): both are the remains of a link or a process
-    /// that was away, and the sooner its successor is up the better.
+    /// that was away, and the sooner its successor is up the better. A hard reset means what it
+    /// carries.
     #[must_use]
-    pub const fn asks_for_back_off(&self) -> bool {
+    pub fn asks_for_back_off(&self) -> bool {
+        if let Some(inner) = self.carried() {
+            return inner.asks_for_back_off();
+        }
         match self.code {
             HOLD_TIMER_EXPIRED | FSM_ERROR => false,
             CEASE => !matches!(
@@ -152,11 +212,18 @@ impl Notification {
             (2, 4) => "open refused: unsupported optional parameter",
             (2, 6) => "open refused: unacceptable hold time",
             (2, 7) => "open refused: unsupported capability",
+            (2, 11) => "open refused: role mismatch",
             (2, _) => "open refused",
             (3, 1) => "update error: malformed attribute list",
             (3, 2) => "update error: unrecognized well-known attribute",
+            (3, 3) => "update error: missing well-known attribute",
+            (3, 4) => "update error: attribute flags error",
+            (3, 5) => "update error: attribute length error",
+            (3, 6) => "update error: invalid ORIGIN attribute",
+            (3, 8) => "update error: invalid NEXT_HOP attribute",
             (3, 9) => "update error: optional attribute error",
             (3, 10) => "update error: invalid network field",
+            (3, 11) => "update error: malformed AS_PATH",
             (3, _) => "update error",
             (4, _) => "hold timer expired",
             (5, 1) => "machine error: unexpected message in OpenSent",
@@ -174,6 +241,7 @@ impl Notification {
             (6, 9) => "cease: hard reset",
             (6, 10) => "cease: BFD down",
             (6, _) => "cease",
+            (7, 1) => "route refresh error: invalid message length",
             (7, _) => "route refresh error",
             (8, _) => "send hold timer expired",
             _ => "unknown error",
@@ -184,11 +252,34 @@ impl Notification {
 impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{} {}", self.code, self.subcode, self.meaning())?;
-        match self.text() {
-            Some(text) => write!(f, ": {text}"),
-            None => Ok(()),
+        if let Some(inner) = self.carried() {
+            // A carried one carries nothing, so this goes no deeper.
+            write!(f, ": {inner}")
+        } else if let Some(text) = self.text() {
+            write!(f, ": {text}")
+        } else if let Some((family, limit)) = self.prefix_limit() {
+            write!(f, ": {} at most {limit}", family.name())
+        } else {
+            Ok(())
         }
     }
+}
+
+/// Neither a control character nor one that turns the direction of text, ends a line or cannot be
+/// seen.
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(
+            c,
+            '\u{AD}'
+                | '\u{61C}'
+                | '\u{200B}'..='\u{200F}'
+                | '\u{2028}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}'
+                | '\u{FEFF}'
+                | '\u{FFF9}'..='\u{FFFB}'
+                | '\u{E0000}'..='\u{E007F}'
+        )
 }
 
 fn with_length(text: &str) -> Vec<u8> {

@@ -1,35 +1,29 @@
 //! OPEN: what a speaker says about itself, and what both sides agree on.
 //!
 //! Source: RFC 4271 §4.2 and §6.2, RFC 5492 (capabilities), RFC 9072 (extended parameters),
-//! RFC 6793 (four-octet AS), RFC 6286 (identifiers), RFC 7607 (AS 0), RFC 2918 (route refresh).
-//! Not done on purpose: graceful restart (capabilities 64 and 71), which is never offered.
+//! RFC 6793 (four-octet AS), RFC 6286 (identifiers), RFC 7607 (AS 0), RFC 2918 and RFC 7313 (route
+//! refresh), RFC 8950 (IPv4 by way of IPv6), RFC 9234 (roles).
+//! Not done on purpose: graceful restart (capabilities 64 and 71), which is never offered; RFC 9234's
+//! strict mode: a peer that has no role is taken.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::PeerAsn;
-use super::message::{Families, Family};
+use super::message::{self, Families, Kind};
 use super::notification::Notification;
 use super::octets::Octets;
-use super::wire::{self, AS_TRANS};
+use super::wire::AS_TRANS;
+use super::{PeerAsn, Role};
+
+mod capability;
+
+pub use capability::{Capability, CapabilityCodes};
 
 const VERSION: u8 = 4;
 const CAPABILITIES: u8 = 2;
 const EXTENDED: u8 = 255;
-
-/// A capability, as far as it matters here. RFC 5492.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capability {
-    /// Code 1, unicast of one of the two families. RFC 4760 §8.
-    Unicast(Family),
-    /// Code 2. RFC 2918 §2.
-    RouteRefresh,
-    /// Code 65. RFC 6793 §3.
-    FourOctetAsn(u32),
-    /// Anything else, by its code; never sent.
-    Other(u8),
-}
+const MULTIPROTOCOL: u8 = 1;
 
 /// An OPEN's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +34,7 @@ pub struct Open {
     pub hold_time_s: u16,
     /// BGP identifier.
     pub identifier: Ipv4Addr,
-    /// In the order of the message.
+    /// In the order of the message, each once; a few hundred at most, for there are 256 codes.
     pub capabilities: Vec<Capability>,
 }
 
@@ -66,10 +60,59 @@ impl Open {
         })
     }
 
-    /// The whole message. Empty only if the capabilities did not fit, and they are at most four.
+    /// The whole message: each capability in a parameter of its own, in the extended form if they
+    /// need more than 255 octets (RFC 9072 §2). Empty if it would be longer than a message may be.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        wire::open(self).unwrap_or_default()
+        let known = self.capabilities.iter().map(|known| known.encode());
+        let known: Vec<Vec<u8>> = known.filter(|octets| !octets.is_empty()).collect();
+        let parameters: Vec<u8> = known.iter().flat_map(|octets| plain(octets)).collect();
+        let mut body = vec![VERSION];
+        body.extend(self.asn_field.to_be_bytes());
+        body.extend(self.hold_time_s.to_be_bytes());
+        body.extend(self.identifier.octets());
+        match u8::try_from(parameters.len()) {
+            Ok(length) => {
+                body.push(length);
+                body.extend(parameters);
+            }
+            Err(_) => {
+                let parameters: Vec<u8> =
+                    known.iter().flat_map(|octets| extended(octets)).collect();
+                body.extend([EXTENDED, EXTENDED]);
+                body.extend(
+                    u16::try_from(parameters.len())
+                        .unwrap_or(u16::MAX)
+                        .to_be_bytes(),
+                );
+                body.extend(parameters);
+            }
+        }
+        message::encode(Kind::Open, &body).unwrap_or_default()
+    }
+
+    /// The codes of its capabilities.
+    #[must_use]
+    pub fn codes(&self) -> CapabilityCodes {
+        self.capabilities.iter().map(|known| known.code()).collect()
+    }
+
+    fn has(&self, capability: Capability) -> bool {
+        self.capabilities.contains(&capability)
+    }
+
+    /// The role that the sender claims. RFC 9234 §4.2: all that it claims have to be the same.
+    fn role(&self) -> Result<Option<u8>, OpenError> {
+        let mut claimed = None;
+        for capability in &self.capabilities {
+            if let Capability::Role(role) = capability {
+                if claimed.is_some_and(|other| other != *role) {
+                    return Err(OpenError::Role(*role));
+                }
+                claimed = Some(*role);
+            }
+        }
+        Ok(claimed)
     }
 
     fn four_octet_asn(&self) -> Option<u32> {
@@ -89,13 +132,27 @@ impl Open {
                     families.insert(*family);
                     multiprotocol = true;
                 }
-                Capability::Other(1) => multiprotocol = true,
+                Capability::Other(MULTIPROTOCOL) => multiprotocol = true,
                 _ => {}
             }
         }
         families.ipv4 |= !multiprotocol;
         families
     }
+}
+
+/// A capability as a parameter. RFC 5492 §4.
+fn plain(capability: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(capability.len()).unwrap_or(u8::MAX);
+    [&[CAPABILITIES, length], capability].concat()
+}
+
+/// A capability as a parameter with a length of two octets. RFC 9072 §2.
+fn extended(capability: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(capability.len())
+        .unwrap_or(u16::MAX)
+        .to_be_bytes();
+    [&[CAPABILITIES, high, low], capability].concat()
 }
 
 /// `None` where lengths do not add up.
@@ -130,7 +187,10 @@ fn parameters(octets: &mut Octets<'_>) -> Option<Result<Vec<Capability>, OpenErr
             let code = value.u8()?;
             let size = value.u8()?;
             let data = value.take(usize::from(size))?;
-            capabilities.push(wire::capability(code, data).ok()?);
+            let capability = Capability::decode(code, data).ok()?;
+            if !capabilities.contains(&capability) {
+                capabilities.push(capability);
+            }
         }
     }
     Some(Ok(capabilities))
@@ -157,6 +217,9 @@ pub enum OpenError {
     /// No address family that both carry.
     #[error("no common address family; offered ipv4 {}, ipv6 {}", .0.ipv4, .0.ipv6)]
     NoCommonFamily(Families),
+    /// A role that does not go with the own one, or with another that the peer claims. RFC 9234 §4.2.
+    #[error("role mismatch, peer's is {0}")]
+    Role(u8),
     /// Lengths that do not add up.
     #[error("malformed")]
     Malformed,
@@ -173,12 +236,12 @@ impl OpenError {
             Self::Identifier(_) => Notification::new(2, 3, Vec::new()),
             Self::Parameter(_) => Notification::new(2, 4, Vec::new()),
             Self::HoldTime(_) => Notification::new(2, 6, Vec::new()),
+            Self::Role(_) => Notification::new(2, 11, Vec::new()),
             // RFC 5492 §5: the data lists the capabilities that are missed.
             Self::NoCommonFamily(offered) => {
-                let missed = offered.iter().flat_map(|family| {
-                    let [high, low] = family.afi().to_be_bytes();
-                    [1, 4, high, low, 0, 1]
-                });
+                let missed = offered
+                    .iter()
+                    .flat_map(|family| Capability::Unicast(family).encode());
                 Notification::new(2, 7, missed.collect())
             }
         }
@@ -198,6 +261,22 @@ pub struct Local {
     pub families: Families,
     /// Which AS number the peer must have.
     pub peer_asn: PeerAsn,
+    /// What this side is to an external peer; `None` claims nothing. RFC 9234 §4.1.
+    pub role: Option<Role>,
+    /// Whether IPv4 routes may have an IPv6 next hop. RFC 8950.
+    pub ipv4_over_ipv6: Ipv4OverIpv6,
+}
+
+/// Whether IPv4 routes lead to an IPv6 next hop. RFC 8950 §4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ipv4OverIpv6 {
+    /// They never do.
+    #[default]
+    Never,
+    /// They do when the peer can; there is an IPv4 next hop for one that cannot.
+    Preferred,
+    /// There is nothing else: with a peer that cannot, IPv4 is not carried.
+    Required,
 }
 
 impl Local {
@@ -207,12 +286,27 @@ impl Local {
         let mut capabilities: Vec<Capability> =
             self.families.iter().map(Capability::Unicast).collect();
         capabilities.push(Capability::RouteRefresh);
+        if self.families.ipv4 && self.ipv4_over_ipv6 != Ipv4OverIpv6::Never {
+            capabilities.push(Capability::ExtendedNextHop);
+        }
+        let role = self.role.filter(|_| self.may_be_external());
+        capabilities.extend(role.map(|role| Capability::Role(role.to_wire())));
         capabilities.push(Capability::FourOctetAsn(self.asn));
+        capabilities.push(Capability::EnhancedRouteRefresh);
         Open {
             asn_field: u16::try_from(self.asn).unwrap_or(AS_TRANS),
             hold_time_s: self.hold_time_s,
             identifier: self.identifier,
             capabilities,
+        }
+    }
+
+    /// RFC 9234 §4: inside an AS there are no roles.
+    fn may_be_external(&self) -> bool {
+        match self.peer_asn {
+            PeerAsn::External => true,
+            PeerAsn::Internal => false,
+            PeerAsn::Number(asn) => asn != self.asn,
         }
     }
 }
@@ -232,6 +326,18 @@ pub struct Negotiated {
     pub families: Families,
     /// Whether the peer reads and writes AS numbers of four octets.
     pub four_octet: bool,
+    /// Whether IPv4 routes have an IPv6 next hop. RFC 8950 §4.
+    pub ipv4_over_ipv6: bool,
+    /// Whether the peer answers requests for its routes. RFC 2918 §2.
+    pub route_refresh: bool,
+    /// Whether answers to such requests stand between marks. RFC 7313 §3.
+    pub enhanced_refresh: bool,
+    /// What the peer claims to be, if that has a name. RFC 9234 §4.1.
+    pub peer_role: Option<Role>,
+    /// What the own OPEN offered.
+    pub sent_capabilities: CapabilityCodes,
+    /// What the peer's OPEN offered.
+    pub received_capabilities: CapabilityCodes,
 }
 
 /// Compares the peer's OPEN with the own side. RFC 4271 §6.2.
@@ -263,7 +369,16 @@ pub fn negotiate(local: &Local, received: &Open) -> Result<Negotiated, OpenError
     if matches!(received.hold_time_s, 1 | 2) {
         return Err(OpenError::HoldTime(received.hold_time_s));
     }
-    let families = received.families().intersection(local.families);
+    let claimed = received.role()?;
+    let peer_role = claimed.and_then(Role::from_wire);
+    if let (false, Some(own), Some(theirs)) = (internal, local.role, claimed)
+        && peer_role != Some(own.counterpart())
+    {
+        return Err(OpenError::Role(theirs));
+    }
+    let takes_ipv6_hops = received.has(Capability::ExtendedNextHop);
+    let mut families = received.families().intersection(local.families);
+    families.ipv4 &= takes_ipv6_hops || local.ipv4_over_ipv6 != Ipv4OverIpv6::Required;
     if families.is_empty() {
         return Err(OpenError::NoCommonFamily(local.families));
     }
@@ -274,6 +389,14 @@ pub fn negotiate(local: &Local, received: &Open) -> Result<Negotiated, OpenError
         hold_time: (hold_time_s != 0).then(|| Duration::from_secs(u64::from(hold_time_s))),
         families,
         four_octet: four_octet_asn.is_some(),
+        ipv4_over_ipv6: takes_ipv6_hops
+            && families.ipv4
+            && local.ipv4_over_ipv6 != Ipv4OverIpv6::Never,
+        route_refresh: received.has(Capability::RouteRefresh),
+        enhanced_refresh: received.has(Capability::EnhancedRouteRefresh),
+        peer_role,
+        sent_capabilities: local.open().codes(),
+        received_capabilities: received.codes(),
     })
 }
 

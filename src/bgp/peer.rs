@@ -118,11 +118,12 @@ impl Peer {
     /// A neighbour that is not started yet. The seed decides its jitter.
     #[must_use]
     pub fn new(parameters: PeerParameters, seed: u64, now: Instant) -> Self {
+        let rib_out = RibOut::new(parameters.marks.clone());
         Self {
             parameters,
             dialled: Side::new(Role::Dialled, seed),
             accepted: Side::new(Role::Accepted, seed.wrapping_add(1)),
-            rib_out: RibOut::default(),
+            rib_out,
             established: None,
             running: false,
             restart: None,
@@ -284,9 +285,9 @@ impl Peer {
         if self.established != Some(slot) {
             return None;
         }
-        let update = self.rib_out.next_update()?;
-        side.connection.count_update();
-        Some(update)
+        let (kind, message) = self.rib_out.next_message()?;
+        side.connection.count_sent(kind);
+        Some(message)
     }
 
     /// The next thing to do or to know.
@@ -421,6 +422,9 @@ impl Peer {
             local_asn: self.parameters.local_asn,
             internal: agreed.internal,
             four_octet: agreed.four_octet,
+            ipv4_over_ipv6: agreed.ipv4_over_ipv6,
+            enhanced_refresh: agreed.enhanced_refresh,
+            role: self.parameters.role,
             families: agreed.families,
             next_hops,
         });

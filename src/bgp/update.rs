@@ -1,8 +1,9 @@
 //! UPDATEs of a peer: read with its own walk, for whoever follows routes.
 //!
 //! Source: RFC 4271 §4.3 and §6.3, RFC 7606 (which error has which consequence), RFC 4760 §3–4,
-//! RFC 6793 §4.2.3 (AS4_PATH), RFC 4724 §2 (End-of-RIB).
-//! Not done on purpose: loop detection and policy; the node itself imports nothing.
+//! RFC 6793 §4.2.3 (AS4_PATH), RFC 4724 §2 (End-of-RIB), RFC 8950 §4 (IPv4 with an IPv6 next hop).
+//! Not done on purpose: loop detection, route leak rules (RFC 9234 §5) and policy; the node itself
+//! imports nothing.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,6 +29,8 @@ pub struct Reading {
     pub internal: bool,
     /// Prefixes of other families are passed over.
     pub families: Families,
+    /// IPv4 prefixes may have an IPv6 next hop. RFC 8950 §4.
+    pub ipv4_over_ipv6: bool,
 }
 
 /// A peer's UPDATE. First [`Self::withdrawn`] is to be applied, then [`Self::announced`].
@@ -38,8 +41,8 @@ pub struct Update {
     /// Reachable through the peer with the attributes below; of both families. Replaces what the
     /// peer said about the same prefix before.
     pub announced: Vec<IpNet>,
-    /// Where the announced IPv4 prefixes lead.
-    pub next_hop_v4: Option<Ipv4Addr>,
+    /// Where the announced IPv4 prefixes lead; of two IPv6 addresses the first. RFC 8950 §3.
+    pub next_hop_v4: Option<IpAddr>,
     /// Where the announced IPv6 prefixes lead; the global address of the two that may be there.
     pub next_hop_v6: Option<Ipv6Addr>,
     /// AS_PATH, with AS4_PATH worked in.
@@ -50,6 +53,10 @@ pub struct Update {
     pub local_pref: Option<u32>,
     /// COMMUNITIES, in the order of the message.
     pub communities: Vec<u32>,
+    /// LARGE_COMMUNITY, in the order of the message. RFC 8092 §3.
+    pub large_communities: Vec<[u32; 3]>,
+    /// OTC: the AS below which the route must stay. RFC 9234 §5.
+    pub only_to_customer: Option<u32>,
     /// The peer has sent all that it had of this family.
     pub end_of_rib: Option<Family>,
     /// An error for which the announced prefixes were counted as withdrawn. RFC 7606 §2.
@@ -61,7 +68,7 @@ impl Update {
     #[must_use]
     pub fn next_hop(&self, prefix: &IpNet) -> Option<IpAddr> {
         match prefix {
-            IpNet::V4(_) => self.next_hop_v4.map(IpAddr::V4),
+            IpNet::V4(_) => self.next_hop_v4,
             IpNet::V6(_) => self.next_hop_v6.map(IpAddr::V6),
         }
     }
@@ -90,6 +97,8 @@ impl Update {
         withdrawn.append(&mut read.withdrawn);
         if !announced.is_empty() {
             read.check_mandatory(has_v4, reading);
+        } else if read.has_stray_error() {
+            return Err(UpdateError::Lengths);
         }
         for list in [&mut announced, &mut withdrawn] {
             list.retain(|prefix| reading.families.contains(Family::of(prefix)));
@@ -97,12 +106,14 @@ impl Update {
         let mut update = Self {
             withdrawn,
             announced,
-            next_hop_v4: read.next_hop_v4,
+            next_hop_v4: read.next_hop_v4(has_v4),
             next_hop_v6: read.next_hop_v6,
             as_path: read.as_path(),
             med: read.med,
             local_pref: read.local_pref,
             communities: read.communities,
+            large_communities: read.large_communities,
+            only_to_customer: read.only_to_customer,
             end_of_rib: read.end_of_rib,
             treated_as_withdraw: read.error,
         };
@@ -116,7 +127,8 @@ impl Update {
 /// An UPDATE that ends the session. RFC 4271 §6.3, as narrowed by RFC 7606.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateError {
-    /// The lengths of the three parts do not add up.
+    /// The lengths of the three parts do not add up, or an attribute is broken and there is no prefix
+    /// that could be withdrawn for it. RFC 4271 §6.3, RFC 7606 §5.2.
     #[error("malformed attribute list")]
     Lengths,
     /// MP_REACH or MP_UNREACH stands there twice. RFC 7606 §3 (g).

@@ -26,6 +26,8 @@ fn local() -> Local {
         hold_time_s: 9,
         families: BOTH,
         peer_asn: PeerAsn::External,
+        role: None,
+        ipv4_over_ipv6: open::Ipv4OverIpv6::Never,
     }
 }
 
@@ -378,4 +380,20 @@ fn route_refresh_is_told_for_carried_families_only() {
         .filter(|event| matches!(event, Event::RouteRefresh(_)))
         .collect();
     assert_eq!(refreshes, [Event::RouteRefresh(Family::Ipv4)]);
+}
+
+/// RFC 7313 §4, §5: the peer's marks are ignored, and a wrong length is answered 7/1.
+#[test]
+fn marks_of_a_refresh_are_ignored_and_a_wrong_length_is_not() {
+    let now = Instant::now();
+    let mut machine = machine(Role::Dialled, Established, now);
+    for step in [RefreshStep::Begin, RefreshStep::End] {
+        machine.handle_bytes(now, &message::route_refresh(Family::Ipv4, step));
+    }
+    assert_eq!(machine.state(), Established);
+    assert_eq!(machine.poll_event(), None);
+    let long = message::encode(Kind::RouteRefresh, &[0, 1, 1, 1, 0]).unwrap();
+    machine.handle_bytes(now, &long);
+    let told = Notification::new(7, 1, long);
+    assert_eq!(end(&mut machine), Some(End::Sent(told)));
 }

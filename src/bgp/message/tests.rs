@@ -30,9 +30,9 @@ fn lengths_that_a_type_cannot_have_are_refused_with_the_length() {
         (28, 1),
         (22, 2),
         (20, 3),
-        (22, 5),
-        (24, 5),
+        (18, 5),
         (4097, 2),
+        (4097, 5),
         (u16::MAX, 2),
     ] {
         let error = frame(&header(length, kind)).unwrap_err();
@@ -42,7 +42,15 @@ fn lengths_that_a_type_cannot_have_are_refused_with_the_length() {
             Notification::new(1, 2, length.to_be_bytes().to_vec())
         );
     }
-    for (length, kind) in [(19, 4), (29, 1), (23, 2), (21, 3), (23, 5), (4096, 2)] {
+    for (length, kind) in [
+        (19, 4),
+        (29, 1),
+        (23, 2),
+        (21, 3),
+        (19, 5),
+        (4096, 5),
+        (4096, 2),
+    ] {
         let mut whole = header(length, kind);
         whole.resize(usize::from(length), 0);
         let found = frame(&whole).unwrap().unwrap();
@@ -68,13 +76,41 @@ fn a_marker_is_refused_at_its_first_wrong_octet() {
     assert_eq!(frame(&[]), Ok(None));
 }
 
-/// RFC 2918 §3: the reserved octet between AFI and SAFI is 0.
+/// RFC 2918 §3, RFC 7313 §3.2: the third octet is the subtype.
 #[test]
-fn route_refresh_names_its_family() {
-    assert_eq!(route_refresh_family(&[0, 1, 0, 1]), Some(Family::Ipv4));
-    assert_eq!(route_refresh_family(&[0, 2, 0, 1]), Some(Family::Ipv6));
-    assert_eq!(route_refresh_family(&[0, 2, 1, 1]), None);
-    assert_eq!(route_refresh_family(&[0, 2, 0, 128]), None);
+fn a_route_refresh_has_its_known_octets() {
+    for (family, afi) in [(Family::Ipv4, 1), (Family::Ipv6, 2)] {
+        for (step, subtype) in [
+            (RefreshStep::Request, 0),
+            (RefreshStep::Begin, 1),
+            (RefreshStep::End, 2),
+        ] {
+            let body = [0, afi, subtype, 1];
+            let golden = [&[0xFF; 16][..], &[0, 23, 5], &body].concat();
+            assert_eq!(route_refresh(family, step), golden);
+            assert_eq!(read_route_refresh(&body), Ok(Some((family, step))));
+        }
+    }
+}
+
+/// RFC 2918 §4, RFC 7313 §5: other families and subtypes are ignored, of whatever length the latter
+/// are; a known subtype of a wrong length is answered 7/1 with the whole message.
+#[test]
+fn a_route_refresh_of_a_wrong_length_is_refused_with_the_message() {
+    for ignored in [
+        &[0, 2, 0, 128][..],
+        &[0, 25, 0, 70],
+        &[0, 1, 3, 1],
+        &[0, 1, 255, 1, 9],
+        &[0, 1, 3],
+    ] {
+        assert_eq!(read_route_refresh(ignored), Ok(None));
+    }
+    for broken in [&[][..], &[0, 1], &[0, 1, 0], &[0, 1, 1, 1, 0], &[0, 1, 2]] {
+        let message = encode(Kind::RouteRefresh, broken).unwrap();
+        let error = read_route_refresh(broken).unwrap_err();
+        assert_eq!(error.notification(), Notification::new(7, 1, message));
+    }
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! Known octets, texts, and which NOTIFICATION keeps a peer away.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn golden(tail: &[u8]) -> Vec<u8> {
@@ -38,6 +40,65 @@ fn a_received_text_loses_its_control_characters() {
     assert_eq!(notification.text().as_deref(), Some("a  [b"));
     let lying = Notification::from_body(b"\x06\x02\xffshort");
     assert_eq!(lying.text(), None);
+    assert_eq!(lying.to_string(), "6/2 cease: administrative shutdown");
+    let longest = [&[6, 4, 255][..], &[b'x'; 255]].concat();
+    let longest = Notification::from_body(&longest);
+    assert_eq!(longest.text().map(|text| text.len()), Some(255));
+    let not_utf8 = Notification::from_body(b"\x06\x02\x03a\xffb");
+    assert_eq!(not_utf8.text().as_deref(), Some("a\u{FFFD}b"));
+    // Turning the direction of the rest of the line, and a line separator.
+    let turning = Notification::administrative_reset("a\u{202E}b\u{2028}c\u{7F}d\u{85}e");
+    assert_eq!(turning.text().as_deref(), Some("a b c d e"));
+    assert_eq!(
+        Notification::from_body(&turning.encode()[19..]).text(),
+        turning.text()
+    );
+}
+
+/// RFC 8538 §3.1: a hard reset means what it carries.
+#[test]
+fn a_hard_reset_means_what_it_carries() {
+    let carrying = |inner: &[u8]| Notification::from_body(&[&[6, 9], inner].concat());
+    let shutdown = carrying(b"\x06\x02\x03bye");
+    assert_eq!(
+        shutdown.to_string(),
+        "6/9 cease: hard reset: 6/2 cease: administrative shutdown: bye"
+    );
+    assert!(shutdown.is_administrative());
+    assert!(!shutdown.asks_for_back_off());
+    assert_eq!(shutdown.text().as_deref(), Some("bye"));
+
+    let refused = carrying(&[2, 2]);
+    assert_eq!(
+        refused.to_string(),
+        "6/9 cease: hard reset: 2/2 open refused: bad peer AS"
+    );
+    assert!(refused.asks_for_back_off());
+    for inner in [&[][..], &[6], &[6, 9], &[6, 9, 6, 9, 6, 2]] {
+        let empty = carrying(inner);
+        assert_eq!(empty.carried(), None);
+        assert_eq!(empty.to_string(), "6/9 cease: hard reset");
+        assert!(!empty.is_administrative());
+        assert!(empty.asks_for_back_off());
+    }
+}
+
+/// RFC 4486 §4: family and number are shown where they are there as a whole.
+#[test]
+fn the_limit_on_prefixes_is_shown() {
+    let limit = Notification::from_body(&[6, 1, 0, 1, 1, 0, 0, 0, 5]);
+    assert_eq!(limit.prefix_limit(), Some((Family::Ipv4, 5)));
+    assert_eq!(
+        limit.to_string(),
+        "6/1 cease: maximum number of prefixes reached: ipv4 at most 5"
+    );
+    for data in [&[][..], &[0, 1, 1, 0, 0, 0], &[0, 1, 128, 0, 0, 0, 5]] {
+        let short = Notification::new(6, 1, data.to_vec());
+        assert_eq!(
+            short.to_string(),
+            "6/1 cease: maximum number of prefixes reached"
+        );
+    }
 }
 
 /// RFC 4271 §4.5: code, subcode, data.
@@ -54,6 +115,18 @@ fn every_notification_that_is_sent_has_its_known_octets() {
     assert_eq!(
         Notification::collision().encode(),
         golden(&[0, 21, 3, 6, 7])
+    );
+    assert_eq!(
+        Notification::connection_rejected().encode(),
+        golden(&[0, 21, 3, 6, 5])
+    );
+    assert_eq!(
+        Notification::other_configuration_change().encode(),
+        golden(&[0, 21, 3, 6, 6])
+    );
+    assert_eq!(
+        Notification::bfd_down().encode(),
+        golden(&[0, 21, 3, 6, 10])
     );
     assert_eq!(
         Notification::machine_error(3, Kind::Open).encode(),
@@ -85,5 +158,20 @@ fn only_a_refusal_asks_for_back_off() {
     }
     for (code, subcode) in [(2, 2), (6, 1), (6, 3), (6, 5), (3, 1), (1, 1)] {
         assert!(Notification::new(code, subcode, vec![]).asks_for_back_off());
+    }
+}
+
+proptest! {
+    /// RFC 4271 §4.5, RFC 9003 §6: any code, subcode and data can be shown, on one line, bounded.
+    #[test]
+    fn any_notification_can_be_shown(
+        code in 0_u8..10, subcode in 0_u8..13, data in proptest::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let notification = Notification::from_body(&[&[code, subcode], &data[..]].concat());
+        let shown = notification.to_string();
+        prop_assert!(!shown.chars().any(char::is_control));
+        prop_assert!(shown.len() < 1000);
+        let _ = (notification.is_administrative(), notification.asks_for_back_off());
+        prop_assert_eq!(Notification::from_body(&notification.encode()[19..]), notification);
     }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::bgp::message::Family;
 
 const BOTH: Families = Families {
     ipv4: true,
@@ -16,6 +17,8 @@ fn local() -> Local {
         hold_time_s: 9,
         families: BOTH,
         peer_asn: PeerAsn::External,
+        role: None,
+        ipv4_over_ipv6: Ipv4OverIpv6::Never,
     }
 }
 
@@ -38,18 +41,52 @@ fn body_with(parameters: &[u8]) -> Vec<u8> {
     body
 }
 
-/// Measured: with capability 64 a killed node's route stayed for minutes. RFC 4724, RFC 9494.
-#[test]
-fn graceful_restart_is_never_offered() {
-    let message = local().open().encode();
+/// The code of each capability in an OPEN, read without the decoder that is under test.
+fn codes_on_the_wire(message: &[u8]) -> Vec<u8> {
+    assert_eq!(usize::from(message[28]), message.len() - 29);
     let mut parameters = &message[29..];
     let mut codes = Vec::new();
     while let [2, length, code, rest @ ..] = parameters {
         codes.push(*code);
         parameters = &rest[usize::from(*length) - 1..];
     }
-    assert_eq!(codes, [1, 1, 2, 65]);
-    assert!(!codes.contains(&64) && !codes.contains(&71));
+    assert!(parameters.is_empty());
+    codes
+}
+
+/// RFC 4271 §4.2, RFC 6793 §9, RFC 5492 §4: each capability in its own parameter.
+#[test]
+fn an_open_has_its_known_octets() {
+    let local = Local {
+        asn: 4_200_000_001,
+        role: Some(Role::Customer),
+        ipv4_over_ipv6: Ipv4OverIpv6::Required,
+        ..local()
+    };
+    let golden = [
+        0, 76, 1, // length and type
+        4, 0x5B, 0xA0, 0, 9, 192, 0, 2, 1, 47, // version, AS_TRANS, hold time, identifier
+        2, 6, 1, 4, 0, 1, 0, 1, // IPv4 unicast
+        2, 6, 1, 4, 0, 2, 0, 1, // IPv6 unicast
+        2, 2, 2, 0, // route refresh
+        2, 8, 5, 6, 0, 1, 0, 1, 0, 2, // extended next hop: IPv4 unicast by way of IPv6
+        2, 3, 9, 1, 3, // role: customer
+        2, 6, 65, 4, 0xFA, 0x56, 0xEA, 0x01, // four-octet AS
+        2, 2, 70, 0, // enhanced route refresh
+    ];
+    assert_eq!(local.open().encode(), [&[0xFF; 16], &golden[..]].concat());
+}
+
+/// Measured: with capability 64 a killed node's route stayed for minutes. RFC 4724, RFC 9494.
+#[test]
+fn graceful_restart_is_never_offered() {
+    let plain = local().open();
+    assert_eq!(codes_on_the_wire(&plain.encode()), [1, 1, 2, 65, 70]);
+    // Not even when somebody puts it into the list.
+    let mut open = plain.clone();
+    open.capabilities
+        .extend([Capability::Other(64), Capability::Other(71)]);
+    assert_eq!(open.encode(), plain.encode());
 }
 
 /// RFC 4271 §4.2: what is written is read again.
@@ -87,6 +124,146 @@ fn extended_parameters_are_read() {
             [Capability::FourOctetAsn(65000)]
         );
     }
+}
+
+/// RFC 9072 §2: what needs more than 255 octets is written in the extended form, and read again.
+#[test]
+fn many_capabilities_are_written_in_the_extended_form() {
+    for (count, is_extended) in [(31, false), (32, true), (440, true)] {
+        let asns = (1..=count).map(Capability::FourOctetAsn);
+        let open = Open {
+            capabilities: asns.collect(),
+            ..peer()
+        };
+        let message = open.encode();
+        assert_eq!(message[28..30] == [255, 255], is_extended, "{count}");
+        assert_eq!(Open::decode(&message[19..]), Ok(open));
+    }
+}
+
+/// RFC 5492 §4: a capability that is repeated counts once, so that a list stays short.
+#[test]
+fn repeated_capabilities_are_kept_once() {
+    let codes = (100_u8..=199).cycle().take(1900);
+    let capabilities: Vec<u8> = codes.flat_map(|code| [code, 0]).collect();
+    let [high, low] = 3800_u16.to_be_bytes();
+    let [all_high, all_low] = 3803_u16.to_be_bytes();
+    let mut parameters = vec![255, 255, all_high, all_low, 2, high, low];
+    parameters.extend(capabilities);
+    let open = Open::decode(&body_with(&parameters)).unwrap();
+    assert_eq!(open.capabilities.len(), 100);
+    assert_eq!(open.codes().iter().count(), 100);
+}
+
+/// RFC 9234 §4.2: every pair of roles; without one on either side there is nothing to compare.
+#[test]
+fn roles_have_to_go_together() {
+    let roles = [0_u8, 1, 2, 3, 4];
+    let agree = |own: Option<u8>, theirs: &[u8]| {
+        let local = Local {
+            role: own.and_then(Role::from_wire),
+            ..local()
+        };
+        let mut open = peer();
+        open.capabilities
+            .extend(theirs.iter().copied().map(Capability::Role));
+        negotiate(&local, &open).map(|agreed| agreed.peer_role)
+    };
+    for own in roles {
+        for theirs in roles {
+            let fits = matches!((own, theirs), (0, 3) | (3, 0) | (1, 2) | (2, 1) | (4, 4));
+            let expected = match fits {
+                true => Ok(Role::from_wire(theirs)),
+                false => Err(OpenError::Role(theirs)),
+            };
+            assert_eq!(agree(Some(own), &[theirs]), expected, "{own} and {theirs}");
+        }
+        assert_eq!(agree(Some(own), &[]), Ok(None));
+        assert_eq!(agree(Some(own), &[5]), Err(OpenError::Role(5)));
+        assert_eq!(agree(None, &[own]), Ok(Role::from_wire(own)));
+    }
+    assert_eq!(agree(Some(4), &[4, 4]), Ok(Some(Role::Peer)));
+    assert_eq!(agree(Some(4), &[4, 3]), Err(OpenError::Role(3)));
+    assert_eq!(agree(None, &[4, 3]), Err(OpenError::Role(3)));
+    assert_eq!(
+        OpenError::Role(3).notification(),
+        Notification::new(2, 11, vec![])
+    );
+}
+
+/// RFC 9234 §4: roles are between ASes.
+#[test]
+fn inside_an_as_no_role_is_claimed_or_compared() {
+    for (rule, is_claimed) in [
+        (PeerAsn::External, true),
+        (PeerAsn::Number(65000), true),
+        (PeerAsn::Internal, false),
+        (PeerAsn::Number(65053), false),
+    ] {
+        let local = Local {
+            role: Some(Role::Customer),
+            peer_asn: rule,
+            ..local()
+        };
+        let open = local.open();
+        assert_eq!(open.codes().contains(9), is_claimed, "{rule:?}");
+        let mut open = peer();
+        open.asn_field = if is_claimed { 65000 } else { 65053 };
+        open.capabilities = vec![Capability::Role(3)];
+        assert_eq!(negotiate(&local, &open).is_err(), is_claimed, "{rule:?}");
+    }
+}
+
+/// RFC 8950 §4: both have to offer it, and IPv4 is left out where nothing else is possible.
+#[test]
+fn ipv4_goes_by_way_of_ipv6_when_both_can() {
+    let agree = |ours, theirs: bool| {
+        let local = Local {
+            ipv4_over_ipv6: ours,
+            ..local()
+        };
+        let mut open = peer();
+        open.capabilities
+            .extend(theirs.then_some(Capability::ExtendedNextHop));
+        let agreed = negotiate(&local, &open).unwrap();
+        (agreed.families.ipv4, agreed.ipv4_over_ipv6)
+    };
+    assert_eq!(agree(Ipv4OverIpv6::Never, true), (true, false));
+    assert_eq!(agree(Ipv4OverIpv6::Preferred, false), (true, false));
+    assert_eq!(agree(Ipv4OverIpv6::Preferred, true), (true, true));
+    assert_eq!(agree(Ipv4OverIpv6::Required, false), (false, false));
+    assert_eq!(agree(Ipv4OverIpv6::Required, true), (true, true));
+
+    let four_only = Local {
+        families: Families {
+            ipv4: true,
+            ipv6: false,
+        },
+        ipv4_over_ipv6: Ipv4OverIpv6::Required,
+        ..local()
+    };
+    let error = negotiate(&four_only, &peer()).unwrap_err();
+    assert_eq!(error, OpenError::NoCommonFamily(four_only.families));
+}
+
+/// RFC 2918 §2, RFC 7313 §3.1: what the peer can do with refreshes, and all codes of both sides.
+#[test]
+fn refreshes_and_codes_are_told() {
+    let mut open = peer();
+    let agreed = negotiate(&local(), &open).unwrap();
+    assert!(!agreed.route_refresh && !agreed.enhanced_refresh);
+    open.capabilities.extend([
+        Capability::RouteRefresh,
+        Capability::EnhancedRouteRefresh,
+        Capability::Other(73),
+        Capability::Other(64),
+    ]);
+    let agreed = negotiate(&local(), &open).unwrap();
+    assert!(agreed.route_refresh && agreed.enhanced_refresh);
+    let received: Vec<u8> = agreed.received_capabilities.iter().collect();
+    assert_eq!(received, [1, 2, 64, 65, 70, 73]);
+    let sent: Vec<u8> = agreed.sent_capabilities.iter().collect();
+    assert_eq!(sent, [1, 2, 65, 70]);
 }
 
 /// RFC 4271 §6.2: 2/1 with the version that is spoken, 2/4, and 2/0 for lengths that lie.
@@ -239,7 +416,63 @@ fn a_session_without_a_common_family_is_refused_with_the_missing_ones() {
     assert!(negotiate(&local(), &open).is_err());
 }
 
+prop_compose! {
+    fn any_local()(
+        asn in prop_oneof![1_u32..65535, 65536_u32..4_294_967_295],
+        identifier in any::<[u8; 4]>(),
+        hold_time_s in prop_oneof![Just(0), 3..u16::MAX],
+        (ipv4, ipv6) in any::<(bool, bool)>(),
+        peer_asn in prop_oneof![
+            Just(PeerAsn::External),
+            Just(PeerAsn::Internal),
+            any::<u32>().prop_map(PeerAsn::Number),
+        ],
+        role in 0_u8..6,
+        ipv4_over_ipv6 in prop_oneof![
+            Just(Ipv4OverIpv6::Never),
+            Just(Ipv4OverIpv6::Preferred),
+            Just(Ipv4OverIpv6::Required),
+        ],
+    ) -> Local {
+        Local {
+            asn,
+            identifier: identifier.into(),
+            hold_time_s,
+            families: Families { ipv4, ipv6 },
+            peer_asn,
+            role: Role::from_wire(role),
+            ipv4_over_ipv6,
+        }
+    }
+}
+
 proptest! {
+    /// RFC 4724, RFC 9494: no combination of parameters offers graceful restart or LLGR, nor anything
+    /// else that is not meant.
+    #[test]
+    fn no_open_ever_carries_capability_64_or_71(local in any_local()) {
+        let message = local.open().encode();
+        for code in codes_on_the_wire(&message) {
+            prop_assert!(![64, 71].contains(&code));
+            prop_assert!([1, 2, 5, 9, 65, 70].contains(&code));
+        }
+        prop_assert_eq!(Open::decode(&message[19..]), Ok(local.open()));
+    }
+
+    /// RFC 4271 §4.2: whatever was agreed on was offered by both.
+    #[test]
+    fn nothing_is_agreed_on_that_was_not_offered(ours in any_local(), theirs in any_local()) {
+        if let Ok(agreed) = negotiate(&ours, &theirs.open()) {
+            prop_assert_eq!(agreed.peer_asn, theirs.asn);
+            prop_assert_eq!(agreed.internal, ours.asn == theirs.asn);
+            prop_assert_eq!(agreed.families.intersection(ours.families), agreed.families);
+            prop_assert!(!agreed.families.is_empty());
+            prop_assert!(agreed.hold_time.is_none_or(|time| time >= Duration::from_secs(3)));
+            let both = [ours, theirs].map(|side| side.open().codes().contains(5));
+            prop_assert_eq!(agreed.ipv4_over_ipv6, both == [true, true] && agreed.families.ipv4);
+        }
+    }
+
     /// RFC 4271 §6.2: a mutated OPEN is read or refused, never a panic.
     #[test]
     fn mutated_opens_never_panic(

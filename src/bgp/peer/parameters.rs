@@ -1,6 +1,7 @@
 //! What a session with a neighbour needs to know.
 //!
-//! Source: RFC 4271 §5.1.3 (next hops), RFC 2545 §3 (link-local next hops).
+//! Source: RFC 4271 §5.1.3 (next hops), RFC 2545 §3 (link-local next hops), RFC 8950 (IPv6 next hops
+//! of IPv4 routes).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -47,8 +48,8 @@ pub struct PeerParameters {
     /// Next hop of IPv6 routes. `None`: the session's local address if that is IPv6, else IPv6 is
     /// not offered.
     pub next_hop_v6: Option<Ipv6Addr>,
-    /// Without `next_hop_v4`, IPv4 routes go with the session's IPv6 next hop, as far as the
-    /// neighbour takes that. RFC 8950 §4.
+    /// IPv4 routes of a session over IPv6 go with its own local address as the next hop, as far as
+    /// the neighbour takes that; else with `next_hop_v4`, if there is one. RFC 8950 §4.
     pub ipv4_over_ipv6: bool,
 }
 
@@ -102,12 +103,14 @@ impl PeerParameters {
     pub(super) fn next_hops(&self, local: IpAddr) -> NextHops {
         let mut hops = NextHops {
             v4: self.next_hop_v4,
+            v4_over_v6: None,
             v6: self.next_hop_v6,
             link_local: None,
         };
         match local.to_canonical() {
             IpAddr::V4(address) => hops.v4 = hops.v4.or(Some(address)),
             IpAddr::V6(address) => {
+                hops.v4_over_v6 = self.ipv4_over_ipv6.then_some(address);
                 if hops.v6.is_some() && address.is_unicast_link_local() {
                     hops.link_local = Some(address);
                 }
@@ -125,6 +128,11 @@ impl PeerParameters {
             hold_time_s: u16::try_from(hold_time_s).unwrap_or(u16::MAX),
             families: next_hops.families().intersection(self.families),
             peer_asn: self.peer_asn,
+            role: self.role,
+            ipv4_over_ipv6: next_hops.ipv4_over_ipv6(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

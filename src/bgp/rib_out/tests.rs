@@ -1,8 +1,11 @@
 //! What goes out for a change of the table, read back with the own walk.
 
 use super::*;
-use crate::bgp::Preference;
 use crate::bgp::update::{Reading, Update};
+use crate::bgp::{PREPEND_MAX, Preference};
+
+mod marked;
+mod refreshed;
 
 const BOTH: Families = Families {
     ipv4: true,
@@ -14,9 +17,13 @@ fn outlet(internal: bool) -> Outlet {
         local_asn: 65053,
         internal,
         four_octet: true,
+        ipv4_over_ipv6: false,
+        enhanced_refresh: false,
+        role: None,
         families: BOTH,
         next_hops: NextHops {
             v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
+            v4_over_v6: None,
             v6: Some("2001:db8::1".parse().unwrap()),
             link_local: None,
         },
@@ -46,10 +53,14 @@ fn updates(rib: &mut RibOut, internal: bool) -> Vec<Update> {
         four_octet: true,
         internal,
         families: BOTH,
+        ipv4_over_ipv6: true,
     };
-    let messages = std::iter::from_fn(|| rib.next_update());
+    let messages = std::iter::from_fn(|| rib.next_message());
     messages
-        .map(|message| Update::decode(&message[19..], &reading).unwrap())
+        .map(|(kind, message)| {
+            assert_eq!(kind, Kind::Update);
+            Update::decode(&message[19..], &reading).unwrap()
+        })
         .collect()
 }
 
@@ -187,7 +198,7 @@ fn a_large_table_fits_into_messages() {
         med: Some(u32::MAX),
         local_pref: Some(1),
         communities: (0..256).collect(),
-        large_communities: Vec::new(),
+        large_communities: (0..64).map(|n| [u32::MAX, u32::MAX, n]).collect(),
     };
     let mut table = Vec::new();
     for n in 0..1000_u32 {
@@ -195,18 +206,43 @@ fn a_large_table_fits_into_messages() {
         table.push(route(&format!("{v4}/32"), &heavy));
         table.push(route(&format!("fd53::{n:x}/128"), &heavy));
     }
-    let mut rib = opened(&table, false);
-    let announced: usize = updates(&mut rib, false)
-        .iter()
-        .map(|u| u.announced.len())
-        .sum();
-    assert_eq!(announced, 2000);
-    rib.set_routes(&[]);
-    let withdrawn: usize = updates(&mut rib, false)
-        .iter()
-        .map(|u| u.withdrawn.len())
-        .sum();
-    assert_eq!(withdrawn, 2000);
+    let over = "fe80::1".parse().ok();
+    for (internal, ipv4_over_ipv6) in [(false, false), (false, true), (true, true)] {
+        let mut rib = RibOut::default();
+        assert_eq!(rib.set_routes(&table), []);
+        rib.open(Outlet {
+            local_asn: 4_200_000_001,
+            four_octet: false,
+            ipv4_over_ipv6,
+            role: Some(Role::Peer),
+            next_hops: NextHops {
+                v4_over_v6: over,
+                link_local: over,
+                ..outlet(internal).next_hops
+            },
+            ..outlet(internal)
+        });
+        let reading = Reading {
+            four_octet: false,
+            internal,
+            families: BOTH,
+            ipv4_over_ipv6,
+        };
+        let mut announced = 0;
+        while let Some((_, message)) = rib.next_message() {
+            let update = Update::decode(&message[19..], &reading).unwrap();
+            assert_eq!(update.treated_as_withdraw, None);
+            announced += update.announced.len();
+        }
+        assert_eq!((announced, rib.advertised()), (2000, 2000));
+        rib.set_routes(&[]);
+        let mut withdrawn = 0;
+        while let Some((_, message)) = rib.next_message() {
+            let update = Update::decode(&message[19..], &reading).unwrap();
+            withdrawn += update.withdrawn.len();
+        }
+        assert_eq!((withdrawn, rib.advertised()), (2000, 0));
+    }
 }
 
 /// Just at and after the bounds: what cannot be sent is said, and taken back if it was there.
@@ -215,7 +251,7 @@ fn routes_beyond_the_bounds_are_refused_and_withdrawn() {
     let at_limit = Attributes {
         prepend: PREPEND_MAX,
         communities: (0..256).collect(),
-        large_communities: Vec::new(),
+        large_communities: (0..64).map(|n| [1, 2, n]).collect(),
         ..Attributes::default()
     };
     let mut rib = opened(&[route("10.0.0.1/32", &at_limit)], false);
@@ -227,6 +263,10 @@ fn routes_beyond_the_bounds_are_refused_and_withdrawn() {
         },
         Attributes {
             communities: (0..257).collect(),
+            ..Attributes::default()
+        },
+        Attributes {
+            large_communities: (0..65).map(|n| [1, 2, n]).collect(),
             ..Attributes::default()
         },
     ] {
@@ -262,4 +302,25 @@ fn another_next_hop_is_told_for_the_routes_of_its_family_alone() {
     next_hops.link_local = Some("fe80::1".parse().unwrap());
     rib.set_next_hops(next_hops);
     assert_eq!(updates(&mut rib, false).len(), 1);
+}
+
+/// A next hop that is gone may soon be somebody else's address.
+#[test]
+fn routes_that_lead_nowhere_are_withdrawn_until_they_lead_somewhere() {
+    let plain = Attributes::default();
+    let table = [route("10.53.53.53/32", &plain)];
+    let mut rib = opened(&table, false);
+    updates(&mut rib, false);
+    let whole = outlet(false).next_hops;
+    rib.set_next_hops(NextHops { v4: None, ..whole });
+    let sent = updates(&mut rib, false);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].withdrawn, ["10.53.53.53/32".parse().unwrap()]);
+    assert_eq!((rib.advertised(), rib.is_pending()), (0, false));
+    rib.set_routes(&[route("10.53.53.53/32", &backup())]);
+    assert_eq!(updates(&mut rib, false), []);
+    rib.set_next_hops(whole);
+    let sent = updates(&mut rib, false);
+    assert_eq!(sent[0].announced, ["10.53.53.53/32".parse().unwrap()]);
+    assert_eq!(rib.advertised(), 1);
 }

@@ -49,6 +49,12 @@ impl AsPath {
         self.asns().last()
     }
 
+    /// Whether it names member ASes of a confederation. RFC 5065 §3.
+    pub(super) fn has_confederation(&self) -> bool {
+        let mut kinds = self.segments.iter().map(|segment| segment.kind);
+        kinds.any(|kind| matches!(kind, CONFED_SEQUENCE | CONFED_SET))
+    }
+
     /// Reads the attribute's value; `None` where it is malformed. RFC 7606 §7.2.
     pub(super) fn decode(value: &[u8], four_octet: bool) -> Option<Self> {
         let mut octets = Octets::new(value);

@@ -12,6 +12,7 @@ const READING: Reading = Reading {
         ipv4: true,
         ipv6: true,
     },
+    ipv4_over_ipv6: false,
 };
 const INTERNAL: Reading = Reading {
     internal: true,
@@ -64,12 +65,15 @@ fn assert_kept(bytes: &[u8], reading: &Reading) -> Update {
 #[test]
 fn own_announcements_are_read_again() {
     let what = wire::Announcement {
+        family: Family::Ipv6,
         next_hop: wire::NextHop::V6("2001:db8::1".parse().unwrap(), None),
         as_path: &[65053, 65053, 4_200_000_001],
         four_octet: true,
         med: Some(1000),
         local_pref: Some(7),
         communities: &[0xFFFF_0000, 1],
+        large_communities: &[[65053, 1, 2], [65053, 1, 3]],
+        only_to_customer: Some(65053),
     };
     let message = wire::announcement(&what, &[net("fd53::53/128"), net("fd00::/8")]).unwrap();
     let update = Update::decode(&message[19..], &INTERNAL).unwrap();
@@ -83,6 +87,8 @@ fn own_announcements_are_read_again() {
     assert_eq!(update.med, Some(1000));
     assert_eq!(update.local_pref, Some(7));
     assert_eq!(update.communities, [0xFFFF_0000, 1]);
+    assert_eq!(update.large_communities, [[65053, 1, 2], [65053, 1, 3]]);
+    assert_eq!(update.only_to_customer, Some(65053));
 
     for family in Family::ALL {
         let end = wire::withdrawal(family, &[]).unwrap();
@@ -132,7 +138,12 @@ fn malformed_attributes_are_treated_as_withdraw() {
         (&[0xC0, 8, 0], 8),
         (&[0xC0, 8, 5, 0, 0, 0, 0, 0], 8),
         (&[0xC0, 16, 4, 0, 0, 0, 0], 16),
+        (&[0xC0, 25, 8, 0, 0, 0, 0, 0, 0, 0, 0], 25),
         (&[0xC0, 32, 4, 0, 0, 0, 0], 32),
+        (&[0xC0, 32, 0], 32),
+        (&[0xC0, 35, 0], 35),
+        (&[0xC0, 35, 3, 0, 0, 1], 35),
+        (&[0xC0, 35, 5, 0, 0, 0, 0, 1], 35),
     ] {
         let error = AttributeError::Malformed(code);
         assert_treated_as_withdraw(&with(attribute), &READING, error);
@@ -146,8 +157,10 @@ fn malformed_attributes_are_treated_as_withdraw() {
         let error = AttributeError::Malformed(code);
         let bytes = body(&[], &attributes, PREFIX);
         assert_treated_as_withdraw(&bytes, &INTERNAL, error);
-        // §7.5, §7.9, §7.10: from outside they are discarded, whatever their length.
+        // §7.5, §7.9, §7.10: from outside they are discarded, whatever their length and flags.
         assert_kept(&bytes, &READING);
+        let flags = [&[0xC0][..], &attribute[1..]].concat();
+        assert_kept(&with(&flags), &READING);
     }
 }
 
@@ -181,11 +194,14 @@ fn flags_gaps_and_overruns_are_treated_as_withdraw() {
 #[test]
 fn what_does_not_matter_is_discarded() {
     for harmless in [
-        &[0xC0, 99, 2, 1, 2][..],     // unknown and optional
-        &[0x40, 6, 1, 0],             // ATOMIC_AGGREGATE with a value
-        &[0xC0, 7, 3, 0, 0, 0],       // AGGREGATOR too short
-        &[0xC0, 17, 1, 9],            // AS4_PATH from a four-octet speaker
-        &[0x40, 1, 1, 2],             // a second ORIGIN
+        &[0xC0, 99, 2, 1, 2][..],         // unknown and optional
+        &[0x40, 6, 1, 0],                 // ATOMIC_AGGREGATE with a value
+        &[0xC0, 7, 3, 0, 0, 0],           // AGGREGATOR too short
+        &[0xC0, 17, 1, 9],                // AS4_PATH from a four-octet speaker
+        &[0xC0, 17, 6, 2, 1, 0, 0, 0, 0], // AS4_PATH with AS 0
+        &[0x40, 1, 1, 2],                 // a second ORIGIN
+        &[0x80, 26, 3, 1, 0, 3],          // AIGP, whatever is in it
+        &[0x80, 26, 0],
         &[0xD0, 8, 0, 4, 0, 1, 0, 2], // extended length of a short attribute
         &[0x60, 6, 0],                // the partial bit
     ] {
@@ -193,6 +209,83 @@ fn what_does_not_matter_is_discarded() {
     }
     let update = assert_kept(&with(&[0xD0, 8, 0, 4, 0, 1, 0, 2]), &READING);
     assert_eq!(update.communities, [0x0001_0002]);
+}
+
+/// RFC 7607 §2: AS 0 is nobody's. RFC 5065 §5: an external peer is in no confederation of this side.
+#[test]
+fn as_zero_and_foreign_confederations_cost_the_prefixes() {
+    let zero: &[u8] = &[0x40, 2, 10, 2, 2, 0, 0, 0xFD, 0xE8, 0, 0, 0, 0];
+    let bytes = body(&[], &[ORIGIN, zero, NEXT_HOP], PREFIX);
+    assert_treated_as_withdraw(&bytes, &READING, AttributeError::Malformed(2));
+    for kind in [3, 4] {
+        let path: &[u8] = &[0x40, 2, 6, kind, 1, 0, 0, 0xFD, 0xE8];
+        let bytes = body(&[], &[ORIGIN, path, NEXT_HOP], PREFIX);
+        assert_treated_as_withdraw(&bytes, &READING, AttributeError::Malformed(2));
+        let bytes = body(&[], &[ORIGIN, path, NEXT_HOP, LOCAL_PREF], PREFIX);
+        assert_eq!(assert_kept(&bytes, &INTERNAL).as_path.length(), 0);
+    }
+}
+
+/// RFC 7606 §5.2: an error whose prefixes are not there may belong to prefixes that were not found.
+#[test]
+fn an_error_without_prefixes_ends_the_session() {
+    let bad_origin: &[u8] = &[0x40, 1, 1, 9];
+    let unreach: &[u8] = &[0x80, 15, 5, 0, 2, 1, 8, 0xFC];
+    let overrun: &[u8] = &[0x80, 4, 9, 0];
+    for attributes in [
+        &[bad_origin][..],
+        &[bad_origin, unreach],
+        &[unreach, overrun],
+        &[overrun],
+    ] {
+        for withdrawn in [&[][..], &[8, 11]] {
+            let read = Update::decode(&body(withdrawn, attributes, &[]), &READING);
+            assert_eq!(read, Err(UpdateError::Lengths), "{attributes:?}");
+        }
+    }
+    // One that only withdraws, one without an error, and one whose error may be discarded.
+    let wrong_flags: &[u8] = &[0xC0, 15, 5, 0, 2, 1, 8, 0xFC];
+    for attributes in [
+        &[wrong_flags][..],
+        &[unreach, ORIGIN],
+        &[unreach, &[0x40, 6, 1, 0]],
+    ] {
+        let update = Update::decode(&body(&[], attributes, &[]), &READING).unwrap();
+        assert_eq!(update.withdrawn, [net("fc00::/8")]);
+    }
+    // The prefixes may be of a family that nobody reads.
+    let vpn: &[u8] = &[0x80, 14, 9, 0, 1, 128, 4, 1, 2, 3, 4, 0];
+    let update = Update::decode(&body(&[], &[vpn, bad_origin], &[]), &READING).unwrap();
+    assert_eq!(update.announced, []);
+}
+
+/// RFC 8950 §3, §4: 16 or 32 octets where that was agreed on, 4 always.
+#[test]
+fn ipv4_prefixes_may_have_an_ipv6_next_hop_where_agreed() {
+    let over = Reading {
+        ipv4_over_ipv6: true,
+        ..READING
+    };
+    let reach = |hop: &[u8]| {
+        let mut attribute = vec![0x80, 14, 0, 0, 1, 1, u8::try_from(hop.len()).unwrap()];
+        attribute.extend(hop);
+        attribute.extend([0, 32, 10, 53, 53, 53]);
+        attribute[2] = u8::try_from(attribute.len() - 3).unwrap();
+        body(&[], &[&attribute, ORIGIN, AS_PATH, NEXT_HOP], &[])
+    };
+    let link_local: Ipv6Addr = "fe80::1".parse().unwrap();
+    let octets = link_local.octets();
+    for hop in [octets.to_vec(), [octets, [7; 16]].concat()] {
+        let update = assert_kept(&reach(&hop), &over);
+        // RFC 4760 §3: not NEXT_HOP, which is there too.
+        assert_eq!(update.next_hop_v4, Some(IpAddr::V6(link_local)));
+        assert!(Update::decode(&reach(&hop), &READING).is_err());
+    }
+    let update = assert_kept(&reach(&[192, 0, 2, 9]), &READING);
+    assert_eq!(update.next_hop_v4, Some("192.0.2.9".parse().unwrap()));
+    for wrong in [0, 3, 5, 15, 17, 24, 31, 33, 48] {
+        assert!(Update::decode(&reach(&vec![1; wrong]), &over).is_err());
+    }
 }
 
 /// RFC 7606 §3 (g), §5.3, §7.11; RFC 4271 §6.3: where prefixes cannot be told, the session ends.
@@ -233,7 +326,18 @@ fn prefixes_that_cannot_be_told_end_the_session() {
 fn other_families_are_passed_over() {
     let vpn: &[u8] = &[0x80, 14, 9, 0, 1, 128, 4, 1, 2, 3, 4, 0];
     let update = assert_kept(&with(vpn), &READING);
-    assert_eq!(update.next_hop_v4, Some(Ipv4Addr::new(192, 0, 2, 1)));
+    assert_eq!(update.next_hop_v4, Some("192.0.2.1".parse().unwrap()));
+    // Nor does it matter what such a family looks like: this next hop is of no length that is known.
+    let six: &[u8] = &[0x80, 14, 9, 0, 2, 1, 4, 1, 2, 3, 4, 0];
+    let only_four = Reading {
+        families: Families {
+            ipv4: true,
+            ipv6: false,
+        },
+        ..READING
+    };
+    assert_kept(&with(six), &only_four);
+    assert!(Update::decode(&with(six), &READING).is_err());
     let only_six = Reading {
         families: Families {
             ipv4: false,
@@ -290,6 +394,7 @@ proptest! {
         cut in 0_usize..20,
         four_octet in any::<bool>(),
         internal in any::<bool>(),
+        ipv4_over_ipv6 in any::<bool>(),
     ) {
         let mut bytes = rich();
         for (at, with) in changes {
@@ -298,7 +403,7 @@ proptest! {
             }
         }
         bytes.truncate(bytes.len().saturating_sub(cut));
-        let reading = Reading { four_octet, internal, ..READING };
+        let reading = Reading { four_octet, internal, ipv4_over_ipv6, ..READING };
         if let Ok(update) = Update::decode(&bytes, &reading) {
             prop_assert!(update.announced.len() + update.withdrawn.len() <= bytes.len());
         }

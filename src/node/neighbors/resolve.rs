@@ -2,9 +2,9 @@
 //!
 //! Source: RFC 8950 §4 (IPv4 with an IPv6 next hop), RFC 2545 §3 (IPv6 next hops), RFC 5883 §3
 //! (several hops follow whatever link leads there).
-//! IPv4 next hops: an unnumbered neighbour gets IPv4 routes with the link-local next hop of the
-//! session always, whatever IPv4 addresses the interface has, for it need not be in their subnets.
-//! Other link-local neighbours get it when the interface has no IPv4 address of its own.
+//! IPv4 next hops: an unnumbered neighbour that can do so gets IPv4 routes with the link-local next
+//! hop of the session, whatever IPv4 addresses the interface has, for it need not be in their
+//! subnets. Other link-local neighbours get that if the interface has no IPv4 address of its own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -127,12 +127,11 @@ impl Resolver<'_> {
         ends: Ends,
         local: Option<&Local>,
     ) -> Wanted {
-        let next_hop_v4 = local
-            .filter(|_| !ends.is_unnumbered)
-            .and_then(|local| local.next_hop_v4.ok());
+        let next_hop_v4 = local.and_then(|local| local.next_hop_v4.ok());
+        let is_link_local = ends.interface.is_some();
         let parameters = PeerParameters {
             remote: ends.remote,
-            ipv4_over_ipv6: ends.interface.is_some() && next_hop_v4.is_none(),
+            ipv4_over_ipv6: is_link_local && (ends.is_unnumbered || next_hop_v4.is_none()),
             interface: ends.interface,
             local: neighbor.source.or(ends.source),
             local_asn: self.settings.asn,

@@ -117,3 +117,69 @@ pub(super) fn v6(address: IpAddr) -> Option<Ipv6Addr> {
         IpAddr::V4(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+
+    use super::*;
+
+    fn link() -> (
+        Unnumbered,
+        watch::Sender<Vec<Router>>,
+        watch::Receiver<Option<Attachment>>,
+    ) {
+        let (attachment, wanted) = watch::channel(None);
+        let (heard, routers) = watch::channel(Vec::new());
+        let links = vec![Link {
+            interface: "eth1".to_owned(),
+            attachment,
+            routers,
+        }];
+        let has_news = Rc::default();
+        (Unnumbered { links, has_news }, heard, wanted)
+    }
+
+    fn host() -> View {
+        View::example(&[(3, "eth1", &["fe80::53/64"])])
+    }
+
+    fn ip(text: &str) -> Ipv6Addr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_router_that_the_kernel_knows_is_taken_until_one_is_heard() {
+        let now = Instant::now();
+        let (links, heard, _wanted) = link();
+        let chosen = |view: &View| links.choose("eth1", view, None, false, now).router;
+        assert_eq!(chosen(&host()), None);
+        // On another link.
+        assert_eq!(chosen(&host().with_router(4, "fe80::1")), None);
+        let view = host().with_router(3, "fe80::1");
+        assert_eq!(chosen(&view), Some(ip("fe80::1")));
+        heard.send_replace(vec![Router {
+            address: ip("fe80::2"),
+            link_layer: None,
+            heard: (now, now),
+        }]);
+        assert_eq!(chosen(&view), Some(ip("fe80::2")));
+    }
+
+    #[test]
+    fn a_link_is_advertised_on_while_it_has_carrier_and_an_address() {
+        let (links, _heard, mut wanted) = link();
+        links.attach(&host());
+        let own = wanted.borrow_and_update().clone().unwrap();
+        assert_eq!((own.interface_index, own.address), (3, ip("fe80::53")));
+        // Nothing new: a second start would repeat what was said.
+        links.attach(&host());
+        assert!(!wanted.has_changed().unwrap());
+        links.take_link_down(4);
+        assert!(!wanted.has_changed().unwrap());
+        links.take_link_down(3);
+        assert_eq!(*wanted.borrow_and_update(), None);
+        links.attach(&host().tentative("fe80::53"));
+        assert!(!wanted.has_changed().unwrap());
+    }
+}

@@ -69,12 +69,13 @@ fn an_unnumbered_neighbor_gets_the_global_address_of_its_link_as_ipv6_next_hop()
     assert_eq!(found.parameters.next_hop_v6, Some(global));
 }
 
-/// The router need not be in the subnet of that address.
+/// RFC 8950 §4: the router need not be in the subnet of that address.
 #[test]
-fn an_unnumbered_neighbor_never_gets_an_ipv4_next_hop() {
+fn an_unnumbered_neighbor_gets_an_ipv4_next_hop_only_if_it_can_take_no_other() {
     let view = View::example(&[(ETH1, "eth1", &["fe80::53/64", "192.0.2.53/24"])]);
     let found = one(&view, &unnumbered(), Some("fe80::1"));
-    assert_eq!(found.parameters.next_hop_v4, None);
+    let own = Ipv4Addr::new(192, 0, 2, 53);
+    assert_eq!(found.parameters.next_hop_v4, Some(own));
     assert!(found.parameters.ipv4_over_ipv6);
 }
 
