@@ -110,7 +110,7 @@ pub async fn run_peer(parameters: PeerParameters, channels: PeerChannels, metric
     } = channels;
     let mut task = Task {
         journal: Journal::new(parameters.name()),
-        links: Links::new(parameters.remote, parameters.local),
+        links: Links::new(&parameters),
         peer: Peer::new(parameters, rand::random(), now),
         status,
         observer,

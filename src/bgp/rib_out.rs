@@ -262,7 +262,7 @@ impl Session {
     }
 
     fn withdrawal(&mut self, desired: &BTreeMap<IpNet, Attributes>) -> Option<Vec<u8>> {
-        let leads_nowhere = |prefix| {
+        let leads_nowhere = |prefix: &IpNet| {
             self.advertised.contains_key(prefix)
                 && self.outlet.next_hop(Family::of(prefix)).is_none()
         };

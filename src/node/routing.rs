@@ -340,9 +340,9 @@ fn bgp_route(route: crate::announce::PlannedRoute) -> bgp::Route {
         attributes: bgp::Attributes {
             prepend: route.marks.prepend,
             med: route.marks.med,
-            local_pref: None,
+            local_pref: route.marks.local_pref,
             communities: route.marks.communities,
-            large_communities: Vec::new(),
+            large_communities: route.marks.large_communities,
         },
     }
 }

@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use super::*;
 use crate::bgp::metrics::Metrics;
 
+mod guarded;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
