@@ -57,8 +57,12 @@ pub struct BackupSettings {
     pub prepend: u8,
     /// MULTI_EXIT_DISC. Default 1000.
     pub med: Option<u32>,
+    /// LOCAL_PREF towards internal neighbours. Default none: the speaker's own choice.
+    pub local_pref: Option<u32>,
     /// Sorted, each once. Default GRACEFUL_SHUTDOWN (RFC 8326).
     pub communities: Vec<u32>,
+    /// Sorted, each once (RFC 8092). Default none.
+    pub large_communities: Vec<[u32; 3]>,
 }
 
 #[cfg(test)]
@@ -76,7 +80,9 @@ pub(crate) mod tests {
             backup: BackupSettings {
                 prepend: 3,
                 med: Some(1000),
+                local_pref: None,
                 communities: vec![0xFFFF_0000],
+                large_communities: Vec::new(),
             },
             floor: vec![
                 "10.53.53.52/30".parse().unwrap(),

@@ -32,6 +32,7 @@ use crate::dns::upkeep;
 use crate::dns::upstream::{ResolvedZone, Upstreams};
 use crate::health::prober::{self, ProbeCodec, ProberSettings};
 use crate::health::{self, Health};
+use crate::os::advertisement;
 use crate::os::link::Monitor;
 use crate::os::netlink::Netlink;
 use crate::os::process;
@@ -203,6 +204,7 @@ impl Parts {
             service_addresses,
             netlink,
             bgp::metrics::Metrics::register(registry).map_err(TelemetryError::from)?,
+            &advertisement::Metrics::register(registry).map_err(TelemetryError::from)?,
         )?;
         let routing = Routing {
             health,
@@ -289,7 +291,7 @@ fn looks_at_host(settings: &bgp::Settings) -> bool {
     let mut neighbors = settings.neighbors.iter();
     settings.router_id.is_none()
         || neighbors.any(|neighbor| {
-            neighbor.source.is_none() || neighbor.address == bgp::NeighborAddress::DefaultGateway
+            neighbor.source.is_none() || !matches!(neighbor.address, bgp::NeighborAddress::Ip(_))
         })
 }
 

@@ -5,6 +5,7 @@
 //! about a connection's own requests never reach that connection.
 
 pub mod address;
+pub mod advertisement;
 pub mod gateway;
 pub mod link;
 pub mod netlink;

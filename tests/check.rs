@@ -156,11 +156,11 @@ fn a_file_that_is_not_utf_8_is_refused_with_the_place() {
     );
 }
 
-/// Checks a node with a file of cookie secrets of this text and mode; what it complains about.
-fn check_secrets(text_of_file: &str, mode: u32) -> String {
+/// Checks a node with a file of cookie secrets of these octets and mode; what it complains about.
+fn check_secrets(octets: impl AsRef<[u8]>, mode: u32) -> String {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("cookie.key");
-    fs::write(&file, text_of_file).unwrap();
+    fs::write(&file, octets).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
     let node = format!("dns.listen = [\"127.0.0.1\"]\ndns.cookie_secret_file = {file:?}\n");
     fs::write(directory.path().join("node.toml"), node).unwrap();
@@ -187,6 +187,27 @@ fn secrets_of_cookies_are_for_the_node_alone() {
     let told = check_secrets(&secret[2..], 0o600);
     assert!(told.contains("32 hexadecimal digits in line 1"), "{told}");
     assert!(!told.contains(&secret[2..10]), "{told}");
+}
+
+/// Not "check path and permissions", which are right.
+#[test]
+fn a_file_that_is_no_text_is_told_by_its_first_odd_octet() {
+    let told = check_secrets(b"# key\n\x00\x01", 0o600);
+    assert!(told.contains("cookie.key is not text (octet 7)"), "{told}");
+    let told = check_secrets(b"e5e973e5\xff", 0o600);
+    assert!(told.contains("is not text (octet 9)"), "{told}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hosts");
+    fs::write(&file, b"10.0.0.1 a\n\x7fELF").unwrap();
+    let node = format!("dns.listen = [\"127.0.0.1\"]\ndns.hosts_files = [{file:?}]\n");
+    fs::write(directory.path().join("node.toml"), node).unwrap();
+    let output = check(directory.path().to_str().unwrap(), &["node.toml"], &[]);
+    let told = text(&output.stderr);
+    assert!(
+        told.starts_with("node.toml:2:20: error: dns.hosts_files: "),
+        "{told}"
+    );
+    assert!(told.contains("hosts is not text (octet 12)"), "{told}");
 }
 
 #[test]

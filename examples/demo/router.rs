@@ -68,7 +68,7 @@ async fn follow(
         let (accepted, connections) = mpsc::channel(1);
         let (order, commands) = mpsc::channel(1);
         let (observer, notices) = mpsc::channel(64);
-        inbound.insert(IpAddr::V4(unicast), accepted);
+        inbound.insert(IpAddr::V4(unicast).into(), accepted.into());
         orders.push(order);
         let channels = PeerChannels {
             routes: routes.subscribe(),

@@ -47,8 +47,12 @@ pub struct PathMarks {
     pub prepend: u8,
     /// MULTI_EXIT_DISC.
     pub med: Option<u32>,
+    /// LOCAL_PREF towards internal neighbours.
+    pub local_pref: Option<u32>,
     /// Sorted, each once.
     pub communities: Vec<u32>,
+    /// Sorted, each once. RFC 8092.
+    pub large_communities: Vec<[u32; 3]>,
 }
 
 impl PathMarks {
@@ -58,7 +62,9 @@ impl PathMarks {
         let marks = Self {
             prepend: backup.prepend,
             med: backup.med,
+            local_pref: backup.local_pref,
             communities: backup.communities.clone(),
+            large_communities: backup.large_communities.clone(),
         };
         match level {
             PlannedLevel::Preferred => Self::default(),
@@ -67,6 +73,7 @@ impl PathMarks {
             PlannedLevel::LastResort => Self {
                 prepend: backup.prepend.max(1).saturating_mul(2).min(PREPEND_MAX),
                 med: backup.med.map(|med| med.saturating_mul(2)),
+                local_pref: backup.local_pref.map(|preference| preference / 2),
                 ..marks
             },
         }

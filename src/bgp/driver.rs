@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a shell: reads the clocks")]
 
 use std::collections::VecDeque;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,6 +48,14 @@ pub enum Command {
     LinkUp,
     /// What BFD says about the path to the neighbour.
     Bfd(BfdState),
+    /// The routes lead elsewhere from now on: the neighbour is told by UPDATEs. For changes that
+    /// leave [`PeerParameters::offered`] as it is.
+    NextHops {
+        /// See [`PeerParameters::next_hop_v4`].
+        v4: Option<Ipv4Addr>,
+        /// See [`PeerParameters::next_hop_v6`].
+        v6: Option<Ipv6Addr>,
+    },
 }
 
 /// The routes that every neighbour should know; the latest is what counts.
@@ -101,8 +110,8 @@ pub async fn run_peer(parameters: PeerParameters, channels: PeerChannels, metric
         observer,
     } = channels;
     let mut task = Task {
-        journal: Journal::new(parameters.remote.ip()),
-        links: Links::new(parameters.remote, parameters.local),
+        journal: Journal::new(parameters.name()),
+        links: Links::new(&parameters),
         peer: Peer::new(parameters, rand::random(), now),
         status,
         observer,
@@ -253,6 +262,7 @@ impl Task {
             Command::LinkDown => self.peer.handle_link_down(now),
             Command::LinkUp => self.peer.handle_link_up(now),
             Command::Bfd(state) => self.peer.handle_bfd(now, state),
+            Command::NextHops { v4, v6 } => self.peer.handle_next_hops(v4, v6),
         }
         false
     }

@@ -1,31 +1,32 @@
 //! Accepts connections, and hands each to the task of its neighbour.
 //!
-//! Source: RFC 4271 §8.2.1 (a connection from an address that is no neighbour's is closed).
+//! Source: RFC 4271 §8.2.1 (a connection from an address that is no neighbour's is closed), RFC 2385
+//! (TCP-MD5), RFC 5082 (GTSM).
+//! Half-open connections are bounded: the kernel holds 17 per address listened on, and of those that
+//! were accepted each neighbour has at most one that waits for its task and one that has not yet
+//! shown who it is. What is over that, or comes from anybody else, is closed at once and counted.
 #![expect(clippy::disallowed_methods, reason = "a shell: reads the clock")]
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::metrics::ListenerMetrics;
 use super::throttle::Throttle;
 
-/// Connections that the kernel may hold back for us.
-const BACKLOG: i32 = 16;
+mod directory;
+mod doorway;
+
+pub use directory::{Entry, Neighbors, PeerKey};
+use doorway::{Doorway, Refusal};
+
 /// After an error of accept, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Where the connections of each neighbour go. One place per channel is enough: a connection that
-/// finds it taken is closed.
-pub type Neighbors = Arc<HashMap<IpAddr, mpsc::Sender<TcpStream>>>;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub struct BindError {
 /// [`BindError`] for the first that cannot be bound.
 pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
     let bound = addresses.iter().map(|address| {
-        listen(*address).map_err(|source| BindError {
+        doorway::listen(*address).map_err(|source| BindError {
             address: *address,
             source,
         })
@@ -58,10 +59,14 @@ pub async fn run(
     metrics: ListenerMetrics,
 ) {
     let mut door = Door {
+        doorway: Doorway::new(listeners),
         metrics,
         unknown: Throttle::default(),
+        refused: Throttle::default(),
         failures: Throttle::default(),
     };
+    let known = Arc::clone(&neighbors.borrow_and_update());
+    door.take(&known);
     loop {
         tokio::select! {
             biased;
@@ -69,8 +74,10 @@ pub async fn run(
                 if changed.is_err() {
                     return;
                 }
+                let known = Arc::clone(&neighbors.borrow_and_update());
+                door.take(&known);
             }
-            accepted = accept(&listeners) => match accepted {
+            accepted = door.accept() => match accepted {
                 Ok((stream, from)) => {
                     let known = Arc::clone(&neighbors.borrow());
                     door.hand_over(&known, stream, from);
@@ -86,22 +93,46 @@ pub async fn run(
 }
 
 struct Door {
+    doorway: Doorway,
     metrics: ListenerMetrics,
     unknown: Throttle,
+    refused: Throttle,
     failures: Throttle,
 }
 
 impl Door {
+    fn take(&mut self, known: &Neighbors) {
+        let closed = u64::try_from(self.doorway.take(known)).unwrap_or(u64::MAX);
+        self.metrics.unsigned.inc_by(closed);
+    }
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|context| self.doorway.poll_accept(context)).await
+    }
+
     fn hand_over(&mut self, known: &Neighbors, stream: TcpStream, from: SocketAddr) {
-        let address = from.ip().to_canonical();
-        let Some(task) = known.get(&address) else {
+        let key = PeerKey::of(from);
+        let Some(entry) = known.get(&key) else {
             self.metrics.unknown.inc();
             if let Some(suppressed) = self.unknown.allow(now()) {
-                tracing::info!(peer = %address, suppressed, "bgp connection from no neighbour closed");
+                tracing::info!(
+                    peer = %key.address(), suppressed, "bgp connection from no neighbour closed"
+                );
             }
             return;
         };
-        if task.try_send(stream).is_err() {
+        if let Err(refusal) = self.doorway.admit(key, entry, &stream) {
+            match refusal {
+                Refusal::Unsigned => self.metrics.unsigned.inc(),
+                Refusal::Far => self.metrics.far.inc(),
+            }
+            if let Some(suppressed) = self.refused.allow(now()) {
+                let (peer, reason) = (key.address(), refusal.reason());
+                tracing::warn!(%peer, reason, suppressed, "bgp connection of a neighbor refused");
+            }
+            return;
+        }
+        if entry.inbound.try_send(stream).is_err() {
             self.metrics.busy.inc();
         }
     }
@@ -111,35 +142,6 @@ impl Door {
             tracing::warn!(%error, suppressed, "bgp connection could not be accepted");
         }
     }
-}
-
-async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
-    poll_fn(|context| {
-        for listener in listeners {
-            if let Poll::Ready(accepted) = listener.poll_accept(context) {
-                return Poll::Ready(accepted);
-            }
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        // So that 0.0.0.0 and [::] can both be listened on.
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }
 
 fn now() -> Instant {

@@ -113,8 +113,8 @@ impl Metrics {
             )?,
             refused: kit.counter(
                 "sidestep_bgp_refused_connections_total",
-                "Inbound connections closed at once: of no neighbour, or of one that has no use \
-                 for it now.",
+                "Inbound connections closed at once: of no neighbour, of one that has no use for \
+                 it now, not signed with its password, or from farther away than its link.",
                 &["reason"],
             )?,
             route_write: kit.histogram(
@@ -150,6 +150,8 @@ impl Metrics {
         ListenerMetrics {
             unknown: self.refused.with_label_values(&["unknown"]),
             busy: self.refused.with_label_values(&["busy"]),
+            unsigned: self.refused.with_label_values(&["unsigned"]),
+            far: self.refused.with_label_values(&["far"]),
         }
     }
 }
@@ -329,6 +331,8 @@ impl Drop for PeerMetrics {
 pub struct ListenerMetrics {
     pub(super) unknown: IntCounter,
     pub(super) busy: IntCounter,
+    pub(super) unsigned: IntCounter,
+    pub(super) far: IntCounter,
 }
 
 /// RFC 4273 bgpPeerState.

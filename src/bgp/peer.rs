@@ -6,7 +6,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -99,6 +99,8 @@ pub struct Peer {
 #[derive(Debug)]
 struct Side {
     connection: Connection,
+    /// Of the latest connection.
+    local: Option<IpAddr>,
     next_hops: NextHops,
 }
 
@@ -106,6 +108,7 @@ impl Side {
     fn new(role: Role, seed: u64) -> Self {
         Self {
             connection: Connection::new(role, seed),
+            local: None,
             next_hops: NextHops::default(),
         }
     }
@@ -143,6 +146,7 @@ impl Peer {
         let next_hops = self.parameters.next_hops(local);
         let opening = self.parameters.opening(&next_hops);
         let side = self.side(slot);
+        side.local = Some(local);
         side.next_hops = next_hops;
         side.connection.handle_connected(now, opening);
         self.history.local = Some(local);
@@ -191,6 +195,22 @@ impl Peer {
     /// The table that the neighbour should know. Returns the prefixes that cannot be sent.
     pub fn handle_routes(&mut self, routes: &[Route]) -> Vec<IpNet> {
         self.rib_out.set_routes(routes)
+    }
+
+    /// The routes lead elsewhere from now on; the families that there is a next hop for stay the
+    /// same, for they are offered once in a session (RFC 4271 §4.2).
+    pub fn handle_next_hops(&mut self, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) {
+        self.parameters.next_hop_v4 = v4;
+        self.parameters.next_hop_v6 = v6;
+        for side in [&mut self.dialled, &mut self.accepted] {
+            if let Some(local) = side.local {
+                side.next_hops = self.parameters.next_hops(local);
+            }
+        }
+        if let Some(slot) = self.established {
+            let next_hops = self.side(slot).next_hops;
+            self.rib_out.set_next_hops(next_hops);
+        }
     }
 
     /// Says goodbye with a text (Cease 6/2) and stays away. RFC 9003.

@@ -90,6 +90,8 @@ struct Session {
     advertised: BTreeMap<IpNet, Attributes>,
     /// To be compared with `advertised`.
     changed: BTreeSet<IpNet>,
+    /// Of `changed`, those that the peer knows with another next hop.
+    misled: BTreeSet<IpNet>,
     /// To be sent though the peer should know them.
     refreshes: [Refresh; 2],
     /// Families whose End-of-RIB is still due.
@@ -139,9 +141,27 @@ impl RibOut {
             outlet,
             advertised: BTreeMap::new(),
             changed: carried.copied().collect(),
+            misled: BTreeSet::new(),
             refreshes: Family::ALL.map(Refresh::new),
             ends: outlet.families.iter().collect(),
         });
+    }
+
+    /// The routes lead elsewhere: they are told again, and not withdrawn unless they lead nowhere.
+    /// RFC 4271 §3.1 (an implicit replacement).
+    pub(super) fn set_next_hops(&mut self, next_hops: NextHops) {
+        if let Some(session) = &mut self.session {
+            let former = session.outlet;
+            session.outlet.next_hops = next_hops;
+            let again = self.desired.keys().filter(|prefix| {
+                let family = Family::of(prefix);
+                former.families.contains(family)
+                    && former.next_hop(family) != session.outlet.next_hop(family)
+            });
+            let again: BTreeSet<IpNet> = again.copied().collect();
+            session.changed.extend(&again);
+            session.misled.extend(again);
+        }
     }
 
     /// The session is over.
@@ -192,9 +212,10 @@ impl RibOut {
 
 impl Session {
     fn forget_what_is_known(&mut self, desired: &BTreeMap<IpNet, Attributes>) {
-        let advertised = &self.advertised;
-        self.changed
-            .retain(|prefix| desired.get(prefix) != advertised.get(prefix));
+        let (advertised, misled) = (&self.advertised, &self.misled);
+        self.changed.retain(|prefix| {
+            misled.contains(prefix) || desired.get(prefix) != advertised.get(prefix)
+        });
     }
 
     /// Of what has changed.
@@ -243,7 +264,11 @@ impl Session {
     }
 
     fn withdrawal(&mut self, desired: &BTreeMap<IpNet, Attributes>) -> Option<Vec<u8>> {
-        let gone = |prefix: &&IpNet| !desired.contains_key(*prefix);
+        let leads_nowhere = |prefix: &IpNet| {
+            self.advertised.contains_key(prefix)
+                && self.outlet.next_hop(Family::of(prefix)).is_none()
+        };
+        let gone = |prefix: &&IpNet| !desired.contains_key(*prefix) || leads_nowhere(prefix);
         let family = Family::of(self.changed.iter().find(gone)?);
         let of_family = |prefix: &&IpNet| Family::of(prefix) == family;
         let prefixes = self.changed.iter().filter(gone).filter(of_family);
@@ -281,6 +306,7 @@ impl Session {
     /// Nothing is left to say of `prefix`.
     fn strike(&mut self, prefix: &IpNet) {
         self.changed.remove(prefix);
+        self.misled.remove(prefix);
         for refresh in &mut self.refreshes {
             refresh.strike(prefix);
         }

@@ -125,6 +125,26 @@ pub enum Ttl {
     Multihop(u8),
 }
 
+impl Ttl {
+    /// What is sent.
+    #[must_use]
+    pub const fn sent(self) -> u8 {
+        match self {
+            Self::Direct | Self::Security => u8::MAX,
+            Self::Multihop(hops) => hops,
+        }
+    }
+
+    /// What is dropped if it arrives with less; 0 takes all.
+    #[must_use]
+    pub const fn least(self) -> u8 {
+        match self {
+            Self::Direct | Self::Multihop(_) => 0,
+            Self::Security => u8::MAX,
+        }
+    }
+}
+
 /// A shared secret; never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Arc<[u8]>);

@@ -21,6 +21,7 @@ mod bgp;
 mod dns;
 mod file;
 mod listen;
+mod local;
 mod service;
 mod sibling;
 mod upstream;

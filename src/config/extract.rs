@@ -23,16 +23,6 @@ const LIST: &str = "a sequence";
 const TABLE: &str = "a table";
 const LISTS_OF_TABLES: [&str; 4] = ["service", "local", "forward", "bgp.neighbor"];
 
-/// Keys that later versions bring: known, and refused with the right reason.
-const LATER: [&str; 6] = [
-    "attributes",
-    "bfd",
-    "families",
-    "multihop_ttl",
-    "password",
-    "password_file",
-];
-
 /// Reads the shapes. `None` when there are so many errors that looking on makes no sense.
 pub(super) fn extract(checker: &mut Checker<'_>) -> Option<Raw> {
     let mut value = checker.layers.value.clone();
@@ -124,9 +114,6 @@ fn take_out(root: &mut Value, path: &KeyPath) -> bool {
 }
 
 fn unknown_key(name: &str, known: &[&str]) -> String {
-    if LATER.contains(&name) {
-        return "not supported in this version; remove it".to_owned();
-    }
     let likely = known
         .iter()
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))

@@ -38,16 +38,18 @@ pub(super) struct Service {
     pub(super) port: Option<i64>,
     pub(super) interface: Option<String>,
     pub(super) on_shared_fault: Option<String>,
-    pub(super) backup: Backup,
+    pub(super) backup: Marks,
     pub(super) floor: List<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
-pub(super) struct Backup {
+pub(super) struct Marks {
     pub(super) prepend: Option<i64>,
     pub(super) med: Option<Word>,
+    pub(super) local_pref: Option<i64>,
     pub(super) communities: Option<List<String>>,
+    pub(super) large_communities: List<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -154,7 +156,41 @@ pub(super) struct Neighbor {
     pub(super) port: Option<i64>,
     pub(super) source: Option<String>,
     pub(super) passive: Option<bool>,
+    pub(super) hold_time: Option<DurationText>,
+    pub(super) delay_open: Option<DurationText>,
+    pub(super) password_file: Option<String>,
+    pub(super) tcp_ao: Option<TcpAo>,
     pub(super) ttl_security: Option<bool>,
+    pub(super) multihop_ttl: Option<i64>,
+    pub(super) role: Option<String>,
+    pub(super) families: Option<List<String>>,
+    pub(super) preferred: Marks,
+    pub(super) backup: Marks,
+    pub(super) bfd: Option<Bfd>,
+}
+
+/// Refused, whatever it says: only its shape is known.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct TcpAo {
+    #[serde(rename = "key_file")]
+    _key_file: Option<String>,
+    #[serde(rename = "send_id")]
+    _send_id: Option<i64>,
+    #[serde(rename = "receive_id")]
+    _receive_id: Option<i64>,
+    #[serde(rename = "algorithm")]
+    _algorithm: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Bfd {
+    pub(super) interval: Option<DurationText>,
+    pub(super) multiplier: Option<i64>,
+    pub(super) key_file: Option<String>,
+    pub(super) key_id: Option<i64>,
+    pub(super) meticulous: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

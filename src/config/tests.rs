@@ -6,6 +6,7 @@ use crate::dns::{LimitSettings, ListenAddress, SpecialNameSettings, UpstreamAddr
 use crate::health::OnSharedFault;
 
 mod mutation;
+mod neighbors;
 
 const EXAMPLES: [&str; 4] = [
     include_str!("../../examples/anycast.toml"),
@@ -258,7 +259,7 @@ fn a_variable_sets_keys_and_lists_but_no_whole_table() {
 #[test]
 fn hold_times_of_one_and_two_seconds_are_refused() {
     let hold_time = |text: &str| {
-        let overlay = format!("bgp.neighbors[0].hold_time = \"{text}\"");
+        let overlay = format!("bgp.hold_time = \"{text}\"");
         let config = read(&[EXAMPLES[2], &overlay], &[]).ok()?;
         Some(config.bgp.unwrap().neighbors[0].hold_time)
     };
@@ -375,25 +376,6 @@ fn a_service_without_neighbors_is_good_and_warned_about() {
         warning.starts_with("0.toml:1:1: warning: service: nothing is announced"),
         "{warning}"
     );
-}
-
-#[test]
-fn keys_of_later_versions_are_not_called_unknown() {
-    let neighbor = "[[bgp.neighbor]]\naddress = \"default-gateway\"\nasn = \"external\"\n";
-    for key in [
-        "password_file = \"k\"",
-        "bfd = {}",
-        "ttl_security = true",
-        "multihop_ttl = 2",
-    ] {
-        let errors = bad(&format!("{neighbor}{key}"));
-        assert_eq!(errors.len(), 1, "{errors:?}");
-        assert!(
-            errors[0].contains("not supported in this version"),
-            "{errors:?}"
-        );
-    }
-    assert!(is_good(&format!("{neighbor}ttl_security = false")));
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub mod hosts;
 pub mod special;
 mod tops;
 
+pub use alias::LINKS_MAX;
+
 /// DS: the one type whose records at a zone's apex are the parent's.
 const TYPE_DS: u16 = 43;
 /// A name has at most 127 labels, the root's not counted.

@@ -4,10 +4,15 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
+use tokio::sync::{mpsc, oneshot};
+
+use self::task::{Order, Task};
 use crate::announce::{self, ServiceSettings};
 use crate::health::{Family, Target};
-use crate::os::address::{AddressError, Addresses, Ownership};
+use crate::os::address::{AddressError, Addresses};
 use crate::os::netlink::Netlink;
+
+mod task;
 
 /// Where a node without IFA_PROTO in its kernel remembers what it has added.
 const RUNTIME_DIRECTORY: &str = "/run/sidestep";
@@ -21,10 +26,25 @@ struct ServiceAddress {
     is_present: bool,
 }
 
-/// Service addresses that the node binds itself. Without any, netlink is not touched.
+/// What has been done, or seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// The address was to be bound; whether it is there now.
+    Bound(Target, bool),
+    /// The address was to be unbound, and nothing more can be done about it.
+    Unbound(Target),
+    /// Addresses that have come (`true`) or gone since it was looked at last.
+    Looked(Vec<(Target, bool)>),
+}
+
+/// Service addresses that the node binds itself. Without any, netlink is not touched. All that waits
+/// for the kernel is done by a task of its own, in the order in which it was asked for.
 pub(super) struct Host {
-    addresses: Option<Addresses>,
     services: Vec<ServiceAddress>,
+    orders: mpsc::Sender<Order>,
+    news: mpsc::Receiver<News>,
+    is_looking: bool,
+    looks_again: bool,
 }
 
 impl Host {
@@ -33,130 +53,86 @@ impl Host {
         services: &[ServiceSettings],
         netlink: Option<Netlink>,
     ) -> Result<Self, HostError> {
-        let mut own = Vec::new();
-        for (service, settings) in services.iter().enumerate() {
-            let Some(interface) = &settings.interface else {
-                continue;
+        let own = own_addresses(services);
+        // Of each address one binding and one unbinding, one look, and the end.
+        let (orders, waiting) = mpsc::channel(2 * own.len() + 2);
+        let (told, news) = mpsc::channel(1);
+        if let Some(netlink) = netlink.filter(|_| !own.is_empty()) {
+            let mut addresses = Addresses::open(netlink, Path::new(RUNTIME_DIRECTORY))?;
+            clean_up(&own, &mut addresses, services).await?;
+            let task = Task {
+                addresses,
+                services: own.clone(),
             };
-            own.extend(settings.addresses.iter().map(|address| ServiceAddress {
-                target: Target {
-                    service,
-                    family: Family::of(*address),
-                },
-                address: *address,
-                interface: interface.clone(),
-                is_present: false,
-            }));
+            tokio::task::spawn_local(task.run(waiting, told));
         }
-        let mut host = Self {
-            addresses: None,
+        Ok(Self {
             services: own,
-        };
-        let Some(netlink) = netlink.filter(|_| !host.services.is_empty()) else {
-            return Ok(host);
-        };
-        let mut addresses = Addresses::open(netlink, Path::new(RUNTIME_DIRECTORY))?;
-        host.clean_up(&mut addresses, services).await?;
-        host.addresses = Some(addresses);
-        Ok(host)
+            orders,
+            news,
+            is_looking: false,
+            looks_again: false,
+        })
     }
 
-    async fn clean_up(
-        &self,
-        addresses: &mut Addresses,
-        services: &[ServiceSettings],
-    ) -> Result<(), AddressError> {
-        let configured: Vec<_> = self
-            .services
-            .iter()
-            .map(|own| (own.address, own.interface.clone()))
-            .collect();
-        for address in addresses.remove_leftovers(&configured).await? {
-            tracing::info!(%address, "removed an address that a predecessor left");
-        }
-        let prefixes = announce::unreachable_prefixes(services);
-        for prefix in addresses.remove_leftover_routes(&prefixes).await? {
-            tracing::info!(%prefix, "removed an unreachable route that a predecessor left");
-        }
-        for prefix in prefixes {
-            addresses.add_unreachable(prefix).await?;
-        }
-        Ok(())
+    /// Begins to add the address to its interface; false when nobody will.
+    pub(super) fn bind(&mut self, target: Target, address: IpAddr) -> bool {
+        self.order(Order::Bind(target, address))
     }
 
-    /// Adds the address to its interface; true when it is there now.
-    pub(super) async fn bind(&mut self, target: Target, address: IpAddr) -> bool {
-        let own = self.services.iter_mut().find(|own| own.target == target);
-        let (Some(addresses), Some(own)) = (&mut self.addresses, own) else {
-            return false;
+    /// Begins to remove the address from its interface if the node added it; false when nobody will.
+    pub(super) fn unbind(&mut self, target: Target, address: IpAddr) -> bool {
+        self.order(Order::Unbind(target, address))
+    }
+
+    /// Begins to see which addresses are there.
+    pub(super) fn look(&mut self) {
+        self.looks_again = self.is_looking;
+        if !self.is_looking {
+            self.is_looking = self.order(Order::Look);
+        }
+    }
+
+    /// What came of all that. May be dropped at any await without losing anything.
+    pub(super) async fn next(&mut self) -> News {
+        let Some(news) = self.news.recv().await else {
+            // Nobody has anything to do.
+            return std::future::pending().await;
         };
-        match addresses.bind(address, &own.interface).await {
-            Ok(ownership) => {
-                let how = match ownership {
-                    Ownership::Added => "added",
-                    Ownership::Adopted => "adopted from a predecessor",
-                    Ownership::Foreign => "somebody else's",
-                };
-                tracing::info!(%address, interface = own.interface, how, "address bound");
-                own.is_present = true;
-            }
-            Err(error) => {
-                tracing::error!(%address, interface = own.interface, %error, "address not bound");
-                own.is_present = false;
+        let mut changes = Vec::new();
+        match &news {
+            News::Bound(target, is_present) => changes.push((*target, *is_present)),
+            News::Unbound(target) => changes.push((*target, false)),
+            News::Looked(seen) => {
+                changes.clone_from(seen);
+                self.is_looking = false;
+                if self.looks_again {
+                    self.look();
+                }
             }
         }
-        own.is_present
-    }
-
-    /// Removes the address from its interface if the node added it.
-    pub(super) async fn unbind(&mut self, target: Target, address: IpAddr) {
-        let own = self.services.iter().find(|own| own.target == target);
-        let (Some(addresses), Some(own)) = (&mut self.addresses, own) else {
-            return;
-        };
-        match addresses.unbind(address, &own.interface).await {
-            Ok(true) => tracing::info!(%address, interface = own.interface, "address unbound"),
-            Ok(false) => tracing::info!(%address, "address left in place: it is somebody else's"),
-            Err(error) => tracing::error!(%address, %error, "address not unbound"),
+        for (target, is_present) in changes {
+            let own = self.services.iter_mut().find(|own| own.target == target);
+            if let Some(own) = own {
+                own.is_present = is_present;
+            }
         }
+        news
     }
 
     /// Removes the unreachable routes of floors, at the end.
     pub(super) async fn remove_routes(&mut self, services: &[ServiceSettings]) {
-        let Some(addresses) = &mut self.addresses else {
-            return;
-        };
-        for prefix in announce::unreachable_prefixes(services) {
-            if let Err(error) = addresses.remove_unreachable(prefix).await {
-                tracing::error!(%prefix, %error, "unreachable route not removed");
-            }
+        let (done, end) = oneshot::channel();
+        let prefixes = announce::unreachable_prefixes(services);
+        if !prefixes.is_empty() && self.order(Order::RemoveRoutes(prefixes, done)) {
+            // An error means that the task has ended: nobody is left who could.
+            let _ = end.await;
         }
     }
 
     /// Whether this is a service address that the node binds.
     pub(super) fn binds(&self, address: IpAddr) -> bool {
         self.services.iter().any(|own| own.address == address)
-    }
-
-    /// Looks again which addresses are there; the ones for which that has changed.
-    pub(super) async fn look(&mut self) -> Vec<(Target, bool)> {
-        let Some(addresses) = &self.addresses else {
-            return Vec::new();
-        };
-        let mut changes = Vec::new();
-        for own in &mut self.services {
-            match addresses.is_present(own.address).await {
-                Ok(is_present) if is_present != own.is_present => {
-                    own.is_present = is_present;
-                    changes.push((own.target, is_present));
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(address = %own.address, %error, "address not looked at");
-                }
-            }
-        }
-        changes
     }
 
     /// Whether the address of `target` is on its interface; `None`: somebody else binds it.
@@ -166,6 +142,55 @@ impl Host {
             .find(|own| own.target == target)
             .map(|own| own.is_present)
     }
+
+    fn order(&self, order: Order) -> bool {
+        let is_taken = self.orders.try_send(order).is_ok();
+        if !is_taken && !self.services.is_empty() {
+            tracing::error!("addresses of the host are looked after by nobody");
+        }
+        is_taken
+    }
+}
+
+fn own_addresses(services: &[ServiceSettings]) -> Vec<ServiceAddress> {
+    let mut own = Vec::new();
+    for (service, settings) in services.iter().enumerate() {
+        let Some(interface) = &settings.interface else {
+            continue;
+        };
+        own.extend(settings.addresses.iter().map(|address| ServiceAddress {
+            target: Target {
+                service,
+                family: Family::of(*address),
+            },
+            address: *address,
+            interface: interface.clone(),
+            is_present: false,
+        }));
+    }
+    own
+}
+
+async fn clean_up(
+    own: &[ServiceAddress],
+    addresses: &mut Addresses,
+    services: &[ServiceSettings],
+) -> Result<(), AddressError> {
+    let own = own.iter();
+    let configured: Vec<_> = own
+        .map(|own| (own.address, own.interface.clone()))
+        .collect();
+    for address in addresses.remove_leftovers(&configured).await? {
+        tracing::info!(%address, "removed an address that a predecessor left");
+    }
+    let prefixes = announce::unreachable_prefixes(services);
+    for prefix in addresses.remove_leftover_routes(&prefixes).await? {
+        tracing::info!(%prefix, "removed an unreachable route that a predecessor left");
+    }
+    for prefix in prefixes {
+        addresses.add_unreachable(prefix).await?;
+    }
+    Ok(())
 }
 
 /// Why the host's addresses cannot be looked after.

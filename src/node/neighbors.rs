@@ -2,20 +2,29 @@
 //!
 //! Source: RFC 4271 §4.2 (one identifier for all sessions of a node).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
+use self::inquiry::{Answer, Inquiry};
+use self::reconcile::{Fate, fate};
+use self::resolve::{Resolver, name, warning};
+use self::unnumbered::Unnumbered;
 use super::session::{Record, Session, Wanted};
 use crate::bgp::driver::RouteTable;
 use crate::bgp::listener;
-use crate::bgp::peer::PeerParameters;
-use crate::bgp::{self, NeighborAddress, NeighborSettings, Route};
-use crate::os::gateway::{self, Gateway, GatewayError, Local, NoNextHop};
+use crate::bgp::{self, NeighborAddress, Route};
+use crate::os::advertisement;
+use crate::os::gateway::View;
 use crate::os::netlink::Netlink;
+
+mod inquiry;
+mod reconcile;
+mod resolve;
+mod unnumbered;
 
 /// Events of addresses and routes come in bursts: they are looked at together.
 const REFRESH_DELAY: Duration = Duration::from_millis(20);
@@ -29,12 +38,13 @@ const SUCCESSION_LIMIT: Duration = Duration::from_secs(30);
 
 /// All neighbours.
 pub(super) struct Neighbors {
-    settings: Option<bgp::Settings>,
-    services: Vec<IpAddr>,
-    netlink: Option<Netlink>,
+    settings: Option<Arc<bgp::Settings>>,
+    /// `None`: nothing of the settings needs the kernel's tables.
+    inquiry: Option<Inquiry>,
     identifier: Option<Ipv4Addr>,
     routes: watch::Sender<RouteTable>,
     sessions: Vec<Session>,
+    unnumbered: Unnumbered,
     directory: watch::Sender<listener::Neighbors>,
     metrics: bgp::metrics::Metrics,
     changed: Rc<Notify>,
@@ -50,6 +60,7 @@ impl Neighbors {
         services: Vec<IpAddr>,
         netlink: Option<Netlink>,
         metrics: bgp::metrics::Metrics,
+        discovery: &advertisement::Metrics,
     ) -> Result<Self, listener::BindError> {
         let (directory, neighbors) = watch::channel(listener::Neighbors::default());
         let addresses = settings.iter().flat_map(|settings| settings.listen.clone());
@@ -63,16 +74,21 @@ impl Neighbors {
             changed: Instant::now(),
             is_lease_good: false,
         };
+        let inquiry = netlink
+            .zip(settings.as_ref())
+            .map(|(netlink, settings)| Inquiry::new(netlink, services, &settings.neighbors));
+        let changed = Rc::default();
+        let unnumbered = Unnumbered::start(settings.as_ref(), discovery, &changed);
         Ok(Self {
             identifier: settings.as_ref().and_then(|settings| settings.router_id),
-            settings,
-            services,
-            netlink,
+            inquiry,
+            settings: settings.map(Arc::new),
             routes: watch::Sender::new(routes),
             sessions: Vec::new(),
+            unnumbered,
             directory,
             metrics,
-            changed: Rc::default(),
+            changed,
             refresh_at: None,
             warnings: Vec::new(),
             tentative_since: None,
@@ -91,7 +107,7 @@ impl Neighbors {
 
     /// Looks for neighbours soon: something on the host has changed.
     pub(super) fn refresh_soon(&mut self, now: Instant) {
-        if self.settings.is_some() {
+        if self.settings.is_some() && !self.is_shut_down {
             let due = now + REFRESH_DELAY;
             self.refresh_at = Some(self.refresh_at.map_or(due, |earlier| earlier.min(due)));
         }
@@ -102,39 +118,98 @@ impl Neighbors {
         self.refresh_at
     }
 
-    /// Finds out who the neighbours are now; starts, keeps and closes sessions accordingly.
-    pub(super) async fn refresh(&mut self) {
+    /// Begins to find out who the neighbours are now.
+    pub(super) fn refresh(&mut self, now: Instant) {
         self.refresh_at = None;
+        match &mut self.inquiry {
+            Some(inquiry) => inquiry.begin(&self.changed),
+            None => self.take_view(now, None),
+        }
+    }
+
+    fn take_answer(&mut self, now: Instant) {
+        let Some(inquiry) = &mut self.inquiry else {
+            return;
+        };
+        let Some(answer) = inquiry.take() else {
+            return;
+        };
+        if inquiry.is_outdated() {
+            self.refresh_soon(now);
+        }
+        match answer {
+            Answer::Told(Ok(view)) => self.take_view(now, Some(&view)),
+            // What is known stays true until the kernel says otherwise.
+            Answer::Told(Err(error)) => self.take_warnings(now, vec![error.to_string()]),
+            Answer::Lost => self.refresh_at = Some(now + REFRESH_RETRY),
+        }
+    }
+
+    fn take_view(&mut self, now: Instant, view: Option<&View>) {
         let Some(settings) = self.settings.clone().filter(|_| !self.is_shut_down) else {
             return;
         };
-        let mut warnings = Vec::new();
-        let mut wanted = Vec::new();
-        match self.find_identifier().await {
-            Ok(identifier) => {
-                for (position, neighbor) in settings.neighbors.iter().enumerate() {
-                    match self
-                        .resolve(&settings, neighbor, position, identifier)
-                        .await
-                    {
-                        Ok(found) => wanted.extend(found),
-                        Err(error) => warnings.push(warning(neighbor, &error)),
-                    }
-                }
-            }
-            Err(error) => warnings.push(error),
+        if let Some(view) = view {
+            self.unnumbered.attach(view);
         }
+        let Some(identifier) = self.find_identifier(view) else {
+            let text = "no unicast IPv4 address to take the router id from; set node.router_id";
+            return self.take_warnings(now, vec![text.to_owned()]);
+        };
+        let (mut warnings, mut wanted) = (Vec::new(), Vec::new());
+        let resolver = Resolver {
+            settings: &settings,
+            identifier,
+            view,
+        };
+        for (setting, neighbor) in settings.neighbors.iter().enumerate() {
+            let choice = match (&neighbor.address, view) {
+                (NeighborAddress::Interface(interface), Some(view)) => {
+                    let (current, is_up) = self.current_router(setting);
+                    let links = &self.unnumbered;
+                    links.choose(interface, view, current, is_up, now)
+                }
+                _ => advertisement::Choice::default(),
+            };
+            let others = choice.others.iter();
+            warnings.extend(others.map(|other| {
+                let name = name(neighbor);
+                format!("neighbor {name}: {other} is a router on the same link, and left alone")
+            }));
+            match resolver.resolve(setting, neighbor, choice.router) {
+                Ok(found) => wanted.extend(found),
+                Err(error) => warnings.push(warning(neighbor, &error)),
+            }
+        }
+        self.take_warnings(now, warnings);
+        self.reconcile(now, &wanted);
+    }
+
+    fn take_warnings(&mut self, now: Instant, warnings: Vec<String>) {
         for warning in warnings
             .iter()
             .filter(|warning| !self.warnings.contains(warning))
         {
-            tracing::warn!(reason = warning, "neighbor not available; waiting");
+            tracing::warn!(reason = warning, "neighbor not as configured; waiting");
         }
         if !warnings.is_empty() {
-            self.refresh_at = Some(Instant::now() + REFRESH_RETRY);
+            self.refresh_at = Some(self.refresh_at.unwrap_or(now + REFRESH_RETRY));
         }
         self.warnings = warnings;
-        self.reconcile(&wanted);
+    }
+
+    /// Whom an unnumbered neighbour's session is with, and whether it is up.
+    fn current_router(&self, setting: usize) -> (Option<Ipv6Addr>, bool) {
+        let mut sessions = self.sessions.iter();
+        let current =
+            sessions.find(|session| session.wanted().setting == setting && !session.is_obsolete());
+        match current {
+            Some(session) => (
+                unnumbered::v6(session.wanted().parameters.remote.ip()),
+                session.is_established(),
+            ),
+            None => (None, false),
+        }
     }
 
     /// The next change of any session's state, or the end of a session.
@@ -144,6 +219,14 @@ impl Neighbors {
 
     /// Takes what changed: closes sessions whose successors are up, forgets those that ended.
     pub(super) fn settle(&mut self, now: Instant) {
+        if self.unnumbered.take_news() {
+            self.refresh(now);
+        }
+        self.take_answer(now);
+        self.part(now);
+    }
+
+    fn part(&mut self, now: Instant) {
         let before = self.sessions.len();
         self.sessions.retain(|session| !session.is_finished());
         let has_heir: Vec<usize> = self
@@ -157,7 +240,7 @@ impl Neighbors {
                 continue;
             };
             if waited > SUCCESSION_LIMIT || has_heir.contains(&session.wanted().setting) {
-                session.close("neighbor is no longer the default gateway");
+                session.close("another neighbor has taken its place");
             }
         }
         if self.sessions.len() != before {
@@ -168,6 +251,9 @@ impl Neighbors {
 
     /// Carrier of an interface; true when that is news to a session that runs over it.
     pub(super) fn take_link(&mut self, index: u32, is_up: bool) -> bool {
+        if !is_up {
+            self.unnumbered.take_link_down(index);
+        }
         let over_it = |session: &&mut Session| session.wanted().interface_index == Some(index);
         let sessions = self.sessions.iter_mut().filter(over_it);
         // All of them are told.
@@ -202,94 +288,14 @@ impl Neighbors {
         self.sessions.iter().map(Session::record).collect()
     }
 
-    async fn find_identifier(&mut self) -> Result<Ipv4Addr, String> {
-        if let Some(identifier) = self.identifier {
-            return Ok(identifier);
-        }
-        let found = match &self.netlink {
-            Some(netlink) => gateway::router_id(netlink, &self.services).await,
-            None => Ok(None),
-        };
-        match found {
-            Ok(Some(identifier)) => {
+    fn find_identifier(&mut self, view: Option<&View>) -> Option<Ipv4Addr> {
+        if self.identifier.is_none() {
+            self.identifier = view.and_then(View::router_id);
+            if let Some(identifier) = self.identifier {
                 tracing::info!(%identifier, "router id chosen");
-                self.identifier = Some(identifier);
-                Ok(identifier)
-            }
-            Ok(None) => Err("no unicast IPv4 address to take the router id from; \
-                             set node.router_id"
-                .to_owned()),
-            Err(error) => Err(format!("router id: {error}")),
-        }
-    }
-
-    async fn resolve(
-        &self,
-        settings: &bgp::Settings,
-        neighbor: &NeighborSettings,
-        setting: usize,
-        identifier: Ipv4Addr,
-    ) -> Result<Vec<Wanted>, GatewayError> {
-        let parameters = |remote, source, local: Option<&Local>| PeerParameters {
-            remote,
-            interface: None,
-            local: source,
-            local_asn: settings.asn,
-            peer_asn: neighbor.asn,
-            identifier,
-            hold_time: neighbor.hold_time,
-            passive: neighbor.passive,
-            delay_open: neighbor.delay_open,
-            security: neighbor.security.clone(),
-            role: neighbor.role,
-            families: neighbor.families,
-            marks: neighbor.marks.clone(),
-            has_bfd: neighbor.bfd.is_some(),
-            next_hop_v4: local.and_then(|local| local.next_hop_v4.ok()),
-            next_hop_v6: local.and_then(|local| local.next_hop_v6.ok()),
-            ipv4_over_ipv6: false,
-        };
-        let wanted = |parameters, local: Option<&Local>| Wanted {
-            parameters,
-            interface_index: local.map(|local| local.interface_index),
-            setting,
-            is_tentative: local.is_some_and(|l| l.next_hop_v6 == Err(NoNextHop::Tentative)),
-        };
-        match (&neighbor.address, &self.netlink) {
-            (NeighborAddress::Interface(_) | NeighborAddress::LinkLocal { .. }, _) => {
-                Err(GatewayError::NoDefaultRoute)
-            }
-            (NeighborAddress::Ip(address), netlink) => {
-                let address = *address;
-                let remote = SocketAddr::new(address, neighbor.port);
-                let local = match netlink {
-                    Some(netlink) => {
-                        Some(gateway::local_for(netlink, address, &self.services).await)
-                    }
-                    None => None,
-                };
-                let local = match (local, neighbor.source) {
-                    // With a source of its own it can be dialled whatever netlink thinks.
-                    (Some(Err(_)), Some(_)) | (None, _) => None,
-                    (Some(Err(error)), None) => return Err(error),
-                    (Some(Ok(local)), _) => Some(local),
-                };
-                let source = neighbor.source.or(local.as_ref().map(|local| local.source));
-                let parameters = parameters(remote, source, local.as_ref());
-                Ok(vec![wanted(parameters, local.as_ref())])
-            }
-            (NeighborAddress::DefaultGateway, None) => Err(GatewayError::NoDefaultRoute),
-            (NeighborAddress::DefaultGateway, Some(netlink)) => {
-                let gateways = gateway::default_gateways(netlink, &self.services).await?;
-                let found = gateways.iter().map(|gateway| {
-                    let local = &gateway.local;
-                    let source = neighbor.source.unwrap_or(local.source);
-                    let remote = remote(gateway, neighbor.port);
-                    wanted(parameters(remote, Some(source), Some(local)), Some(local))
-                });
-                Ok(found.collect())
             }
         }
+        self.identifier
     }
 
     /// How long some interface has been without a checked IPv6 address.
@@ -301,69 +307,42 @@ impl Neighbors {
         now.saturating_duration_since(*self.tentative_since.get_or_insert(now))
     }
 
-    fn reconcile(&mut self, wanted: &[Wanted]) {
-        let now = Instant::now();
+    fn reconcile(&mut self, now: Instant, wanted: &[Wanted]) {
         for session in &mut self.sessions {
-            let old = session.wanted();
-            let (address, setting) = (session.address(), old.setting);
-            if wanted.iter().any(|new| old.still_fits(new)) {
-                session.keep();
-            } else if wanted
-                .iter()
-                .any(|new| new.parameters.remote.ip() == address)
-            {
-                // The same neighbour under new terms: two sessions would only collide.
-                session.close("addresses of this node have changed");
-            } else if wanted.iter().any(|new| new.setting == setting) {
-                session.make_obsolete(now);
+            match fate(session.wanted(), session.is_link_up(), wanted) {
+                Fate::Keep => session.keep(),
+                Fate::Tell { v4, v6 } => {
+                    session.keep();
+                    session.take_next_hops(v4, v6);
+                }
+                Fate::Close => session.close("addresses of this node have changed"),
+                Fate::Retire => session.make_obsolete(now),
+                Fate::Leave => {}
             }
         }
         let tentative_for = self.tentative_for(now, wanted);
         for new in wanted {
-            let remote = new.parameters.remote;
-            if new.is_tentative && tentative_for < TENTATIVE_LIMIT {
+            let is_growing = new.is_tentative && !new.parameters.offered().ipv6;
+            if is_growing && tentative_for < TENTATIVE_LIMIT {
                 // An event of the address follows; if it is lost, the clock.
                 self.refresh_at = Some(now + REFRESH_RETRY);
                 continue;
             }
-            if self
-                .sessions
-                .iter()
-                .any(|session| session.address() == remote.ip())
-            {
+            let mut sessions = self.sessions.iter();
+            if sessions.any(|session| session.wanted().key() == new.key()) {
                 continue;
             }
-            tracing::info!(peer = %remote, source = ?new.parameters.local, "neighbor found");
-            let metrics = self.metrics.peer(&new.parameters.name());
+            let name = new.parameters.name();
+            tracing::info!(peer = name, source = ?new.parameters.local, "neighbor found");
+            let metrics = self.metrics.peer(&name);
             let changed = Rc::clone(&self.changed);
             let routes = self.routes.subscribe();
             self.sessions
                 .push(Session::start(new.clone(), routes, metrics, changed));
         }
-        let directory = self
-            .sessions
-            .iter()
-            .map(|s| (s.address(), s.inbound()))
-            .collect();
-        self.directory.send_replace(Arc::new(directory));
-        self.settle(now);
-    }
-}
-
-fn remote(gateway: &Gateway, port: u16) -> SocketAddr {
-    match gateway.address {
-        IpAddr::V4(address) => SocketAddr::from((address, port)),
-        IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, gateway.scope_id).into(),
-    }
-}
-
-fn warning(neighbor: &NeighborSettings, error: &GatewayError) -> String {
-    match &neighbor.address {
-        NeighborAddress::Ip(address) => format!("neighbor {address}: {error}"),
-        NeighborAddress::Interface(name) => format!("neighbor interface:{name}: {error}"),
-        NeighborAddress::LinkLocal { address, interface } => {
-            format!("neighbor {address}%{interface}: {error}")
-        }
-        NeighborAddress::DefaultGateway => format!("neighbor default-gateway: {error}"),
+        let sessions = self.sessions.iter();
+        let directory = sessions.map(|session| (session.wanted().key(), session.inbound()));
+        self.directory.send_replace(Arc::new(directory.collect()));
+        self.part(now);
     }
 }

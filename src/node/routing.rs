@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-use super::host::Host;
+use super::host::{Host, News};
 use super::neighbors::Neighbors;
 use super::signals::Signals;
 use super::status::Reporter;
@@ -64,14 +64,14 @@ impl Routing {
     /// # Errors
     /// [`Blind`] when it was no stop that anybody asked for.
     pub(super) async fn run(mut self, mut inputs: Inputs) -> Result<(), Blind> {
-        self.neighbors.refresh().await;
+        self.neighbors.refresh(Instant::now());
         self.take_zones(Instant::now());
         let mut ticks = interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let upstreams = Arc::clone(&self.upstreams);
         // Without a service there is nothing to probe.
         let (is_probing, mut is_blind) = (!self.service_names.is_empty(), false);
-        while let Turn::GoOn = self.settle().await {
+        while let Turn::GoOn = self.settle() {
             let due = [self.health.poll_timeout(), self.announcer.poll_timeout()];
             let due = due
                 .into_iter()
@@ -80,7 +80,8 @@ impl Routing {
                 .min();
             tokio::select! {
                 biased;
-                event = next_link_event(&mut inputs.monitor) => self.take_link_event(event).await,
+                event = next_link_event(&mut inputs.monitor) => self.take_link_event(&event),
+                news = self.host.next() => self.take_host(news),
                 report = inputs.probes.recv(), if is_probing && !is_blind => match report {
                     Some(report) => self.take_probe(report),
                     None => {
@@ -93,7 +94,7 @@ impl Routing {
                 _ = ticks.tick() => self.tick(),
                 () = self.neighbors.changed() => self.take_neighbors(),
                 Some(order) = inputs.orders.recv() => self.take_order(order),
-                () = at(due) => self.take_timeout().await,
+                () = at(due) => self.take_timeout(),
             }
         }
         self.host.remove_routes(&self.reporter.services).await;
@@ -101,7 +102,7 @@ impl Routing {
     }
 
     /// Does all that follows from what was taken in.
-    async fn settle(&mut self) -> Turn {
+    fn settle(&mut self) -> Turn {
         let mut verdict_at: Option<Instant> = None;
         while let Some(event) = self.health.poll_event() {
             if let Event::Verdict { verdict, .. } = &event {
@@ -131,18 +132,15 @@ impl Routing {
                     self.neighbors.announce(routes, is_good, decided);
                 }
                 Action::Bind(target, address) => {
-                    let is_bound = self.host.bind(target, address).await;
-                    let now = Instant::now();
-                    if is_bound {
-                        self.take_presence(now, target, true);
-                    } else {
+                    if !self.host.bind(target, address) {
                         self.announcer.handle_bind_failed(now, target);
                     }
                 }
                 Action::CloseSessions => self.neighbors.shut_down(SHUTDOWN_TEXT),
                 Action::Unbind(target, address) => {
-                    self.host.unbind(target, address).await;
-                    self.announcer.handle_address(Instant::now(), target, false);
+                    if !self.host.unbind(target, address) {
+                        self.announcer.handle_address(now, target, false);
+                    }
                 }
                 Action::Done => return Turn::Done,
             }
@@ -192,8 +190,8 @@ impl Routing {
         }
     }
 
-    async fn take_link_event(&mut self, event: link::Event) {
-        let concerns_host = match &event {
+    fn take_link_event(&mut self, event: &link::Event) {
+        let concerns_host = match event {
             link::Event::Link { index, name, up } => {
                 if self.neighbors.take_link(*index, *up) {
                     tracing::info!(interface = name, up, "link changed");
@@ -215,14 +213,25 @@ impl Routing {
             | link::Event::AddressRemoved { address, .. } => self.host.binds(*address),
             link::Event::DefaultRoute => false,
         };
-        // Looking waits for the kernel. Events of other programs' interfaces and addresses, of which
-        // there may be hundreds in a second, must not keep this thread from its probes and ticks.
+        // Of events of other programs' interfaces and addresses there may be hundreds in a second.
         if concerns_host {
-            for (target, is_present) in self.host.look().await {
-                self.take_presence(Instant::now(), target, is_present);
-            }
+            self.host.look();
         }
         self.neighbors.refresh_soon(Instant::now());
+    }
+
+    fn take_host(&mut self, news: News) {
+        let now = Instant::now();
+        match news {
+            News::Bound(target, true) => self.take_presence(now, target, true),
+            News::Bound(target, false) => self.announcer.handle_bind_failed(now, target),
+            News::Unbound(target) => self.announcer.handle_address(now, target, false),
+            News::Looked(changes) => {
+                for (target, is_present) in changes {
+                    self.take_presence(now, target, is_present);
+                }
+            }
+        }
     }
 
     fn take_neighbors(&mut self) {
@@ -273,14 +282,14 @@ impl Routing {
         drop(order.outcome.send(outcome));
     }
 
-    async fn take_timeout(&mut self) {
+    fn take_timeout(&mut self) {
         let now = Instant::now();
         self.health.handle_timeout(now);
         self.announcer.handle_timeout(now);
         // A tick may be 10 s away, more than the supervisor allows.
         self.signals.feed_watchdog(now);
         if self.neighbors.poll_timeout().is_some_and(|due| due <= now) {
-            self.neighbors.refresh().await;
+            self.neighbors.refresh(now);
         }
     }
 
@@ -337,9 +346,9 @@ fn bgp_route(route: crate::announce::PlannedRoute) -> bgp::Route {
         attributes: bgp::Attributes {
             prepend: route.marks.prepend,
             med: route.marks.med,
-            local_pref: None,
+            local_pref: route.marks.local_pref,
             communities: route.marks.communities,
-            large_communities: Vec::new(),
+            large_communities: route.marks.large_communities,
         },
     }
 }

@@ -1,6 +1,6 @@
 //! One neighbour's session as a task of the routing thread, with the ends that lead to it.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::bgp::connection::State;
 use crate::bgp::driver::{self, Command, PeerChannels, RouteTable};
+use crate::bgp::listener::{self, PeerKey};
 use crate::bgp::metrics::PeerMetrics;
 use crate::bgp::peer::{PeerParameters, PeerStatus};
 
@@ -24,7 +25,10 @@ const COMMANDS_WAITING: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) parameters: PeerParameters,
+    /// The link whose carrier the session lives by.
     pub(super) interface_index: Option<u32>,
+    /// The neighbour is on the link itself, not behind a gateway.
+    pub(super) is_on_link: bool,
     /// Position of its `[[bgp.neighbor]]`.
     pub(super) setting: usize,
     /// The interface's IPv6 address is still being checked for duplicates: there will be more to
@@ -32,21 +36,52 @@ pub(super) struct Wanted {
     pub(super) is_tentative: bool,
 }
 
+/// What a running session needs in order to be one on new terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// Nothing.
+    Same,
+    /// To be told where its routes lead now.
+    NextHops {
+        v4: Option<Ipv4Addr>,
+        v6: Option<Ipv6Addr>,
+    },
+    /// To be replaced: addresses of the connection, and what an OPEN says, are for the life of it.
+    Unfit,
+}
+
 impl Wanted {
-    /// Whether a session on these terms need not be replaced by one on those of `new`.
-    pub(super) fn still_fits(&self, new: &Self) -> bool {
-        let with_its_hop = PeerParameters {
-            next_hop_v6: self.parameters.next_hop_v6,
+    /// Tells neighbours apart, and one neighbour's sessions not.
+    pub(super) fn key(&self) -> PeerKey {
+        PeerKey::of(self.parameters.remote)
+    }
+
+    /// What a session on these terms needs for those of `new`.
+    pub(super) fn fit(&self, new: &Self) -> Fit {
+        let is_elsewhere =
+            self.interface_index != new.interface_index || self.setting != new.setting;
+        let v6 = match new.is_tentative && new.parameters.next_hop_v6.is_none() {
+            // It had one before its link went down, most likely the one that is being checked.
+            true => self.parameters.next_hop_v6,
+            false => new.parameters.next_hop_v6,
+        };
+        let terms = PeerParameters {
+            next_hop_v6: v6,
             ..new.parameters.clone()
         };
-        let wanted = if new.is_tentative {
-            &with_its_hop
-        } else {
-            &new.parameters
+        if !is_elsewhere && terms == self.parameters {
+            return Fit::Same;
+        }
+        let v4 = terms.next_hop_v4;
+        let told = PeerParameters {
+            next_hop_v4: v4,
+            next_hop_v6: v6,
+            ..self.parameters.clone()
         };
-        self.parameters == *wanted
-            && self.interface_index == new.interface_index
-            && self.setting == new.setting
+        if !is_elsewhere && told == terms && told.offered() == self.parameters.offered() {
+            return Fit::NextHops { v4, v6 };
+        }
+        Fit::Unfit
     }
 }
 
@@ -63,8 +98,8 @@ pub(super) struct Session {
     link_up: bool,
 }
 
-/// Rings when the task ends, be it by a panic: else nobody would start the session anew.
-struct Bell(Rc<Notify>);
+/// Rings when the task ends, be it by a panic: else nobody would know that it is over.
+pub(super) struct Bell(pub(super) Rc<Notify>);
 
 impl Drop for Bell {
     fn drop(&mut self) {
@@ -118,14 +153,17 @@ impl Session {
         &self.wanted
     }
 
-    /// The neighbour's address, which tells sessions apart.
-    pub(super) fn address(&self) -> IpAddr {
-        self.wanted.parameters.remote.ip()
+    /// The neighbour's address, with its link if that is part of it.
+    pub(super) fn name(&self) -> String {
+        self.wanted.parameters.name()
     }
 
     /// Where connections that the neighbour opened are to be put.
-    pub(super) fn inbound(&self) -> mpsc::Sender<TcpStream> {
-        self.inbound.clone()
+    pub(super) fn inbound(&self) -> listener::Entry {
+        listener::Entry {
+            inbound: self.inbound.clone(),
+            security: self.wanted.parameters.security.clone(),
+        }
     }
 
     pub(super) fn is_established(&self) -> bool {
@@ -141,9 +179,28 @@ impl Session {
         self.obsolete_since = None;
     }
 
+    /// Its routes lead elsewhere from now on. What is not taken is found missing at the next look.
+    pub(super) fn take_next_hops(&mut self, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) {
+        if self.order(Command::NextHops { v4, v6 }) {
+            tracing::info!(peer = self.name(), ?v4, ?v6, "next hops changed");
+            self.wanted.parameters.next_hop_v4 = v4;
+            self.wanted.parameters.next_hop_v6 = v6;
+        }
+    }
+
+    /// What it was told last about the carrier of its link.
+    pub(super) fn is_link_up(&self) -> bool {
+        self.link_up
+    }
+
     /// It is no longer wanted, but stays until its successor is up.
     pub(super) fn make_obsolete(&mut self, now: Instant) {
         self.obsolete_since.get_or_insert(now);
+    }
+
+    /// Whether it is no longer wanted.
+    pub(super) fn is_obsolete(&self) -> bool {
+        self.obsolete_since.is_some() || self.is_closing
     }
 
     /// How long it has not been wanted; `None`: it is.
@@ -175,7 +232,7 @@ impl Session {
     /// Closes it with a Cease; its task ends once that is written.
     pub(super) fn close(&mut self, text: &str) {
         if !self.is_closing {
-            tracing::info!(peer = %self.address(), reason = text, "closing session");
+            tracing::info!(peer = self.name(), reason = text, "closing session");
             self.is_closing = self.order(Command::Shutdown {
                 text: text.to_owned(),
             });
@@ -186,7 +243,7 @@ impl Session {
     fn order(&self, command: Command) -> bool {
         let is_taken = self.commands.try_send(command).is_ok();
         if !is_taken {
-            tracing::warn!(peer = %self.address(), "session takes no orders");
+            tracing::warn!(peer = self.name(), "session takes no orders");
         }
         is_taken
     }
@@ -214,6 +271,7 @@ mod tests {
         Wanted {
             parameters,
             interface_index: Some(3),
+            is_on_link: true,
             setting: 0,
             is_tentative: false,
         }
@@ -232,13 +290,46 @@ mod tests {
     #[test]
     fn an_address_that_is_being_checked_replaces_no_session() {
         let old = with_hop(Some("fd00::2"), false);
-        assert!(old.still_fits(&with_hop(Some("fd00::2"), false)));
-        assert!(old.still_fits(&with_hop(None, true)));
-        assert!(!old.still_fits(&with_hop(None, false)));
-        assert!(!old.still_fits(&with_hop(Some("fd00::3"), false)));
+        assert_eq!(old.fit(&with_hop(Some("fd00::2"), false)), Fit::Same);
+        assert_eq!(old.fit(&with_hop(None, true)), Fit::Same);
         let mut elsewhere = with_hop(None, true);
         elsewhere.interface_index = Some(4);
-        assert!(!old.still_fits(&elsewhere));
+        assert_eq!(old.fit(&elsewhere), Fit::Unfit);
+    }
+
+    /// RFC 4271 §4.2: what an OPEN offered holds for the session; a next hop is told per route.
+    #[test]
+    fn a_session_outlives_a_change_of_next_hops_that_leaves_its_families() {
+        let old = with_hop(Some("fd00::2"), false);
+        let hop = |hop: &str| Fit::NextHops {
+            v4: None,
+            v6: Some(hop.parse().unwrap()),
+        };
+        assert_eq!(old.fit(&with_hop(Some("fd00::3"), false)), hop("fd00::3"));
+        // The family goes, or comes.
+        assert_eq!(old.fit(&with_hop(None, false)), Fit::Unfit);
+        let without = with_hop(None, false);
+        assert_eq!(without.fit(&with_hop(Some("fd00::3"), false)), Fit::Unfit);
+        // Anything else that changes with it.
+        let mut stranger = with_hop(Some("fd00::3"), false);
+        stranger.parameters.local_asn = 65_054;
+        assert_eq!(old.fit(&stranger), Fit::Unfit);
+    }
+
+    /// RFC 2545 §3: between link-local addresses there is a next hop with and without a global one.
+    #[test]
+    fn a_global_address_may_come_and_go_on_a_link_local_session() {
+        let over = |hop: Option<&str>| {
+            let mut wanted = with_hop(hop, false);
+            wanted.parameters.remote = "[fe80::1%3]:179".parse().unwrap();
+            wanted.parameters.local = Some("fe80::53".parse().unwrap());
+            wanted
+        };
+        let (without, with) = (over(None), over(Some("fd00::3")));
+        let v6 = with.parameters.next_hop_v6;
+        assert_eq!(without.fit(&with), Fit::NextHops { v4: None, v6 });
+        let gone = Fit::NextHops { v4: None, v6: None };
+        assert_eq!(with.fit(&without), gone);
     }
 
     fn session(task: JoinHandle<()>, places: usize) -> (Session, mpsc::Receiver<Command>) {

@@ -1,6 +1,7 @@
 //! Neighbours from the routing table, and what this host is towards them.
 //!
-//! Source: RFC 4271 §4.2 (BGP identifier), RFC 4760 §3 and RFC 2545 §3 (next hops).
+//! Source: RFC 4271 §4.2 (BGP identifier), RFC 4760 §3 and RFC 2545 §3 (next hops), RFC 4007 §6
+//! (link-local addresses are good on one link).
 //! `default-gateway` means every next hop of the lowest-metric default route in the main table;
 //! the IPv6 one only when there is none for IPv4. No service address is ever a source, a next hop
 //! or an identifier: it is the same on every node.
@@ -9,9 +10,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_route::AddressFamily;
 
-use super::netlink::{Netlink, NetlinkError};
+use super::advertisement::Attachment;
+use super::netlink::{Netlink, NetlinkError, Route};
 
 mod choose;
+#[cfg(test)]
+mod example;
 
 use self::choose::Tables;
 
@@ -35,6 +39,8 @@ pub struct Local {
     pub interface: String,
     /// Administratively up, with carrier.
     pub link_up: bool,
+    /// The neighbour is on the interface's own link, not behind a gateway.
+    pub is_on_link: bool,
     /// What the session is sent from: an address of the neighbour's family.
     pub source: IpAddr,
     /// Next hop of IPv4 routes; without one, IPv4 is not offered.
@@ -72,6 +78,30 @@ pub enum GatewayError {
         /// Where it leads.
         interface: String,
     },
+    /// The interface that is named does not exist.
+    #[error("there is no interface {interface}")]
+    NoInterface {
+        /// As configured.
+        interface: String,
+    },
+    /// Nothing can be on the other end.
+    #[error("{interface} is down")]
+    LinkDown {
+        /// Which interface.
+        interface: String,
+    },
+    /// Neither has it a link-local address to talk from, nor is one being checked.
+    #[error("{interface} has no link-local IPv6 address that can be used (yet)")]
+    NoLinkLocal {
+        /// Which interface.
+        interface: String,
+    },
+    /// Nobody has advertised itself.
+    #[error("no router has been heard on {interface} yet")]
+    NoRouter {
+        /// Which interface.
+        interface: String,
+    },
     /// No address to talk from.
     #[error("{interface} has no usable address to reach {neighbor} from")]
     NoSource {
@@ -97,38 +127,109 @@ pub enum GatewayError {
     Netlink(#[from] NetlinkError),
 }
 
-/// Every next hop that `default-gateway` stands for now, each once.
-///
-/// Next hops that cannot be used are left out as long as there is another one.
-///
-/// # Errors
-/// See [`GatewayError`].
-pub async fn default_gateways(
-    netlink: &Netlink,
-    services: &[IpAddr],
-) -> Result<Vec<Gateway>, GatewayError> {
-    tables(netlink, services).await?.default_gateways()
+/// What the kernel told at one time: answers without waiting.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    tables: Tables,
+    /// Towards each neighbour that is named by its address.
+    routes: Vec<(IpAddr, Option<Route>)>,
+    /// Routers that the kernel itself knows, with the index of their interface.
+    routers: Vec<(u32, Ipv6Addr)>,
 }
 
-/// What this host is towards a neighbour that is named by its address.
-///
-/// # Errors
-/// See [`GatewayError`].
-pub async fn local_for(
-    netlink: &Netlink,
-    neighbor: IpAddr,
-    services: &[IpAddr],
-) -> Result<Local, GatewayError> {
-    if choose::is_link_local(neighbor) && neighbor.is_ipv6() {
-        return Err(GatewayError::NeedsInterface { neighbor });
+impl View {
+    /// Asks the kernel; `services` are left out of all answers, `neighbors` are those whose routes
+    /// will be asked for, and `with_routers` says whether [`Self::known_routers`] will.
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    pub async fn look(
+        netlink: &Netlink,
+        services: &[IpAddr],
+        neighbors: &[IpAddr],
+        with_routers: bool,
+    ) -> Result<Self, NetlinkError> {
+        let mut view = Self::default();
+        for neighbor in neighbors {
+            let route = netlink.route_to(*neighbor).await?;
+            view.routes.push((*neighbor, route));
+        }
+        if with_routers {
+            view.routers = netlink.routers().await?;
+        }
+        view.tables = tables(netlink, services).await?;
+        Ok(view)
     }
-    let route = netlink.route_to(neighbor).await?;
-    let tables = tables(netlink, services).await?;
-    let hop = route.as_ref().and_then(|route| route.hops.first());
-    let (Some(route), Some(hop)) = (&route, hop) else {
-        return Err(GatewayError::NoRoute { neighbor });
-    };
-    tables.local(hop.index, neighbor, route.preferred_source)
+
+    /// Every next hop that `default-gateway` stands for now, each once.
+    ///
+    /// Next hops that cannot be used are left out as long as there is another one.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    pub fn default_gateways(&self) -> Result<Vec<Gateway>, GatewayError> {
+        self.tables.default_gateways()
+    }
+
+    /// What this host is towards a neighbour that is named by its address.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    pub fn local_for(&self, neighbor: IpAddr) -> Result<Local, GatewayError> {
+        if choose::is_link_local(neighbor) && neighbor.is_ipv6() {
+            return Err(GatewayError::NeedsInterface { neighbor });
+        }
+        let known = self.routes.iter().find(|(address, _)| *address == neighbor);
+        let route = known.and_then(|(_, route)| route.as_ref());
+        let hop = route.and_then(|route| route.hops.first());
+        let (Some(route), Some(hop)) = (route, hop) else {
+            return Err(GatewayError::NoRoute { neighbor });
+        };
+        let local = self
+            .tables
+            .local(hop.index, neighbor, route.preferred_source)?;
+        Ok(Local {
+            is_on_link: hop.gateway.is_none(),
+            ..local
+        })
+    }
+
+    /// What this host is towards a neighbour with a link-local address on this interface.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    pub fn local_on(&self, interface: &str, neighbor: Ipv6Addr) -> Result<Local, GatewayError> {
+        let link = self.tables.link(interface)?;
+        self.tables.local(link.index, neighbor.into(), None)
+    }
+
+    /// How this host is on an interface's link.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    pub fn attachment(&self, interface: &str) -> Result<Attachment, GatewayError> {
+        self.tables.attachment(interface)
+    }
+
+    /// Routers on an interface that the kernel knows, whatever it does with their advertisements.
+    pub fn known_routers(&self, interface_index: u32) -> impl Iterator<Item = Ipv6Addr> {
+        let there = self.routers.iter();
+        there
+            .filter(move |(index, _)| *index == interface_index)
+            .map(|(_, address)| *address)
+    }
+
+    /// Whether no other interface has an address that reaches further than its link.
+    #[must_use]
+    pub fn is_only_way(&self, interface_index: u32) -> bool {
+        self.tables.is_only_way(interface_index)
+    }
+
+    /// See [`router_id`].
+    #[must_use]
+    pub fn router_id(&self) -> Option<Ipv4Addr> {
+        self.tables.router_id()
+    }
 }
 
 /// The BGP identifier: the primary unicast IPv4 address of the interface with the default route,

@@ -4,13 +4,16 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop,
     RouteNextHopFlags, RouteType, RouteVia,
@@ -72,6 +75,8 @@ pub(super) struct Link {
     pub(super) name: String,
     /// Administratively up, with carrier.
     pub(super) up: bool,
+    /// IFLA_ADDRESS; 6 octets for Ethernet.
+    pub(super) link_layer: Vec<u8>,
 }
 
 /// An address of an interface.
@@ -133,6 +138,17 @@ impl Netlink {
         let dump = self.handle.link().get().execute();
         let links: Vec<LinkMessage> = request("list interfaces", dump.try_collect()).await?;
         Ok(links.iter().map(link).collect())
+    }
+
+    /// Link-local addresses of neighbours that have said to be routers, each with the index of its
+    /// interface. RFC 4861 §7.2.5 (IsRouter).
+    pub(super) async fn routers(&self) -> Result<Vec<(u32, Ipv6Addr)>, NetlinkError> {
+        let mut dump = self.handle.neighbours().get();
+        dump = dump.set_address_family(AddressFamily::Inet6);
+        let found = dump
+            .execute()
+            .try_filter_map(|message| std::future::ready(Ok(router(&message))));
+        request("list neighbours", found.try_collect()).await
     }
 
     /// Every address of every interface.
@@ -236,14 +252,44 @@ pub(super) fn link(message: &LinkMessage) -> Link {
         };
         Some(name.clone())
     });
+    let link_layer = message.attributes.iter().find_map(|attribute| {
+        let LinkAttribute::Address(address) = attribute else {
+            return None;
+        };
+        Some(address.clone())
+    });
     Link {
         index: message.header.index,
         name: name.unwrap_or_default(),
+        link_layer: link_layer.unwrap_or_default(),
         up: message
             .header
             .flags
             .contains(LinkFlags::Up | LinkFlags::LowerUp),
     }
+}
+
+/// Reads a neighbour message; `None` unless it is of a router that was reached, by its link-local
+/// address.
+fn router(message: &NeighbourMessage) -> Option<(u32, Ipv6Addr)> {
+    let header = &message.header;
+    let was_reached = matches!(
+        header.state,
+        NeighbourState::Reachable
+            | NeighbourState::Stale
+            | NeighbourState::Delay
+            | NeighbourState::Probe
+            | NeighbourState::Permanent
+    );
+    let is_router = header.flags.contains(NeighbourFlags::Router);
+    let address = message.attributes.iter().find_map(|attribute| {
+        let NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) = attribute else {
+            return None;
+        };
+        Some(*address)
+    })?;
+    (was_reached && is_router && address.is_unicast_link_local())
+        .then_some((header.ifindex, address))
 }
 
 /// Reads an address message; `None` when it carries no unicast address.

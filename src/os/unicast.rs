@@ -103,6 +103,7 @@ mod tests {
             index,
             name: name.to_owned(),
             up: true,
+            link_layer: Vec::new(),
         };
         Unicast {
             links: vec![link(1, "lo"), link(ETH0, "eth0")],

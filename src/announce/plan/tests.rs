@@ -73,14 +73,18 @@ fn each_planned_level_is_less_attractive_than_the_next_better_one() {
     let backup = BackupSettings {
         prepend: 3,
         med: Some(1000),
+        local_pref: Some(51),
         communities: vec![7],
+        large_communities: vec![[65053, 1, 2]],
     };
     let marks = |level| PathMarks::of(level, &backup);
     assert_eq!(marks(PlannedLevel::Preferred), PathMarks::default());
     let at_backup = PathMarks {
         prepend: 3,
         med: Some(1000),
+        local_pref: Some(51),
         communities: vec![7],
+        large_communities: vec![[65053, 1, 2]],
     };
     assert_eq!(marks(PlannedLevel::Backup), at_backup);
     let leaving = PathMarks {
@@ -91,6 +95,7 @@ fn each_planned_level_is_less_attractive_than_the_next_better_one() {
     let last = PathMarks {
         prepend: 6,
         med: Some(2000),
+        local_pref: Some(25),
         ..at_backup
     };
     assert_eq!(marks(PlannedLevel::LastResort), last);
@@ -101,7 +106,9 @@ fn the_last_resort_stays_within_the_limits_and_is_never_equal_to_a_backup_withou
     let plain = BackupSettings {
         prepend: 0,
         med: Some(u32::MAX),
+        local_pref: None,
         communities: vec![],
+        large_communities: vec![],
     };
     let marks = PathMarks::of(PlannedLevel::LastResort, &plain);
     assert_eq!((marks.prepend, marks.med), (2, Some(u32::MAX)));
@@ -121,7 +128,9 @@ fn graceful_shutdown_is_not_repeated_when_backup_has_it_already() {
     let backup = BackupSettings {
         prepend: 3,
         med: None,
+        local_pref: None,
         communities: communities.clone(),
+        large_communities: vec![],
     };
     assert_eq!(
         PathMarks::of(PlannedLevel::Leaving, &backup).communities,

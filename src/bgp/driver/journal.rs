@@ -2,7 +2,6 @@
 //!
 //! Source: RFC 9003 §5 (a received shutdown text is logged).
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -15,13 +14,13 @@ use crate::bgp::update::AttributeError;
 /// Writes about one neighbour, and holds back what repeats.
 #[derive(Debug)]
 pub(super) struct Journal {
-    peer: IpAddr,
+    peer: String,
     attempts: Throttle,
     updates: Throttle,
 }
 
 impl Journal {
-    pub(super) fn new(peer: IpAddr) -> Self {
+    pub(super) fn new(peer: String) -> Self {
         Self {
             peer,
             attempts: Throttle::default(),

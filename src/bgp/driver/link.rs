@@ -1,12 +1,14 @@
 //! The TCP connections of one neighbour: at most one per slot, and some that say goodbye.
 //!
-//! Source: RFC 4271 §8.2.1 (TCP), Appendix E (TCP options).
+//! Source: RFC 4271 §8.2.1 (TCP), Appendix E (TCP options), RFC 2385 (TCP-MD5), RFC 5082 (GTSM), RFC
+//! 5482 (user timeout).
 
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -14,10 +16,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{FAREWELL, TURN};
-use crate::bgp::peer::{Ends, Peer, Slot};
+use crate::bgp::Security;
+use crate::bgp::peer::{Ends, Peer, PeerParameters, Slot};
+use crate::os::socket::guard;
 
 /// So many connections may be saying goodbye; the next one is closed without.
 const FAREWELLS_MAX: usize = 4;
+/// RFC 4271 §4.2.
+const HOLD_TIME_MIN: Duration = Duration::from_secs(3);
+/// What is sent may stay unacknowledged for so long if no hold time is offered. RFC 4271 §10.
+const PATIENCE_WITHOUT_HOLD_TIME: Duration = Duration::from_secs(90);
+/// A wrong key looks like a peer that is not there: its kernel drops the SYN (RFC 2385 §2).
+const UNSIGNED_OR_AWAY: &str = "no answer; if one side alone has a password, or another one, its     kernel drops what comes without a word: see TcpExtTCPMD5Failure in `nstat -az` on either side";
 
 type Task<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -51,9 +61,20 @@ struct Stream {
     written: usize,
 }
 
-pub(super) struct Links {
+/// What all connections with a neighbour have in common.
+#[derive(Clone)]
+struct Terms {
     remote: SocketAddr,
     local: Option<IpAddr>,
+    security: Security,
+    /// The kernel sends a withdraw again and again, for 15 minutes if it may. A neighbour that has
+    /// acknowledged nothing for a whole hold time has lost the session on its side too, so this is
+    /// when a withdraw that lingers must not wait any longer.
+    patience: Duration,
+}
+
+pub(super) struct Links {
+    terms: Terms,
     dialled: Link,
     accepted: Link,
     dial_error: Option<io::Error>,
@@ -61,10 +82,16 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new(remote: SocketAddr, local: Option<IpAddr>) -> Self {
+    pub(super) fn new(parameters: &PeerParameters) -> Self {
         Self {
-            remote,
-            local,
+            terms: Terms {
+                remote: parameters.remote,
+                local: parameters.local,
+                security: parameters.security.clone(),
+                patience: parameters
+                    .hold_time
+                    .map_or(PATIENCE_WITHOUT_HOLD_TIME, |time| time.max(HOLD_TIME_MIN)),
+            },
             dialled: Link::Down,
             accepted: Link::Down,
             dial_error: None,
@@ -73,12 +100,14 @@ impl Links {
     }
 
     pub(super) fn dial(&mut self) {
-        self.dialled = Link::Dialling(Box::pin(connect(self.remote, self.local)));
+        self.dial_error = None;
+        self.dialled = Link::Dialling(Box::pin(connect(self.terms.clone())));
     }
 
     pub(super) fn accept(&mut self, tcp: TcpStream) {
         // Refused only for a socket that is already broken, which reading will show.
         let _ = tcp.set_nodelay(true);
+        let _ = self.terms.apply(&tcp);
         self.accepted = Link::Up(Stream::new(tcp));
     }
 
@@ -89,12 +118,30 @@ impl Links {
 
     /// Closes a slot; what the peer still has to hear is written first.
     pub(super) fn hang_up(&mut self, slot: Slot, last: &[u8]) {
-        let Link::Up(mut stream) = std::mem::replace(self.link(slot), Link::Down) else {
-            return;
-        };
-        if !last.is_empty() && self.farewells.len() < FAREWELLS_MAX {
-            stream.outgoing.extend_from_slice(last);
-            self.farewells.push(Box::pin(farewell(stream)));
+        if !last.is_empty() && self.farewells.len() >= FAREWELLS_MAX {
+            // A peer that calls again and again and takes no goodbye is owed none.
+            return self.abort(slot);
+        }
+        match std::mem::replace(self.link(slot), Link::Down) {
+            Link::Up(mut stream) => {
+                if !last.is_empty() {
+                    stream.outgoing.extend_from_slice(last);
+                    self.farewells.push(Box::pin(farewell(stream)));
+                }
+            }
+            Link::Dialling(_) if self.terms.security.password.is_some() => {
+                let error = io::Error::new(io::ErrorKind::TimedOut, UNSIGNED_OR_AWAY);
+                self.dial_error = Some(error);
+            }
+            Link::Dialling(_) | Link::Down => {}
+        }
+    }
+
+    /// Closes a slot with a RST: what waits for room, or in the kernel, is sent no more.
+    pub(super) fn abort(&mut self, slot: Slot) {
+        if let Link::Up(stream) = std::mem::replace(self.link(slot), Link::Down) {
+            // Refused only for a socket that is already broken.
+            let _ = guard::abort_on_close(&stream.tcp);
         }
     }
 
@@ -256,13 +303,27 @@ impl Stream {
     }
 }
 
-async fn connect(remote: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+impl Terms {
+    fn apply(&self, socket: &impl AsFd) -> io::Result<()> {
+        let (peer, ttl) = (self.remote.ip(), self.security.ttl);
+        guard::set_hops(socket, peer, ttl.sent(), ttl.least())?;
+        guard::set_precedence(socket, peer)?;
+        guard::set_patience(socket, self.patience)
+    }
+}
+
+async fn connect(terms: Terms) -> io::Result<TcpStream> {
+    let remote = terms.remote;
     let socket = match remote {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     socket.set_nodelay(true)?;
-    match (local, remote) {
+    terms.apply(&socket)?;
+    if let Some(password) = &terms.security.password {
+        guard::sign(&socket, remote.ip(), password.octets())?;
+    }
+    match (terms.local, remote) {
         (Some(IpAddr::V6(address)), SocketAddr::V6(remote)) => {
             // The scope matters for link-local addresses only, and both ends share it.
             let local = SocketAddrV6::new(address, 0, 0, remote.scope_id());
@@ -289,3 +350,6 @@ async fn farewell(mut stream: Stream) {
     // Nobody is left to be told of a failure.
     let _ = tokio::time::timeout(FAREWELL, say).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ async fn pair() -> (
         ..parameters(ROUTER, nowhere, 65000)
     };
     let router = start(waiting, true);
-    let known = HashMap::from([(IpAddr::V4(NODE), router.inbound.clone())]);
+    let known = HashMap::from([(IpAddr::V4(NODE).into(), router.inbound.clone().into())]);
     let (neighbors, known) = watch::channel(Arc::new(known));
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
     spawn_local(listener::run(listeners, known, metrics.listener()));

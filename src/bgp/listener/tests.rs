@@ -1,14 +1,18 @@
 //! Who gets in.
 
-use std::net::Ipv4Addr;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpSocket;
+use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use super::*;
 use crate::bgp::metrics::Metrics;
+
+mod guarded;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,7 +52,10 @@ async fn only_neighbours_get_in_and_only_one_at_a_time() {
         assert_eq!(metrics.unknown.get(), 20);
 
         let (inbound, mut streams) = mpsc::channel(1);
-        sender.send_replace(Arc::new(HashMap::from([(neighbor.into(), inbound)])));
+        sender.send_replace(Arc::new(HashMap::from([(
+            PeerKey::from(IpAddr::V4(neighbor)),
+            inbound.into(),
+        )])));
         let _kept = connect(neighbor, address).await;
         let surplus = connect(neighbor, address).await;
         closed(surplus).await;

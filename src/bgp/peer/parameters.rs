@@ -89,6 +89,17 @@ impl PeerParameters {
         }
     }
 
+    /// The families that a session on these terms offers.
+    #[must_use]
+    pub fn offered(&self) -> Families {
+        let unknown = match self.remote {
+            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        };
+        let next_hops = self.next_hops(self.local.unwrap_or(unknown));
+        self.opening(&next_hops).families
+    }
+
     pub(super) fn next_hops(&self, local: IpAddr) -> NextHops {
         let mut hops = NextHops {
             v4: self.next_hop_v4,

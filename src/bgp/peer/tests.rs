@@ -303,3 +303,22 @@ fn a_newer_inbound_connection_replaces_a_half_open_one() {
     assert_eq!(hung_up.count(), 49);
     assert_eq!(peer.state(), State::OpenSent);
 }
+
+/// RFC 4271 §3.1: the address of an interface changed, and the session stays.
+#[test]
+fn another_next_hop_is_told_on_the_same_session() {
+    let mut pair = Pair::new(37, |_, _| {});
+    pair.nodes[0]
+        .peer
+        .handle_routes(&[route("10.53.53.53/32", 1), route("fd53::53/128", 1)]);
+    pair.start();
+    pair.run(6 * SECOND);
+    let before = pair.nodes[0].peer.status();
+    let (v4, v6) = (None, Some("2001:db8::9".parse().unwrap()));
+    pair.nodes[0].peer.handle_next_hops(v4, v6);
+    assert!(pair.nodes[0].peer.has_pending_routes());
+    pair.run(SECOND);
+    let after = pair.nodes[0].peer.status();
+    assert_eq!(after.since, before.since);
+    assert_eq!(after.messages.sent.update, before.messages.sent.update + 1);
+}

@@ -277,3 +277,50 @@ fn routes_beyond_the_bounds_are_refused_and_withdrawn() {
         updates(&mut rib, false);
     }
 }
+
+/// RFC 4271 §3.1: a route that is told again replaces the one before; nothing is withdrawn.
+#[test]
+fn another_next_hop_is_told_for_the_routes_of_its_family_alone() {
+    let plain = Attributes::default();
+    let routes = [
+        route("10.53.53.53/32", &plain),
+        route("fd53::53/128", &plain),
+    ];
+    let mut rib = opened(&routes, false);
+    updates(&mut rib, false);
+    let mut next_hops = outlet(false).next_hops;
+    rib.set_next_hops(next_hops);
+    assert_eq!(updates(&mut rib, false), []);
+    next_hops.v6 = Some("2001:db8::2".parse().unwrap());
+    rib.set_next_hops(next_hops);
+    let sent = updates(&mut rib, false);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].announced, ["fd53::53/128".parse().unwrap()]);
+    assert_eq!(sent[0].withdrawn, []);
+    assert_eq!(sent[0].next_hop_v6, next_hops.v6);
+    // A link-local one beside it is part of it.
+    next_hops.link_local = Some("fe80::1".parse().unwrap());
+    rib.set_next_hops(next_hops);
+    assert_eq!(updates(&mut rib, false).len(), 1);
+}
+
+/// A next hop that is gone may soon be somebody else's address.
+#[test]
+fn routes_that_lead_nowhere_are_withdrawn_until_they_lead_somewhere() {
+    let plain = Attributes::default();
+    let table = [route("10.53.53.53/32", &plain)];
+    let mut rib = opened(&table, false);
+    updates(&mut rib, false);
+    let whole = outlet(false).next_hops;
+    rib.set_next_hops(NextHops { v4: None, ..whole });
+    let sent = updates(&mut rib, false);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].withdrawn, ["10.53.53.53/32".parse().unwrap()]);
+    assert_eq!((rib.advertised(), rib.is_pending()), (0, false));
+    rib.set_routes(&[route("10.53.53.53/32", &backup())]);
+    assert_eq!(updates(&mut rib, false), []);
+    rib.set_next_hops(whole);
+    let sent = updates(&mut rib, false);
+    assert_eq!(sent[0].announced, ["10.53.53.53/32".parse().unwrap()]);
+    assert_eq!(rib.advertised(), 1);
+}

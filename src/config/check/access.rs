@@ -64,8 +64,9 @@ impl Checker<'_> {
                 other => &[other][..],
             };
             for prefix in prefixes {
-                let alone = prefix.parse::<IpAddr>().map(IpNet::from);
-                match alone.or_else(|_| address::prefix(prefix)) {
+                let alone = prefix.parse::<IpAddr>();
+                let alone = alone.map(|address| IpNet::from(address).to_string());
+                match address::prefix(alone.as_deref().unwrap_or(prefix)) {
                     Ok(prefix) => found.push(prefix),
                     Err(text) => {
                         let text = format!("{text}; or \"private\", \"loopback\" or \"any\"");

@@ -4,6 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+/// `IFNAMSIZ` without the final zero octet.
+const INTERFACE_MAX: usize = 15;
+
+/// Whether an interface can have this name: what the kernel's `dev_valid_name` takes.
+pub(super) fn is_interface(name: &str) -> bool {
+    (1..=INTERFACE_MAX).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && !name.contains(|c: char| matches!(c, '/' | ':') || c.is_whitespace() || c.is_control())
+}
+
 /// An address without port or prefix length.
 pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| match text.split_once('/') {
@@ -35,6 +45,17 @@ pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
     let net: IpNet = text.parse().map_err(|_| {
         format!("write a prefix, such as \"10.0.0.0/8\" or \"2001:db8::/32\", not {text:?}")
     })?;
+    if let IpNet::V6(v6) = net
+        && let Some(v4) = v6.addr().to_ipv4_mapped()
+    {
+        // Those who come over IPv4 are seen with their IPv4 address. 96 bits stand before it.
+        return Err(match v6.prefix_len().checked_sub(96) {
+            Some(length) => format!("write it as IPv4: \"{v4}/{length}\", not {text:?}"),
+            None => format!(
+                "write another prefix: {text:?} begins with an IPv4 address in IPv6 clothes"
+            ),
+        });
+    }
     if net.trunc() == net {
         Ok(net)
     } else {

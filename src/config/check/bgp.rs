@@ -1,15 +1,19 @@
-//! `[bgp]`, `[[bgp.neighbor]]` and `[node] router_id`.
+//! `[bgp]` and `[node] router_id`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::announce::ServiceSettings;
-use crate::bgp::message::Families;
-use crate::bgp::{NeighborAddress, NeighborMarks, NeighborSettings, PeerAsn, Security, Settings};
+use crate::bgp::Settings;
 use crate::config::key_path::KeyPath;
-use crate::config::raw::{self, DurationText, List, Raw, Word};
+use crate::config::raw::{DurationText, List, Raw};
 
 use super::{Checker, address, elements, owner, service};
+
+mod bfd;
+mod guard;
+mod marks;
+mod neighbor;
 
 /// RFC 4271 §4.
 const PORT: u16 = 179;
@@ -32,7 +36,14 @@ impl Checker<'_> {
                 0
             })
         });
-        let neighbors = self.neighbors(raw, hold_time, services, &path.key("neighbor"));
+        let node = neighbor::Node {
+            asn,
+            hold_time,
+            listen: &listen,
+            listens: !raw.bgp.listen.is_empty(),
+            services,
+        };
+        let neighbors = self.neighbors(&raw.bgp.neighbor, &node, &path.key("neighbor"));
         if neighbors.is_empty() {
             return None;
         }
@@ -106,182 +117,52 @@ impl Checker<'_> {
                     continue;
                 }
             };
-            if let Some(service) = owner(services, socket.ip()) {
-                let text = format!(
-                    "{} is the anycast address of service {:?}; write an address of this node \
-                     alone",
-                    socket.ip(),
-                    service.name
-                );
-                self.error(&path, &text);
-            } else if socket.ip().is_multicast() {
-                self.error(
-                    &path,
-                    "write an address of this node, not a multicast address",
-                );
-            } else if sockets.contains(&socket) {
-                self.error(&path, &format!("{socket} is listed twice; remove one"));
-            } else {
-                sockets.push(socket);
+            match listen_problem(socket, &sockets, services) {
+                Some(text) => self.error(&path, &text),
+                None => sockets.push(socket),
             }
         }
         sockets
     }
-
-    fn neighbors(
-        &mut self,
-        raw: &Raw,
-        hold_time: Option<Duration>,
-        services: &[ServiceSettings],
-        path: &KeyPath,
-    ) -> Vec<NeighborSettings> {
-        let mut neighbors: Vec<NeighborSettings> = Vec::new();
-        for (path, neighbor) in elements(&raw.bgp.neighbor, path) {
-            let address = self.neighbor_address(neighbor, &neighbors, services, &path);
-            let passive = neighbor.passive.unwrap_or_default();
-            if passive && raw.bgp.listen.is_empty() {
-                let text = "nobody can connect, for bgp.listen is empty; add an address there";
-                self.error(&path.key("passive"), text);
-            }
-            if neighbor.ttl_security == Some(true) {
-                let text = "not supported in this version; remove it";
-                self.error(&path.key("ttl_security"), text);
-            }
-            let asn = self.peer_asn(neighbor, &path);
-            let source = self.source(neighbor, address.as_ref(), services, &path.key("source"));
-            let port = self.port(&path.key("port"), neighbor.port, PORT);
-            neighbors.push(NeighborSettings {
-                address: address.unwrap_or(NeighborAddress::DefaultGateway),
-                asn,
-                port,
-                source,
-                passive,
-                hold_time,
-                delay_open: Duration::ZERO,
-                security: Security::default(),
-                role: None,
-                families: Families::ALL,
-                marks: NeighborMarks::default(),
-                bfd: None,
-            });
-        }
-        neighbors
-    }
-
-    fn neighbor_address(
-        &mut self,
-        raw: &raw::Neighbor,
-        before: &[NeighborSettings],
-        services: &[ServiceSettings],
-        path: &KeyPath,
-    ) -> Option<NeighborAddress> {
-        let Some(text) = &raw.address else {
-            self.missing(path, "address", "\"default-gateway\", or an address");
-            return None;
-        };
-        let path = path.key("address");
-        let address = match text.as_str() {
-            "default-gateway" => Ok(NeighborAddress::DefaultGateway),
-            text if text.starts_with("interface:") => Err(
-                "unnumbered neighbors are not supported in this version; write an address or \
-                 \"default-gateway\""
-                    .to_owned(),
-            ),
-            text => neighbor_ip(text, services).map(NeighborAddress::Ip),
-        };
-        match address {
-            Ok(address) if before.iter().any(|other| other.address == address) => {
-                let text = format!("neighbor {text:?} is there already; remove one");
-                self.error(&path, &text);
-                None
-            }
-            Ok(address) => Some(address),
-            Err(text) => {
-                self.error(&path, &text);
-                None
-            }
-        }
-    }
-
-    fn peer_asn(&mut self, raw: &raw::Neighbor, path: &KeyPath) -> PeerAsn {
-        let result = match &raw.asn {
-            None => {
-                self.missing(path, "asn", "\"external\", \"internal\" or a number");
-                return PeerAsn::External;
-            }
-            Some(Word::Text(text)) => match text.as_str() {
-                "external" => Ok(PeerAsn::External),
-                "internal" => Ok(PeerAsn::Internal),
-                other => Err(format!(
-                    "write \"external\", \"internal\" or a number, not {other:?}"
-                )),
-            },
-            Some(Word::Number(number)) => asn(*number).map(PeerAsn::Number),
-        };
-        result.unwrap_or_else(|text| {
-            self.error(&path.key("asn"), &text);
-            PeerAsn::External
-        })
-    }
-
-    fn source(
-        &mut self,
-        raw: &raw::Neighbor,
-        neighbor: Option<&NeighborAddress>,
-        services: &[ServiceSettings],
-        path: &KeyPath,
-    ) -> Option<IpAddr> {
-        let source = match address::ip(raw.source.as_ref()?) {
-            Ok(source) => source,
-            Err(text) => {
-                self.error(path, &text);
-                return None;
-            }
-        };
-        let problem = if let Some(reason) = address::not_a_host(source) {
-            Some(format!("write an address of this node: {source} {reason}"))
-        } else if let Some(service) = owner(services, source) {
-            Some(format!(
-                "{source} is the anycast address of service {:?}, so replies may reach another \
-                 node; write an address of this node alone",
-                service.name
-            ))
-        } else if let Some(NeighborAddress::Ip(neighbor)) = neighbor
-            && neighbor.is_ipv4() != source.is_ipv4()
-        {
-            Some(format!("write an address of the same family as {neighbor}"))
-        } else {
-            service::covered_by_floor(services, source)
-        };
-        if let Some(text) = problem {
-            self.error(path, &text);
-        }
-        Some(source)
-    }
 }
 
-fn neighbor_ip(text: &str, services: &[ServiceSettings]) -> Result<IpAddr, String> {
-    let address =
-        address::ip(text).map_err(|text| format!("{text}; or write \"default-gateway\""))?;
-    if let Some(reason) = address::not_a_host(address) {
-        return Err(format!("write another address: {address} {reason}"));
-    }
-    if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
-        return Err(format!(
-            "link-local neighbors are not supported in this version: {address} does not say on \
-             which link; write a global address or \"default-gateway\""
-        ));
-    }
+fn listen_problem(
+    socket: SocketAddr,
+    before: &[SocketAddr],
+    services: &[ServiceSettings],
+) -> Option<String> {
+    let address = socket.ip();
     if let Some(service) = owner(services, address) {
-        return Err(format!(
-            "{address} is the anycast address of service {:?}; write the address of a router",
+        return Some(format!(
+            "{address} is the anycast address of service {:?}; write an address of this node alone",
             service.name
         ));
     }
-    match service::covered_by_floor(services, address) {
-        Some(text) => Err(text),
-        None => Ok(address),
+    if !address.is_unspecified()
+        && let Some(reason) = address::not_a_host(address)
+    {
+        return Some(format!("write an address of this node: {address} {reason}"));
     }
+    // There is one such address on each interface. RFC 4007 §6.
+    if let SocketAddr::V6(socket) = socket
+        && socket.ip().is_unicast_link_local()
+        && socket.scope_id() == 0
+    {
+        let port = socket.port();
+        return Some(format!(
+            "write \"[::]:{port}\", or add the index of the interface: \"[{address}%2]:{port}\""
+        ));
+    }
+    if before.contains(&socket) {
+        return Some(format!("{socket} is listed twice; remove one"));
+    }
+    // The kernel would refuse the second one.
+    let clash = before.iter().find(|other| {
+        other.is_ipv4() == socket.is_ipv4()
+            && other.port() == socket.port()
+            && (other.ip().is_unspecified() || address.is_unspecified())
+    });
+    clash.map(|other| format!("{other} and {socket} overlap, so only one can be bound; remove one"))
 }
 
 /// RFC 7607 (0), RFC 6793 §9 (23456), RFC 7300 (the last of each size).

@@ -1,4 +1,4 @@
-//! Files that the configuration names: secrets of cookies, hosts files.
+//! Files that the configuration names: secrets of cookies and sessions, hosts files.
 //!
 //! Source: RFC 9018 §5 (all nodes of an anycast service have the same secrets), hosts(5).
 
@@ -32,14 +32,8 @@ impl Checker<'_> {
         let read = absolute(file)
             .and_then(|()| read(file, SECRETS_MAX_BYTES))
             .and_then(|(text, mode)| {
-                if mode & OTHERS == 0 {
-                    secrets(&text).map_err(|text| format!("{}: {text}", file.display()))
-                } else {
-                    let shown = file.display();
-                    Err(format!(
-                        "{shown} is open to everybody, who could then forge cookies; run chmod o= {shown}"
-                    ))
-                }
+                closed(file, mode, "who could then forge cookies")?;
+                secrets(&text).map_err(|text| format!("{}: {text}", file.display()))
             });
         match read {
             Ok(secrets) => Some(secrets),
@@ -116,15 +110,61 @@ fn read(file: &Path, most_bytes: u64) -> Result<(String, u32), String> {
     if !metadata.is_file() {
         return Err(format!("name a file: {shown} is none"));
     }
-    let mut text = String::new();
+    let mut octets = Vec::new();
     let mut rest = File::open(file).map_err(refused)?.take(most_bytes + 1);
-    rest.read_to_string(&mut text).map_err(refused)?;
+    rest.read_to_end(&mut octets).map_err(refused)?;
     if rest.limit() == 0 {
         return Err(format!(
             "{shown} has more than {most_bytes} octets; use a smaller file"
         ));
     }
+    let text = text(octets).map_err(|octet| {
+        format!("{shown} is not text (octet {octet}); is it another program's file?")
+    })?;
     Ok((text, metadata.permissions().mode()))
+}
+
+/// Which octet, from 1, does not belong into a text, if so.
+fn text(octets: Vec<u8>) -> Result<String, usize> {
+    let is_odd = |octet: &u8| octet.is_ascii_control() && !octet.is_ascii_whitespace();
+    let odd = octets.iter().position(is_odd);
+    let read = String::from_utf8(octets).map_err(|error| error.utf8_error().valid_up_to());
+    match (read, odd) {
+        (Ok(text), None) => Ok(text),
+        (Ok(_), Some(odd)) => Err(odd + 1),
+        (Err(bad), odd) => Err(odd.map_or(bad, |odd| odd.min(bad)) + 1),
+    }
+}
+
+fn closed(file: &Path, mode: u32, danger: &str) -> Result<(), String> {
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    let shown = file.display();
+    Err(format!(
+        "{shown} is open to everybody, {danger}; run chmod o= {shown}"
+    ))
+}
+
+/// The one line of a file that is for the node alone, without blanks around it: 1 to `most_bytes`
+/// octets. What is wrong is told without what stands there.
+pub(super) fn secret_line(file: &str, most_bytes: usize, danger: &str) -> Result<Vec<u8>, String> {
+    let file = Path::new(file);
+    absolute(file)?;
+    let (text, mode) = read(file, SECRETS_MAX_BYTES)?;
+    closed(file, mode, danger)?;
+    let (line, shown) = (text.trim(), file.display());
+    if line.is_empty() {
+        Err(format!("{shown} is empty; write the secret into it"))
+    } else if line.contains(['\n', '\r']) {
+        Err(format!("{shown} has several lines; write the secret alone"))
+    } else if line.len() > most_bytes {
+        Err(format!(
+            "{shown} has a longer secret than the {most_bytes} octets that may be; use a shorter one"
+        ))
+    } else {
+        Ok(line.as_bytes().to_vec())
+    }
 }
 
 /// One secret a line, in the order of Unbound's `cookie-secret-file`: the active one first.

@@ -13,8 +13,6 @@ use super::{Checker, address, elements};
 const PORT: u16 = 53;
 const ROUTER_ID: &str = "router-id";
 const INTERFACE: &str = "interface:";
-/// IFNAMSIZ less the final zero octet.
-const INTERFACE_MAX: usize = 15;
 
 impl Checker<'_> {
     pub(super) fn listen(
@@ -62,9 +60,7 @@ pub(super) fn literal(listen: &[ListenAddress]) -> Vec<SocketAddr> {
 fn parse(text: &str, router_id: Option<Ipv4Addr>) -> Result<ListenAddress, String> {
     if let Some(rest) = text.strip_prefix(INTERFACE) {
         let (name, port) = split_port(rest)?;
-        let fits = (1..=INTERFACE_MAX).contains(&name.len())
-            && !name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
-        if !fits {
+        if !address::is_interface(name) {
             return Err(
                 "write the name of an interface (1 to 15 octets), such as \"interface:eth0\" or \
                  \"interface:eth0:5353\""

@@ -7,25 +7,13 @@ use ipnet::IpNet;
 use crate::announce::{BackupSettings, ServiceSettings};
 use crate::bgp::GRACEFUL_SHUTDOWN;
 use crate::config::key_path::KeyPath;
-use crate::config::raw::{self, List, Word};
+use crate::config::raw::{self, List};
 use crate::health::OnSharedFault;
 
 use super::{Checker, address, elements, owner};
 
 /// Octets; the name stands in logs, metrics and on the control socket.
 const NAME_MAX: usize = 255;
-/// `IFNAMSIZ` without the final zero octet.
-const INTERFACE_MAX: usize = 15;
-/// Far below what fits into an UPDATE of 4096 octets. RFC 4271 §4.
-const COMMUNITIES_MAX: usize = 32;
-
-/// Names that RFC 1997, RFC 3765 and RFC 8326 give.
-const WELL_KNOWN: [(&str, u32); 4] = [
-    ("graceful-shutdown", GRACEFUL_SHUTDOWN),
-    ("no-export", 0xFFFF_FF01),
-    ("no-advertise", 0xFFFF_FF02),
-    ("no-peer", 0xFFFF_FF04),
-];
 
 impl Checker<'_> {
     pub(super) fn services(
@@ -152,13 +140,11 @@ impl Checker<'_> {
         if name == "none" {
             return None;
         }
-        let fits = (1..=INTERFACE_MAX).contains(&name.len())
-            && !name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
-        if !fits {
+        if !address::is_interface(name) {
             self.error(
                 path,
-                "write the name of an interface (1 to 15 octets), such as \"lo\", or \"none\" \
-                 if something else binds the addresses",
+                "write the name of an interface (1 to 15 octets, no blanks, \"/\" or \":\"), such \
+                 as \"lo\", or \"none\" if something else binds the addresses",
             );
         }
         Some(name.to_owned())
@@ -177,54 +163,30 @@ impl Checker<'_> {
         }
     }
 
-    fn backup(&mut self, raw: &raw::Backup, path: &KeyPath) -> BackupSettings {
-        let prepend = raw.prepend.unwrap_or(3);
-        let med_path = path.key("med");
-        let med = match &raw.med {
-            None => Some(1000),
-            Some(Word::Text(text)) if text == "none" => None,
-            Some(Word::Number(number)) => {
-                Some(self.number(&med_path, Some(*number), 0..=i64::from(u32::MAX)))
-            }
-            Some(Word::Text(text)) => {
-                let text = format!("write a number or \"none\", not {text:?}");
-                self.error(&med_path, &text);
-                None
-            }
+    fn backup(&mut self, raw: &raw::Marks, path: &KeyPath) -> BackupSettings {
+        let written = self.marks(raw, path);
+        let backup = BackupSettings {
+            prepend: written.prepend.unwrap_or(3),
+            med: written.med.unwrap_or(Some(1000)),
+            local_pref: written.local_pref,
+            communities: match raw.communities {
+                None => vec![GRACEFUL_SHUTDOWN],
+                Some(_) => written.communities,
+            },
+            large_communities: written.large_communities,
         };
-        let communities = match &raw.communities {
-            None => vec![GRACEFUL_SHUTDOWN],
-            Some(list) => self.communities(list, &path.key("communities")),
+        let plain = BackupSettings {
+            prepend: 0,
+            med: None,
+            local_pref: None,
+            communities: Vec::new(),
+            large_communities: Vec::new(),
         };
-        if prepend == 0 && med.is_none() && communities.is_empty() {
+        if backup == plain && !self.has_failed(path) {
             let text = "backup is as attractive as preferred; set prepend, med or communities";
             self.warning(path, text);
         }
-        BackupSettings {
-            prepend: self.number(&path.key("prepend"), Some(prepend), 0..=16),
-            med,
-            communities,
-        }
-    }
-
-    fn communities(&mut self, list: &List<String>, path: &KeyPath) -> Vec<u32> {
-        if list.len() > COMMUNITIES_MAX {
-            self.error(path, &format!("list at most {COMMUNITIES_MAX} communities"));
-        }
-        let mut communities = Vec::new();
-        for (path, text) in elements(list, path) {
-            match community(text) {
-                Some(community) => communities.push(community),
-                None => {
-                    let names = WELL_KNOWN.map(|(name, _)| name).join(", ");
-                    let text = format!("write \"65000:1\" or one of {names}, not {text:?}");
-                    self.error(&path, &text);
-                }
-            }
-        }
-        communities.sort_unstable();
-        communities.dedup();
-        communities
+        backup
     }
 
     fn floors(&mut self, list: &List<String>, addresses: &[IpAddr], path: &KeyPath) -> Vec<IpNet> {
@@ -297,16 +259,6 @@ fn name_problem(name: &str) -> Option<String> {
     } else {
         None
     }
-}
-
-fn community(text: &str) -> Option<u32> {
-    let known = WELL_KNOWN.iter().find(|(name, _)| *name == text);
-    if let Some((_, value)) = known {
-        return Some(*value);
-    }
-    let (high, low) = text.split_once(':')?;
-    let (high, low): (u16, u16) = (high.parse().ok()?, low.parse().ok()?);
-    Some(u32::from(high) << 16 | u32::from(low))
 }
 
 /// What is wrong with `address` where the node must be able to use it, if a floor covers it.

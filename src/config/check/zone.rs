@@ -1,19 +1,15 @@
-//! `[[forward]]` and `[[local]]`: where misses go, and what is answered from the configuration.
+//! `[[forward]]`: where misses go.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::announce::ServiceSettings;
 use crate::config::key_path::KeyPath;
 use crate::config::raw::{self, List};
-use crate::dns::record_text::{name_from_text, rdata_from_text};
-use crate::dns::{DialectSettings, ForwardZone, LocalRecord, UpstreamAddress, ZoneAction};
+use crate::dns::record_text::name_from_text;
+use crate::dns::{DialectSettings, ForwardZone, UpstreamAddress, ZoneAction};
 
 use super::{Checker, elements, owner};
 
-/// CNAME. RFC 1035 §3.2.2.
-const CNAME: u16 = 5;
-/// RFC 2181 §8.
-const TTL_MAX_S: u64 = 2_147_483_647;
 const ROOT: &[u8] = &[0];
 
 impl Checker<'_> {
@@ -168,67 +164,6 @@ impl Checker<'_> {
         }
         upstreams
     }
-
-    pub(super) fn local(&mut self, raw: &List<raw::Local>, path: &KeyPath) -> Vec<LocalRecord> {
-        let mut records: Vec<LocalRecord> = Vec::new();
-        for (path, raw) in elements(raw, path) {
-            let Some(record) = self.local_record(raw, &path) else {
-                continue;
-            };
-            match record_problem(&record, &records) {
-                Some((key, text)) => self.error(&path.key(key), text),
-                None => records.push(record),
-            }
-        }
-        records
-    }
-
-    fn local_record(&mut self, raw: &raw::Local, path: &KeyPath) -> Option<LocalRecord> {
-        if raw.name.is_none() {
-            self.missing(path, "name", "\"printer.corp.example.\"");
-        }
-        if raw.rtype.is_none() {
-            self.missing(path, "type", "\"A\"");
-        }
-        if raw.data.is_none() {
-            self.missing(path, "data", "\"10.0.0.40\"");
-        }
-        let ttl_path = path.key("ttl");
-        let ttl = match &raw.ttl {
-            None => std::time::Duration::from_secs(3600),
-            ttl => self.seconds(&ttl_path, ttl.as_ref(), 0..=TTL_MAX_S),
-        };
-        let name = raw.name.as_ref().and_then(|text| {
-            let problem = match name_from_text(text) {
-                Ok(name) if name.starts_with(b"\x01*") => {
-                    "wildcards are not supported in this version; write each name".to_owned()
-                }
-                Ok(name) => return Some(name),
-                Err(error) => format!("write a domain name: {error}"),
-            };
-            self.error(&path.key("name"), &problem);
-            None
-        });
-        let (rtype, data) = (raw.rtype.as_ref()?, raw.data.as_ref()?);
-        let (rtype, rdata) = match rdata_from_text(rtype, data) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                let key = if error.is_about_type() {
-                    "type"
-                } else {
-                    "data"
-                };
-                self.error(&path.key(key), &error.to_string());
-                return None;
-            }
-        };
-        Some(LocalRecord {
-            name: name?,
-            rtype,
-            ttl_s: u32::try_from(ttl.as_secs()).ok()?,
-            rdata,
-        })
-    }
 }
 
 fn upstream_problem(
@@ -254,32 +189,4 @@ pub(super) fn service_problem(address: IpAddr, services: &[ServiceSettings]) -> 
         ));
     }
     super::service::covered_by_floor(services, address)
-}
-
-/// RFC 1034 §3.6.2 (CNAME stands alone), RFC 2181 §5 (RRsets: no duplicates, one TTL).
-fn record_problem(
-    record: &LocalRecord,
-    before: &[LocalRecord],
-) -> Option<(&'static str, &'static str)> {
-    let same_name = before.iter().filter(|other| other.name == record.name);
-    for other in same_name {
-        if other.rtype != record.rtype {
-            if other.rtype == CNAME || record.rtype == CNAME {
-                let text = "a name with a CNAME has no other records; remove one of them";
-                return Some(("type", text));
-            }
-            continue;
-        }
-        if record.rtype == CNAME {
-            return Some(("type", "a name has one CNAME; remove one of them"));
-        }
-        if other.rdata == record.rdata {
-            return Some(("data", "this record is there already; remove one"));
-        }
-        if other.ttl_s != record.ttl_s {
-            let text = "records of one name and type have one TTL; write the same for all";
-            return Some(("ttl", text));
-        }
-    }
-    None
 }

@@ -12,8 +12,8 @@ use super::super::walk::{class, rtype};
 use super::build::{Author, NegativeRecord, built};
 use super::{Otherwise, Said};
 
-/// Most aliases that lead from one to the next.
-pub(super) const LINKS_MAX: usize = 8;
+/// Most aliases that lead from one to the next; what leads on is answered with SERVFAIL.
+pub const LINKS_MAX: usize = 8;
 
 /// Where aliases lead.
 struct Chain<'a> {

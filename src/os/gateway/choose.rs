@@ -5,7 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::{Gateway, GatewayError, Local, NoNextHop};
+use crate::os::advertisement::{Attachment, LinkLayer};
 use crate::os::netlink::{Assigned, Hop, Link, Route};
+
+/// The kernel's own `LOOPBACK_IFINDEX`, the same in every network namespace.
+const LOOPBACK_INDEX: u32 = 1;
 
 /// What the kernel told at about the same time.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +81,7 @@ impl Tables {
             interface_index: index,
             interface: self.interface_name(index),
             link_up: link.is_some_and(|link| link.up),
+            is_on_link: true,
             source,
             next_hop_v4: match source {
                 IpAddr::V4(source) => Ok(source),
@@ -108,6 +113,43 @@ impl Tables {
                     && !self.is_service((*address).into())
             })
         })
+    }
+
+    pub(super) fn link(&self, interface: &str) -> Result<&Link, GatewayError> {
+        let found = self.links.iter().find(|link| link.name == interface);
+        found.ok_or_else(|| GatewayError::NoInterface {
+            interface: interface.to_owned(),
+        })
+    }
+
+    /// How this host is on the link of `interface`.
+    pub(super) fn attachment(&self, interface: &str) -> Result<Attachment, GatewayError> {
+        let link = self.link(interface)?;
+        let interface = interface.to_owned();
+        if !link.up {
+            return Err(GatewayError::LinkDown { interface });
+        }
+        let Some(IpAddr::V6(address)) = self.link_local_v6(link.index) else {
+            return Err(GatewayError::NoLinkLocal { interface });
+        };
+        Ok(Attachment {
+            interface_index: link.index,
+            interface,
+            address,
+            link_layer: LinkLayer::try_from(link.link_layer.as_slice()).ok(),
+        })
+    }
+
+    /// Whether no other interface has an own address that reaches further than its link.
+    pub(super) fn is_only_way(&self, index: u32) -> bool {
+        let elsewhere = |found: &Assigned| {
+            found.index != index
+                && found.index != LOOPBACK_INDEX
+                && found.global
+                && !found.host_only
+                && !self.is_service(found.address)
+        };
+        !self.addresses.iter().any(elsewhere)
     }
 
     /// The next hops in use, with the source that their route names.

@@ -90,3 +90,29 @@ fn a_link_is_up_only_with_carrier() {
     message.header.flags = LinkFlags::Up | LinkFlags::LowerUp;
     assert!(link(&message).up);
 }
+
+fn neighbour(state: NeighbourState, flags: NeighbourFlags, address: &str) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.ifindex = 3;
+    message.header.state = state;
+    message.header.flags = flags;
+    let address = NeighbourAddress::Inet6(address.parse().unwrap());
+    message
+        .attributes
+        .push(NeighbourAttribute::Destination(address));
+    message
+}
+
+/// RFC 4861 §7.2.5.
+#[test]
+fn a_neighbour_is_a_router_if_it_said_so_and_was_reached() {
+    let (yes, no) = (NeighbourFlags::Router, NeighbourFlags::empty());
+    let reached = NeighbourState::Stale;
+    let found = Some((3, "fe80::1".parse().unwrap()));
+    assert_eq!(router(&neighbour(reached, yes, "fe80::1")), found);
+    assert_eq!(router(&neighbour(reached, no, "fe80::1")), None);
+    assert_eq!(router(&neighbour(reached, yes, "2001:db8::1")), None);
+    for state in [NeighbourState::Failed, NeighbourState::Incomplete] {
+        assert_eq!(router(&neighbour(state, yes, "fe80::1")), None);
+    }
+}

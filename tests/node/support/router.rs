@@ -169,7 +169,7 @@ impl Follower {
         let running = driver::run_peer(parameters(node, address), channels, peer);
         tokio::task::spawn_local(running);
         tokio::task::spawn_local(self.follow(notices));
-        let directory = HashMap::from([(IpAddr::V4(node), accepted)]);
+        let directory = HashMap::from([(IpAddr::V4(node).into(), accepted.into())]);
         let directory = watch::Sender::new(Arc::new(directory));
         bound.send(()).unwrap();
         listener::run(listeners, directory.subscribe(), metrics.listener()).await;

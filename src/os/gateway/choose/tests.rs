@@ -10,6 +10,7 @@ fn link(index: u32, name: &str) -> Link {
         index,
         name: name.into(),
         up: true,
+        link_layer: Vec::new(),
     }
 }
 

@@ -1,0 +1,93 @@
+//! Asks the kernel about neighbours in a task of its own: however slow it is, neither a probe nor a
+//! withdrawal waits for it.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::bgp::{NeighborAddress, NeighborSettings};
+use crate::node::session::Bell;
+use crate::os::gateway::View;
+use crate::os::netlink::{Netlink, NetlinkError};
+
+/// One question at a time.
+pub(super) struct Inquiry {
+    netlink: Netlink,
+    services: Vec<IpAddr>,
+    /// Neighbours that are named by their address.
+    named: Vec<IpAddr>,
+    with_routers: bool,
+    answer: Option<oneshot::Receiver<Result<View, NetlinkError>>>,
+    is_outdated: bool,
+}
+
+/// What came of a question.
+pub(super) enum Answer {
+    /// The kernel's.
+    Told(Result<View, NetlinkError>),
+    /// The task has ended without one.
+    Lost,
+}
+
+impl Inquiry {
+    pub(super) fn new(
+        netlink: Netlink,
+        services: Vec<IpAddr>,
+        neighbors: &[NeighborSettings],
+    ) -> Self {
+        let named = neighbors
+            .iter()
+            .filter_map(|neighbor| match neighbor.address {
+                NeighborAddress::Ip(address) => Some(address),
+                NeighborAddress::DefaultGateway
+                | NeighborAddress::LinkLocal { .. }
+                | NeighborAddress::Interface(_) => None,
+            });
+        let is_unnumbered =
+            |neighbor: &NeighborSettings| matches!(neighbor.address, NeighborAddress::Interface(_));
+        Self {
+            netlink,
+            services,
+            named: named.collect(),
+            with_routers: neighbors.iter().any(is_unnumbered),
+            answer: None,
+            is_outdated: false,
+        }
+    }
+
+    /// Begins to ask; `changed` is notified when there is an answer. While one is still waited for,
+    /// it will be [`Self::is_outdated`].
+    pub(super) fn begin(&mut self, changed: &Rc<Notify>) {
+        self.is_outdated = self.answer.is_some();
+        if self.is_outdated {
+            return;
+        }
+        let (told, answer) = oneshot::channel();
+        self.answer = Some(answer);
+        let bell = Bell(Rc::clone(changed));
+        let (netlink, services) = (self.netlink.clone(), self.services.clone());
+        let (named, with_routers) = (self.named.clone(), self.with_routers);
+        tokio::task::spawn_local(async move {
+            let _bell = bell;
+            // Who asked may be gone.
+            let _ = told.send(View::look(&netlink, &services, &named, with_routers).await);
+        });
+    }
+
+    /// The answer, once.
+    pub(super) fn take(&mut self) -> Option<Answer> {
+        let answer = match self.answer.as_mut()?.try_recv() {
+            Ok(answer) => Answer::Told(answer),
+            Err(oneshot::error::TryRecvError::Empty) => return None,
+            Err(oneshot::error::TryRecvError::Closed) => Answer::Lost,
+        };
+        self.answer = None;
+        Some(answer)
+    }
+
+    /// Whether something has changed after the question of the last answer; asked once.
+    pub(super) fn is_outdated(&mut self) -> bool {
+        std::mem::take(&mut self.is_outdated)
+    }
+}

@@ -1,0 +1,48 @@
+//! What becomes of running sessions when others are wanted; no waiting, no clock.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::node::session::{Fit, Wanted};
+
+/// What becomes of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is wanted as it is.
+    Keep,
+    /// It is wanted, and its routes lead elsewhere.
+    Tell {
+        v4: Option<Ipv4Addr>,
+        v6: Option<Ipv6Addr>,
+    },
+    /// The same neighbour under new terms: two sessions would only collide, so there will be a gap.
+    Close,
+    /// Another neighbour stands in its place: it stays until that one's session is up.
+    Retire,
+    /// Nobody knows anything better: it stays as it is.
+    Leave,
+}
+
+/// What becomes of the session on terms `old` whose link has carrier or not.
+pub(super) fn fate(old: &Wanted, is_link_up: bool, wanted: &[Wanted]) -> Fate {
+    let same = wanted.iter().filter(|new| new.key() == old.key());
+    let Some(first) = same.clone().next() else {
+        return match wanted.iter().any(|new| new.setting == old.setting) {
+            true => Fate::Retire,
+            false => Fate::Leave,
+        };
+    };
+    if !is_link_up && old.is_on_link && !first.is_on_link {
+        // While its link is down, the kernel thinks that some gateway leads there. It does not, or
+        // not for long.
+        return Fate::Keep;
+    }
+    let fit = same.map(|new| old.fit(new)).find(|fit| *fit != Fit::Unfit);
+    match fit {
+        Some(Fit::Same) => Fate::Keep,
+        Some(Fit::NextHops { v4, v6 }) => Fate::Tell { v4, v6 },
+        Some(Fit::Unfit) | None => Fate::Close,
+    }
+}
+
+#[cfg(test)]
+mod tests;

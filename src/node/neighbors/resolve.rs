@@ -1,0 +1,196 @@
+//! From settings and the kernel's view to sessions that should be there; no waiting, no clock.
+//!
+//! Source: RFC 8950 §4 (IPv4 with an IPv6 next hop), RFC 2545 §3 (IPv6 next hops), RFC 5883 §3
+//! (several hops follow whatever link leads there).
+//! IPv4 next hops: an unnumbered neighbour that can do so gets IPv4 routes with the link-local next
+//! hop of the session, whatever IPv4 addresses the interface has, for it need not be in their
+//! subnets. Other link-local neighbours get that if the interface has no IPv4 address of its own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use crate::bgp::peer::PeerParameters;
+use crate::bgp::{self, NeighborAddress, NeighborSettings, Ttl};
+use crate::node::session::Wanted;
+use crate::os::gateway::{Gateway, GatewayError, Local, NoNextHop, View};
+
+/// What is the same for all neighbours.
+pub(super) struct Resolver<'a> {
+    pub(super) settings: &'a bgp::Settings,
+    pub(super) identifier: Ipv4Addr,
+    /// `None`: nothing of the configuration needs it.
+    pub(super) view: Option<&'a View>,
+}
+
+/// A neighbour's end of the connection, and this end.
+struct Ends {
+    remote: SocketAddr,
+    /// Name of the link that `remote` is good on.
+    interface: Option<String>,
+    source: Option<IpAddr>,
+    is_unnumbered: bool,
+}
+
+impl Resolver<'_> {
+    /// The sessions that one `[[bgp.neighbor]]` stands for. `router` is whom it means if it is
+    /// unnumbered.
+    pub(super) fn resolve(
+        &self,
+        setting: usize,
+        neighbor: &NeighborSettings,
+        router: Option<Ipv6Addr>,
+    ) -> Result<Vec<Wanted>, GatewayError> {
+        match &neighbor.address {
+            NeighborAddress::Ip(address) => {
+                let local = self.local_for(*address, neighbor)?;
+                let ends = Ends {
+                    remote: SocketAddr::new(*address, neighbor.port),
+                    interface: None,
+                    source: local.as_ref().map(|local| local.source),
+                    is_unnumbered: false,
+                };
+                Ok(vec![self.wanted(setting, neighbor, ends, local.as_ref())])
+            }
+            NeighborAddress::DefaultGateway => {
+                let view = self.view.ok_or(GatewayError::NoDefaultRoute)?;
+                let gateways = view.default_gateways()?;
+                let found = gateways.iter().map(|gateway| {
+                    let ends = Ends {
+                        remote: remote(gateway, neighbor.port),
+                        interface: (gateway.scope_id != 0).then(|| gateway.local.interface.clone()),
+                        source: Some(gateway.local.source),
+                        is_unnumbered: false,
+                    };
+                    self.wanted(setting, neighbor, ends, Some(&gateway.local))
+                });
+                Ok(found.collect())
+            }
+            NeighborAddress::LinkLocal { address, interface } => {
+                let found = self.on_link(setting, neighbor, *address, interface, false)?;
+                Ok(vec![found])
+            }
+            NeighborAddress::Interface(interface) => {
+                let Some(router) = router else {
+                    self.view
+                        .map(|view| view.attachment(interface))
+                        .transpose()?;
+                    let interface = interface.clone();
+                    return Err(GatewayError::NoRouter { interface });
+                };
+                let found = self.on_link(setting, neighbor, router, interface, true)?;
+                Ok(vec![found])
+            }
+        }
+    }
+
+    fn local_for(
+        &self,
+        address: IpAddr,
+        neighbor: &NeighborSettings,
+    ) -> Result<Option<Local>, GatewayError> {
+        match (
+            self.view.map(|view| view.local_for(address)),
+            neighbor.source,
+        ) {
+            // With a source of its own it can be dialled whatever the kernel's tables say.
+            (Some(Err(_)), Some(_)) | (None, _) => Ok(None),
+            (Some(Err(error)), None) => Err(error),
+            (Some(Ok(local)), _) => Ok(Some(local)),
+        }
+    }
+
+    fn on_link(
+        &self,
+        setting: usize,
+        neighbor: &NeighborSettings,
+        address: Ipv6Addr,
+        interface: &str,
+        is_unnumbered: bool,
+    ) -> Result<Wanted, GatewayError> {
+        let view = self.view.ok_or_else(|| GatewayError::NoInterface {
+            interface: interface.to_owned(),
+        })?;
+        let local = view.local_on(interface, address)?;
+        let index = local.interface_index;
+        let ends = Ends {
+            remote: SocketAddrV6::new(address, neighbor.port, 0, index).into(),
+            interface: Some(interface.to_owned()),
+            source: Some(local.source),
+            is_unnumbered,
+        };
+        Ok(self.wanted(setting, neighbor, ends, Some(&local)))
+    }
+
+    fn wanted(
+        &self,
+        setting: usize,
+        neighbor: &NeighborSettings,
+        ends: Ends,
+        local: Option<&Local>,
+    ) -> Wanted {
+        let next_hop_v4 = local.and_then(|local| local.next_hop_v4.ok());
+        let is_link_local = ends.interface.is_some();
+        let parameters = PeerParameters {
+            remote: ends.remote,
+            ipv4_over_ipv6: is_link_local && (ends.is_unnumbered || next_hop_v4.is_none()),
+            interface: ends.interface,
+            local: neighbor.source.or(ends.source),
+            local_asn: self.settings.asn,
+            peer_asn: neighbor.asn,
+            identifier: self.identifier,
+            hold_time: neighbor.hold_time,
+            passive: neighbor.passive,
+            delay_open: neighbor.delay_open,
+            security: neighbor.security.clone(),
+            role: neighbor.role,
+            families: neighbor.families,
+            marks: neighbor.marks.clone(),
+            has_bfd: neighbor.bfd.is_some(),
+            next_hop_v4,
+            next_hop_v6: local.and_then(|local| local.next_hop_v6.ok()),
+        };
+        Wanted {
+            parameters,
+            interface_index: local
+                .filter(|local| self.lives_by_link(neighbor, local))
+                .map(|local| local.interface_index),
+            is_on_link: local.is_none_or(|local| local.is_on_link),
+            setting,
+            is_tentative: local.is_some_and(|l| l.next_hop_v6 == Err(NoNextHop::Tentative)),
+        }
+    }
+
+    /// Several hops away another link may do as well, if there is one.
+    fn lives_by_link(&self, neighbor: &NeighborSettings, local: &Local) -> bool {
+        match neighbor.security.ttl {
+            Ttl::Direct | Ttl::Security => true,
+            Ttl::Multihop(_) => self
+                .view
+                .is_some_and(|view| view.is_only_way(local.interface_index)),
+        }
+    }
+}
+
+fn remote(gateway: &Gateway, port: u16) -> SocketAddr {
+    match gateway.address {
+        IpAddr::V4(address) => SocketAddr::from((address, port)),
+        IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, gateway.scope_id).into(),
+    }
+}
+
+/// Why a neighbour is not there, in a line.
+pub(super) fn warning(neighbor: &NeighborSettings, error: &GatewayError) -> String {
+    format!("neighbor {}: {error}", name(neighbor))
+}
+
+/// A neighbour as the configuration names it.
+pub(super) fn name(neighbor: &NeighborSettings) -> String {
+    match &neighbor.address {
+        NeighborAddress::Ip(address) => address.to_string(),
+        NeighborAddress::Interface(interface) => format!("interface:{interface}"),
+        NeighborAddress::LinkLocal { address, interface } => format!("{address}%{interface}"),
+        NeighborAddress::DefaultGateway => "default-gateway".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

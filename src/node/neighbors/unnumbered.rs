@@ -1,0 +1,185 @@
+//! The links of unnumbered neighbours: who advertises this node there, and who was heard.
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv6Addr};
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::{Notify, watch};
+
+use crate::bgp::{self, NeighborAddress};
+use crate::os::advertisement::{self, Attachment, Choice, Metrics, Router};
+use crate::os::gateway::View;
+
+/// All of them.
+pub(super) struct Unnumbered {
+    links: Vec<Link>,
+    has_news: Rc<Cell<bool>>,
+}
+
+struct Link {
+    interface: String,
+    attachment: watch::Sender<Option<Attachment>>,
+    routers: watch::Receiver<Vec<Router>>,
+}
+
+impl Unnumbered {
+    /// Starts a task for each interface; `changed` is notified of each router that was not known.
+    pub(super) fn start(
+        settings: Option<&bgp::Settings>,
+        metrics: &Metrics,
+        changed: &Rc<Notify>,
+    ) -> Self {
+        let has_news = Rc::new(Cell::new(false));
+        let mut links: Vec<Link> = Vec::new();
+        let neighbors = settings.map_or(&[][..], |settings| &settings.neighbors);
+        for neighbor in neighbors {
+            let NeighborAddress::Interface(interface) = &neighbor.address else {
+                continue;
+            };
+            if links.iter().any(|link| link.interface == *interface) {
+                continue;
+            }
+            let (attachment, wanted) = watch::channel(None);
+            let (heard, routers) = watch::channel(Vec::new());
+            let (news, bell) = (Rc::clone(&has_news), Rc::clone(changed));
+            let ring = move || {
+                news.set(true);
+                bell.notify_one();
+            };
+            let running = advertisement::run(wanted, heard, metrics.interface(interface), ring);
+            tokio::task::spawn_local(running);
+            links.push(Link {
+                interface: interface.clone(),
+                attachment,
+                routers,
+            });
+        }
+        Self { links, has_news }
+    }
+
+    /// Whether a router was heard for the first time since this was asked last.
+    pub(super) fn take_news(&self) -> bool {
+        self.has_news.take()
+    }
+
+    /// Advertises wherever that is possible now, and nowhere else.
+    pub(super) fn attach(&self, view: &View) {
+        for link in &self.links {
+            let attachment = view.attachment(&link.interface).ok();
+            link.attachment.send_if_modified(|known| {
+                let is_new = *known != attachment;
+                *known = attachment;
+                is_new
+            });
+        }
+    }
+
+    /// Carrier is gone: whoever is on the link when it is back says so anew.
+    pub(super) fn take_link_down(&self, interface_index: u32) {
+        for link in &self.links {
+            link.attachment.send_if_modified(|known| {
+                let gone = known.take_if(|known| known.interface_index == interface_index);
+                gone.is_some()
+            });
+        }
+    }
+
+    /// The router on an interface. `current` is whom a session is kept with, `is_up` or not.
+    pub(super) fn choose(
+        &self,
+        interface: &str,
+        view: &View,
+        current: Option<Ipv6Addr>,
+        is_up: bool,
+        now: Instant,
+    ) -> Choice {
+        let link = self.links.iter().find(|link| link.interface == interface);
+        let routers = link.map(|link| link.routers.borrow().clone());
+        let heard = advertisement::choose(&routers.unwrap_or_default(), current, is_up, now);
+        if heard.router.is_some() {
+            return heard;
+        }
+        // One that answers solicitations only, or whose advertisements are filtered.
+        let attachment = view.attachment(interface).ok();
+        let known = attachment.and_then(|own| view.known_routers(own.interface_index).next());
+        Choice {
+            router: known,
+            others: Vec::new(),
+        }
+    }
+}
+
+/// The address of an IPv6 neighbour.
+pub(super) fn v6(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+
+    use super::*;
+
+    fn link() -> (
+        Unnumbered,
+        watch::Sender<Vec<Router>>,
+        watch::Receiver<Option<Attachment>>,
+    ) {
+        let (attachment, wanted) = watch::channel(None);
+        let (heard, routers) = watch::channel(Vec::new());
+        let links = vec![Link {
+            interface: "eth1".to_owned(),
+            attachment,
+            routers,
+        }];
+        let has_news = Rc::default();
+        (Unnumbered { links, has_news }, heard, wanted)
+    }
+
+    fn host() -> View {
+        View::example(&[(3, "eth1", &["fe80::53/64"])])
+    }
+
+    fn ip(text: &str) -> Ipv6Addr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_router_that_the_kernel_knows_is_taken_until_one_is_heard() {
+        let now = Instant::now();
+        let (links, heard, _wanted) = link();
+        let chosen = |view: &View| links.choose("eth1", view, None, false, now).router;
+        assert_eq!(chosen(&host()), None);
+        // On another link.
+        assert_eq!(chosen(&host().with_router(4, "fe80::1")), None);
+        let view = host().with_router(3, "fe80::1");
+        assert_eq!(chosen(&view), Some(ip("fe80::1")));
+        heard.send_replace(vec![Router {
+            address: ip("fe80::2"),
+            link_layer: None,
+            heard: (now, now),
+        }]);
+        assert_eq!(chosen(&view), Some(ip("fe80::2")));
+    }
+
+    #[test]
+    fn a_link_is_advertised_on_while_it_has_carrier_and_an_address() {
+        let (links, _heard, mut wanted) = link();
+        links.attach(&host());
+        let own = wanted.borrow_and_update().clone().unwrap();
+        assert_eq!((own.interface_index, own.address), (3, ip("fe80::53")));
+        // Nothing new: a second start would repeat what was said.
+        links.attach(&host());
+        assert!(!wanted.has_changed().unwrap());
+        links.take_link_down(4);
+        assert!(!wanted.has_changed().unwrap());
+        links.take_link_down(3);
+        assert_eq!(*wanted.borrow_and_update(), None);
+        links.attach(&host().tentative("fe80::53"));
+        assert!(!wanted.has_changed().unwrap());
+    }
+}
