@@ -220,6 +220,9 @@ impl Task {
             }
             Event::Ended { established, end } => {
                 let error = self.links.take_dial_error();
+                if let Some(error) = &error {
+                    self.peer.explain_end(&error.to_string());
+                }
                 self.journal.ended(now, established, &end, error);
                 self.metrics.ended(&end);
                 if established {

@@ -300,3 +300,21 @@ async fn a_session_shows_its_ends_and_routes_and_measures_from_the_verdict() {
     })
     .await;
 }
+
+/// Issue: what only TCP knows about a failed connect is shown, for it tells an operator where to look.
+#[tokio::test]
+async fn a_connect_that_is_refused_says_why() {
+    locally(async {
+        let nobody = SocketAddr::from((ROUTER, 1));
+        let mut node = start(parameters(NODE, nobody, 65053), false);
+        let ended = node.status.wait_for(|status| status.last_end.is_some());
+        let status = timeout(PATIENCE, ended).await.unwrap().unwrap().clone();
+        let end = status.last_end.unwrap();
+        assert!(
+            end.starts_with("connect failed: Connection refused"),
+            "{end}"
+        );
+        assert!(status.error_times.end.is_some());
+    })
+    .await;
+}

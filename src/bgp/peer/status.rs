@@ -133,6 +133,14 @@ impl Peer {
         }
     }
 
+    /// Adds to the last end what only TCP knows: why it could not be opened.
+    pub fn explain_end(&mut self, why: &str) {
+        if let Some(end) = &mut self.history.last_end {
+            end.push_str(": ");
+            end.push_str(why);
+        }
+    }
+
     /// The slot whose TCP carries the session.
     #[must_use]
     pub const fn session(&self) -> Option<Slot> {

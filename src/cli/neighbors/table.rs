@@ -1,11 +1,11 @@
 //! All neighbours for people: one line each, none wider than 100 columns.
 
-use crate::admin::status::neighbor::{BfdState, NeighborDetail, NeighborList};
+use crate::admin::status::neighbor::{BfdState, Mishap, NeighborDetail, NeighborList};
 use crate::cli::layout::{Row, align, duration, none, printable, row};
 
 const WIDTH_MAX: usize = 100;
 /// Less of a text than this says nothing.
-const ERROR_WIDTH_MIN: usize = 16;
+const ERROR_WIDTH_MIN: usize = 24;
 const GAP: usize = 2;
 
 /// The whole table, with what is missing below it.
@@ -27,10 +27,7 @@ fn table(neighbors: &[NeighborDetail]) -> String {
     rows.extend(neighbors.iter().map(line));
     let widest = align(&rows).lines().map(|line| line.chars().count()).max();
     let place = WIDTH_MAX.saturating_sub(widest.unwrap_or_default() + GAP);
-    let errors = neighbors.iter().map(|neighbor| {
-        let error = neighbor.last_end.as_ref();
-        error.map(|error| printable(&error.text))
-    });
+    let errors = neighbors.iter().map(|one| one.last_end.as_ref().map(told));
     if place < ERROR_WIDTH_MIN {
         return align(&rows) + &below(neighbors);
     }
@@ -46,12 +43,17 @@ fn below(neighbors: &[NeighborDetail]) -> String {
     let mut text = String::new();
     for neighbor in neighbors {
         if let Some(error) = &neighbor.last_end {
-            let line = format!("{}: {}", neighbor.summary.address, error.text);
-            text.push_str(&cut(&printable(&line), WIDTH_MAX));
+            let line = format!("{}: {}", neighbor.summary.address, told(error));
+            text.push_str(&cut(&line, WIDTH_MAX));
             text.push('\n');
         }
     }
     text
+}
+
+/// The age first: what is cut off is less missed.
+fn told(error: &Mishap) -> String {
+    printable(&format!("{} ago: {}", duration(error.ago_s), error.text))
 }
 
 fn line(neighbor: &NeighborDetail) -> Row {
@@ -100,7 +102,7 @@ fn cut(text: &str, width: usize) -> String {
 mod tests {
     use super::*;
     use crate::admin::status::SessionState;
-    use crate::admin::status::neighbor::{Mishap, example};
+    use crate::admin::status::neighbor::example;
 
     fn list(neighbors: Vec<NeighborDetail>) -> NeighborList {
         NeighborList {
@@ -131,8 +133,8 @@ mod tests {
         list.warnings = vec!["neighbor interface:eth2: no router is heard".into()];
         let expected = "\
 NEIGHBOR     AS     STATE        SINCE  BFD  PFX  IN  OUT   LAST ERROR
-192.0.2.1    65001  Established  1h 2m  Up   2    69  1263  sent 4/0 hold timer expired
-2001:db8::1  -      Active       1h 2m  -    0    69  1263  connect timed out
+192.0.2.1    65001  Established  1h 2m  Up   2    69  1263  1h 2m ago: sent 4/0 hold timer expired
+2001:db8::1  -      Active       1h 2m  -    0    69  1263  5s ago: connect timed out
 warning: neighbor interface:eth2: no router is heard
 ";
         assert_eq!(render(&list), expected);
