@@ -16,6 +16,7 @@ const SHELLS: &[&str] = &[
     "src/telemetry.rs",
     "src/admin/http.rs",
     "src/admin/socket.rs",
+    "src/bfd/driver",
     "src/bgp/driver",
     "src/bgp/listener.rs",
     "src/dns/bootstrap.rs",
