@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::bfd::Authentication;
+use crate::bfd::packet::Encoded;
 
 mod pair;
 mod properties;
