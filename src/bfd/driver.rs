@@ -6,8 +6,9 @@
 //! One task does it all, on the thread that the watched sessions of BGP run on: if that thread is
 //! stuck, its BFD falls silent, as it should. Packets are read before timers are looked at, so that
 //! a neighbour whose packet has come while the thread was busy does not count as silent.
-//! A socket takes packets to one local address only: another BFD daemon of this host may have the
-//! ports at others, but not at all addresses (as FRR's does by default).
+//! A socket takes packets to one local address only. Another BFD daemon of this host may have the
+//! ports at all addresses, as FRR's and BIRD's have: but it no longer gets what comes to an address
+//! that a session here has as its source, so those sessions need a source of their own.
 #![expect(
     clippy::disallowed_methods,
     reason = "a shell: reads the clock, and waits for sockets and time"

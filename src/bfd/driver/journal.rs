@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::PathState;
+use crate::bfd::status::Status;
 use crate::bfd::{Diagnostic, State};
 
 /// A neighbour that comes and goes is told about so often ...
@@ -31,30 +33,28 @@ impl Journal {
         }
     }
 
-    /// `was_up` tells a loss from one more step on the way up.
-    pub(super) fn state(
-        &mut self,
-        now: Instant,
-        (from, to): (State, State),
-        reason: Diagnostic,
-        remote_reason: Diagnostic,
-    ) {
-        let is_loss = from == State::Up && to != State::AdminDown;
-        let is_gain = to == State::Up;
-        if !is_loss && !is_gain {
-            tracing::debug!(peer = self.peer, %from, %to, %reason, "bfd state changed");
-            return;
-        }
+    pub(super) fn state(&self, from: State, to: State, reason: Diagnostic) {
+        tracing::debug!(peer = self.peer, %from, %to, %reason, "bfd state changed");
+    }
+
+    /// The path's state has changed for somebody who watches it.
+    pub(super) fn path(&mut self, now: Instant, path: PathState, status: &Status) {
         let Some(suppressed) = self.allow(now) else {
             return;
         };
-        if is_loss {
-            tracing::warn!(
-                peer = self.peer, %from, %to, %reason, %remote_reason, suppressed,
+        let peer = self.peer.as_str();
+        match path {
+            PathState::Up => tracing::info!(peer, suppressed, "bfd session up"),
+            PathState::Down => tracing::warn!(
+                peer,
+                reason = %status.diagnostic,
+                remote_reason = %status.remote_diagnostic,
+                suppressed,
                 "bfd session lost"
-            );
-        } else {
-            tracing::info!(peer = self.peer, suppressed, "bfd session up");
+            ),
+            PathState::AdminDown => {
+                tracing::info!(peer, suppressed, "bfd switched off by the neighbor");
+            }
         }
     }
 

@@ -267,14 +267,14 @@ impl Entry {
                 from,
                 to,
                 diagnostic,
-                remote_diagnostic,
                 is_remote_admin_down,
+                ..
             } => {
                 self.metrics.transition(to);
-                self.journal
-                    .state(now, (from, to), diagnostic, remote_diagnostic);
+                self.journal.state(from, to, diagnostic);
                 match (from, to) {
                     (_, State::Up) => PathState::Up,
+                    (State::Up, State::AdminDown) => return,
                     (State::Up, _) if is_remote_admin_down => PathState::AdminDown,
                     (State::Up, _) => PathState::Down,
                     (State::AdminDown | State::Down | State::Init, _) => return,
@@ -282,8 +282,12 @@ impl Entry {
             }
             Event::RemoteAdminDown => PathState::AdminDown,
         };
-        self.reports
+        let is_news = self
+            .reports
             .send_if_modified(|report| path != std::mem::replace(&mut report.path, path));
+        if is_news {
+            self.journal.path(now, path, &self.session.status());
+        }
     }
 
     fn is_known_by(&self, discriminator: NonZeroU32) -> bool {

@@ -125,6 +125,17 @@ async fn until_agreed(watch: &Watch, interval: Duration) {
     timeout(PATIENCE, agreed).await.unwrap();
 }
 
+/// So many more packets are taken in.
+async fn until_heard(watch: &Watch, packets: u64) {
+    let before = watch.status().unwrap().counts.received;
+    let heard = async {
+        while watch.status().unwrap().counts.received < before + packets {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, heard).await.unwrap();
+}
+
 /// Two nodes that watch each other, both up and at their pace.
 async fn pair(interval: Duration, ends: (SocketAddr, SocketAddr)) -> [(Node, Watch); 2] {
     let start = |local, remote| {
@@ -166,14 +177,10 @@ async fn two_nodes_find_each_other_and_silence_is_noticed() {
 async fn packets_come_at_the_agreed_interval() {
     locally(async {
         let [(_, here), _there] = pair(QUICK, ends(91, true)).await;
-        let before = here.status().unwrap().counts.received;
-        let (start, packets) = (clock(), 40);
-        let heard = async {
-            while here.status().unwrap().counts.received < before + packets {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(PATIENCE, heard).await.unwrap();
+        // Answers to Polls come between.
+        until_heard(&here, 5).await;
+        let start = clock();
+        until_heard(&here, 40).await;
         let took = start.elapsed();
         // A quarter less at most, and no more but for the machine's delays.
         assert!(took >= QUICK * 3 / 4 * 39, "{took:?}");
@@ -188,7 +195,8 @@ async fn a_session_that_ends_is_told_for_a_detection_time_and_then_forgotten() {
     locally(async {
         let interval = Duration::from_millis(100);
         let [(node, here), (_, there)] = pair(interval, ends(92, true)).await;
-        // The neighbour counts on this side for three of the agreed intervals.
+        // Polls are answered then: the neighbour counts on three of the agreed intervals.
+        until_heard(&here, 10).await;
         here.admin_down();
         let start = clock();
         until_path(&there, PathState::AdminDown).await;
@@ -232,13 +240,7 @@ async fn a_session_that_is_held_down_comes_up_after_it_is_released() {
         until_path(&there, PathState::Down).await;
         until_path(&here, PathState::Down).await;
         // The neighbour goes on asking.
-        let before = here.status().unwrap().counts.received;
-        let heard = async {
-            while here.status().unwrap().counts.received < before + 3 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(PATIENCE, heard).await.unwrap();
+        until_heard(&here, 3).await;
         assert_eq!(here.status().unwrap().state, State::Down);
         here.hold_down(false);
         until_path(&here, PathState::Up).await;

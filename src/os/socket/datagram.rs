@@ -46,10 +46,11 @@ pub struct Arrival {
     pub ttl: Option<u8>,
 }
 
-/// A non-blocking socket for datagrams to `local`, which nobody shares.
+/// A non-blocking socket for datagrams to `local`, beside those of other programs that take them at
+/// all other addresses. Who opens one at the same address takes over from whoever had one there.
 ///
 /// # Errors
-/// The kernel's: the address is in use, or absent.
+/// The kernel's: somebody else does not want to share the port, or the address is absent.
 pub fn receiver(local: SocketAddr, admission: &Admission) -> io::Result<UdpSocket> {
     let socket = open(local)?;
     if local.is_ipv4() {
@@ -57,6 +58,8 @@ pub fn receiver(local: SocketAddr, admission: &Admission) -> io::Result<UdpSocke
     } else {
         socket.set_recv_hoplimit_v6(true)?;
     }
+    // Routing daemons ask for that too, and would not start beside a socket that has not.
+    socket.set_reuse_address(true)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     let socket = socket.into();
     // The caller looks at each datagram too.

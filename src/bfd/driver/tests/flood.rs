@@ -160,13 +160,7 @@ async fn a_flood_of_packets_breaks_no_session() {
         let answers = status.counts.sent - sent_before;
         assert!((answers as f64) < looks + 8.0, "{answers} answers");
         // And it goes on being heard.
-        let before = status.counts.received;
-        let heard = async {
-            while here.status().unwrap().counts.received < before + 3 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(PATIENCE, heard).await.unwrap();
+        until_heard(&here, 3).await;
     })
     .await;
 }

@@ -98,13 +98,37 @@ fn of_several_sources_each_is_admitted() {
     assert!(take(&receiver).is_some());
 }
 
-/// Two who listened there would each get a part of the packets.
+/// FRR and BIRD take BFD at all addresses, with `SO_REUSEADDR`: whoever comes first, the one with
+/// the address of its own gets the packets to it.
 #[test]
-fn nobody_shares_a_receiver() {
-    let local = "127.0.0.1:0".parse().unwrap();
-    let first = receiver(local, &admission("127.0.0.1", 255)).unwrap();
-    let second = receiver(first.local_addr().unwrap(), &admission("127.0.0.1", 255));
-    assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+fn a_receiver_gets_along_with_somebody_who_takes_all_other_addresses() {
+    for is_first in [true, false] {
+        let somebody = || {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket
+        };
+        let local: SocketAddr = "127.53.85.3:37853".parse().unwrap();
+        let anywhere: SocketAddr = "0.0.0.0:37853".parse().unwrap();
+        let other = somebody();
+        if is_first {
+            other.bind(&anywhere.into()).unwrap();
+        }
+        let receiver = receiver(local, &admission("127.53.85.3", 255)).unwrap();
+        if !is_first {
+            other.bind(&anywhere.into()).unwrap();
+        }
+        let sender = sender("127.53.85.3:0".parse().unwrap(), local).unwrap();
+        sender.send(&[1]).unwrap();
+        assert!(take(&receiver).is_some());
+    }
+}
+
+#[test]
+fn a_port_that_somebody_does_not_share_is_in_use() {
+    let owner = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let error = receiver(owner.local_addr().unwrap(), &admission("127.0.0.1", 255));
+    assert_eq!(error.unwrap_err().kind(), io::ErrorKind::AddrInUse);
 }
 
 #[test]
