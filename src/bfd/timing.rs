@@ -84,7 +84,7 @@ pub(super) struct Timing {
     used_tx: Duration,
     /// In effect: may be more than offered until a Poll Sequence ends.
     used_rx: Duration,
-    /// What the other side surely knows to be offered.
+    /// The slowest offer that the other side may still believe in.
     known_tx: Duration,
     poll: Poll,
 }
@@ -117,6 +117,7 @@ impl Timing {
         let floor = if is_up { Duration::ZERO } else { SLOW_INTERVAL };
         let (desired_tx, required_rx) = (self.interval.max(floor), self.interval);
         let is_changed = (desired_tx, required_rx) != (self.desired_tx, self.required_rx);
+        let heard_tx = self.desired_tx.max(self.known_tx);
         (self.desired_tx, self.required_rx) = (desired_tx, required_rx);
         if !is_up {
             (self.used_tx, self.used_rx) = (desired_tx, required_rx);
@@ -125,6 +126,7 @@ impl Timing {
         } else if is_changed {
             self.used_tx = self.used_tx.min(desired_tx);
             self.used_rx = self.used_rx.max(required_rx);
+            self.known_tx = heard_tx;
             self.poll = match self.poll {
                 Poll::Idle => Poll::Running,
                 Poll::Running | Poll::Outdated => Poll::Outdated,

@@ -91,9 +91,8 @@ fn a_section_lies_within_the_packet() {
             octets[3] = u8::try_from(octets.len()).unwrap();
         })
     };
-    for short in [&[] as &[u8], &[4]] {
-        assert_eq!(with_section(short), Err(Malformed::Length));
-    }
+    assert_eq!(with_section(&[]), Err(Malformed::Length));
+    assert_eq!(with_section(&[4]), Err(Malformed::Length));
     assert_eq!(with_section(&[4, 1]), Err(Malformed::Length));
     assert_eq!(with_section(&[4, 3]), Err(Malformed::Length));
     let signed = Packet {

@@ -162,12 +162,26 @@ fn detection_takes_the_other_sides_multiplier_and_the_slower_interval() {
 
 /// RFC 5880 §6.8.4, seen from the other side: the older offer counts until the newer is answered.
 #[test]
-fn the_other_sides_patience_is_that_of_the_last_offer_it_surely_knows() {
+fn the_other_sides_patience_is_that_of_the_slowest_offer_it_may_believe_in() {
     let mut timing = up();
     let remote = remote(State::Up, ms(50), ms(60));
     assert_eq!(timing.remote_detection_time(&remote), ms(3000));
     timing.handle_final();
     assert_eq!(timing.remote_detection_time(&remote), ms(180));
+    for (interval, patience) in [(200, 600), (100, 600)] {
+        timing.change(&settings(ms(interval)));
+        timing.tune(true);
+        assert_eq!(timing.remote_detection_time(&remote), ms(patience));
+    }
+    timing.handle_final();
+    assert_eq!(
+        timing.remote_detection_time(&remote),
+        ms(600),
+        "of the older Poll"
+    );
+    timing.handle_sent();
+    timing.handle_final();
+    assert_eq!(timing.remote_detection_time(&remote), ms(300));
 }
 
 /// RFC 5880 §6.8.7: 75 % to 100 %, to 90 % with a multiplier of 1, and not always the same.

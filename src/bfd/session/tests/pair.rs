@@ -221,7 +221,7 @@ fn silence(pair: &mut Pair, seed: u64, cut: &[usize]) {
         assert_eq!(to, State::Down);
     }
     assert!(!pair.states().contains(&State::Up), "seed {seed}");
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         pair.restart(0);
     }
     for side in &mut pair.sides {

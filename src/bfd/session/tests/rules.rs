@@ -1,6 +1,7 @@
 //! Detection, discriminators, parting, holding down, signatures.
 
 use super::*;
+use crate::bfd::packet::Malformed;
 
 /// RFC 5880 §6.8.4: the other side's multiplier × the slower interval, and not a moment less.
 #[test]
