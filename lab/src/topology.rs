@@ -32,6 +32,10 @@ pub(crate) struct Node {
 pub(crate) enum Program {
     /// FRR; its `daemons` file says which of its daemons.
     Frr,
+    /// BIRD with these arguments.
+    Bird(Vec<String>),
+    /// GoBGP's daemon with these arguments.
+    Gobgp(Vec<String>),
     /// nsd with these arguments.
     Nsd(Vec<String>),
     /// The node itself with these arguments.
@@ -91,11 +95,13 @@ impl Node {
         let arguments = words(raw.cmd.as_deref().unwrap_or_default())?;
         let program = match image_name(&raw.image) {
             "frr" => Program::Frr,
+            "bird" => Program::Bird(arguments),
+            "gobgp" => Program::Gobgp(arguments),
             "nsd" => Program::Nsd(arguments),
             "sidestep" => Program::Sidestep(arguments),
             _ => Program::None,
         };
-        let takes_cmd = matches!(program, Program::Nsd(_) | Program::Sidestep(_));
+        let takes_cmd = !matches!(program, Program::Frr | Program::None);
         ensure!(takes_cmd || raw.cmd.is_none(), "cmd: not for this image");
         Ok(Self {
             program,
