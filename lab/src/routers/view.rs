@@ -89,14 +89,16 @@ pub(super) fn route(lab: &Lab, session: &Session) -> Result<Option<Route>> {
     }
 }
 
-/// Has the router ask the node for its routes again. RFC 2918.
-pub(super) fn refresh(lab: &Lab, session: &Session) -> Result<()> {
+/// Has the router ask the node for its routes again. RFC 2918. `false`: it never asks, as GoBGP, which
+/// keeps all that it was told and looks at that again.
+pub(super) fn refresh(lab: &Lab, session: &Session) -> Result<bool> {
     let words = match session.kind {
         Kind::Frr => frr::refresh(session),
         Kind::Bird => bird::refresh(session),
-        Kind::Gobgp => gobgp::refresh(session),
+        Kind::Gobgp => return Ok(false),
     };
-    lab.run(session.kind.node(), &words).map(drop)
+    lab.run(session.kind.node(), &words)?;
+    Ok(true)
 }
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {

@@ -13,7 +13,6 @@ use crate::routers::bench::{Bench, Missing};
 use crate::routers::kind::Session;
 use crate::routers::message::Message;
 use crate::routers::view;
-use crate::stop;
 
 /// Enhanced route refresh, RFC 7313 §3.1.
 const ENHANCED: u8 = 70;
@@ -21,21 +20,25 @@ const ASK: Message = Message::Refresh { subtype: 0 };
 const BEGIN: Message = Message::Refresh { subtype: 1 };
 const END: Message = Message::Refresh { subtype: 2 };
 
-/// All routers ask at once.
+/// All routers that can ask do so at once.
 pub(super) fn asked(bench: &mut Bench) -> Result<()> {
     let since = Instant::now();
-    for session in bench.sessions.clone() {
-        if let Err(error) = view::refresh(&bench.lab, &session) {
-            stop::check()?;
-            crate::report::complain(&format!("{session}: {error:#}"));
+    let all = bench.sessions.clone();
+    let mut asking = Vec::new();
+    for session in &all {
+        if view::refresh(&bench.lab, session)? {
+            asking.push(session.clone());
         }
     }
-    bench.until(
+    bench.sessions = asking;
+    let done = bench.until(
         "route refresh answered",
         since,
         ROUTE_LIMIT,
         |bench, session| is_answered(bench, session, since),
-    )
+    );
+    bench.sessions = all;
+    done
 }
 
 fn is_answered(bench: &Bench, session: &Session, since: Instant) -> Result<Missing> {

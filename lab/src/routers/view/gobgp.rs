@@ -36,10 +36,6 @@ pub(super) fn show_route(session: &Session) -> Vec<String> {
     ])
 }
 
-pub(super) fn refresh(session: &Session) -> Vec<String> {
-    words(["gobgp", "neighbor", &session.peer, "softresetin"])
-}
-
 pub(super) fn read_state(text: &str) -> Result<State> {
     let neighbor: Value = serde_json::from_str(text).context("not JSON")?;
     let timers = &neighbor["timers"]["state"];
@@ -55,16 +51,15 @@ pub(super) fn read_state(text: &str) -> Result<State> {
 
 pub(super) fn read_route(text: &str, peer: &str) -> Result<Option<Route>> {
     let all: Value = serde_json::from_str(text).context("not JSON")?;
-    let paths = all.as_array().map(Vec::as_slice).unwrap_or_default();
+    // An object with one key, which is the prefix.
+    let paths = all.as_object().and_then(|all| all.values().next());
+    let paths = paths.map_or(&[][..], items);
     let by_peer = |path: &&Value| path["neighbor-ip"] == peer;
     Ok(paths.iter().find(by_peer).map(read_path))
 }
 
 fn read_path(path: &Value) -> Route {
-    let attributes = path["attrs"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let attributes = items(&path["attrs"]);
     let attribute = |kind: u64| {
         let found = attributes
             .iter()
