@@ -33,6 +33,8 @@ pub(crate) struct Lab {
     programs: BTreeMap<String, Vec<Running>>,
     /// What a node's program reads instead of what the topology gives it.
     configurations: BTreeMap<String, PathBuf>,
+    /// What a node's program is started by.
+    wrappers: BTreeMap<String, Vec<String>>,
     keep: bool,
     _lock: Flock<File>,
 }
@@ -55,6 +57,7 @@ impl Lab {
             holders: BTreeMap::new(),
             programs: BTreeMap::new(),
             configurations: BTreeMap::new(),
+            wrappers: BTreeMap::new(),
             keep: false,
             _lock: lock,
         };
@@ -182,6 +185,11 @@ impl Lab {
         };
         let mut command = enter(&self.paths, node, program.as_ref())?;
         output(command.args(arguments.iter().map(AsRef::as_ref)))
+    }
+
+    /// Whether the topology has such a node.
+    pub(crate) fn has_node(&self, name: &str) -> bool {
+        self.topology.nodes.contains_key(name)
     }
 
     /// Runs the commands of the node's `exec` entry; they may be run again.

@@ -273,8 +273,21 @@ topology:
                 "all nodes have the same configuration"
             );
         }
+        let bfd = Topology::read(&folder.join("anycast-bfd.clab.yml")).unwrap();
+        for node in ["core", "client", "upstream1", "sentinel2"] {
+            let exec = |topology: &Topology| topology.node(node).unwrap().exec.clone();
+            assert_eq!(
+                exec(&topology),
+                exec(&bfd),
+                "the drills know one set of addresses"
+            );
+        }
+        let routers = Topology::read(&folder.join("routers.clab.yml")).unwrap();
         let nodes = topology.nodes.values().chain(clients.nodes.values());
         let nodes = nodes.chain(siblings.nodes.values());
+        let nodes = nodes
+            .chain(bfd.nodes.values())
+            .chain(routers.nodes.values());
         for bind in nodes.flat_map(|node| &node.binds) {
             assert!(folder.join(&bind.source).exists(), "{}", bind.source);
         }

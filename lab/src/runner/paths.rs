@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::namespace;
 
 /// Where the lab's files are.
+#[derive(Clone)]
 pub(crate) struct Paths {
     /// The folder of this package.
     pub(crate) folder: PathBuf,

@@ -64,6 +64,12 @@ impl Lab {
         self.configurations.insert(name.to_owned(), file);
     }
 
+    /// From its next start on, the program of a node is started by these words, if any; they must
+    /// replace themselves with it.
+    pub(crate) fn wrap(&mut self, name: &str, words: Vec<String>) {
+        self.wrappers.insert(name.to_owned(), words);
+    }
+
     /// Starts what the node's image stands for, as far as it does not run already.
     pub(crate) fn start(&mut self, name: &str) -> Result<()> {
         let node = self.topology.node(name)?;
@@ -123,8 +129,12 @@ impl Lab {
     /// Starts a program of a node, away from this terminal's signals.
     fn spawn(&self, node: &str, program: &Path, arguments: &[String]) -> Result<Running> {
         let log = self.log(node)?;
-        let child = enter(&self.paths, node, &program.display().to_string())?
-            .args(arguments)
+        let wrapper = self.wrappers.get(node).cloned().unwrap_or_default();
+        let program_text = program.display().to_string();
+        let words = [&wrapper[..], &[program_text], arguments].concat();
+        let (first, rest) = words.split_first().context("no program")?;
+        let child = enter(&self.paths, node, first)?
+            .args(rest)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
