@@ -104,3 +104,6 @@ pub(super) fn refresh(lab: &Lab, session: &Session) -> Result<bool> {
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;

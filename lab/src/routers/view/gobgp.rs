@@ -12,6 +12,9 @@ use crate::routes::Family;
 /// Segments in the order of their sending. RFC 4271 §4.3.
 const AS_SEQUENCE: u64 = 2;
 
+/// Of GoBGP's states of a session.
+const ESTABLISHED: u64 = 6;
+
 fn family(session: &Session) -> &'static str {
     match session.family {
         Family::V4 => "ipv4",
@@ -41,9 +44,7 @@ pub(super) fn read_state(text: &str) -> Result<State> {
     let timers = &neighbor["timers"]["state"];
     let seconds = |key: &str| number(&timers[key]);
     Ok(State {
-        // An enumeration: 6, or by its name.
-        is_established: matches!(&neighbor["state"]["session_state"], Value::Number(n) if n.as_u64() == Some(6))
-            || neighbor["state"]["session_state"] == "ESTABLISHED",
+        is_established: neighbor["state"]["session_state"] == ESTABLISHED,
         hold_s: seconds("negotiated_hold_time"),
         keepalive_s: seconds("keepalive_interval"),
     })
