@@ -33,6 +33,8 @@ pub(super) struct Told {
     pub(super) at: Instant,
     pub(super) from: SocketAddr,
     pub(super) to: SocketAddr,
+    /// TTL or hop limit that it came with, which at its sender's interface is the one that was sent.
+    pub(super) ttl: u8,
     pub(super) message: Message,
 }
 
@@ -55,24 +57,25 @@ impl Capture {
             let mut states = States::default();
             packets::listen(&socket, &flag, |packet| {
                 let at = Instant::now();
-                let tell = |from, to, message| {
+                let tell = |from, to, ttl, message| {
                     let told = Told {
                         at,
                         from,
                         to,
+                        ttl,
                         message,
                     };
                     into.lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .push(told);
                 };
-                if let Some((from, to, state)) = read_bfd(packet) {
+                if let Some((from, to, ttl, state)) = read_bfd(packet) {
                     if states.insert((from, to), state) != Some(state) {
-                        tell((from, 0).into(), (to, 0).into(), Message::Bfd(state));
+                        tell((from, 0).into(), (to, 0).into(), ttl, Message::Bfd(state));
                     }
                 } else if let Some(segment) = read(packet) {
                     for message in streams.take(&segment) {
-                        tell(segment.from, segment.to, message);
+                        tell(segment.from, segment.to, segment.ttl, message);
                     }
                 }
             })
@@ -115,6 +118,7 @@ impl Drop for Capture {
 struct Segment<'a> {
     from: SocketAddr,
     to: SocketAddr,
+    ttl: u8,
     sequence: u32,
     is_first: bool,
     payload: &'a [u8],
@@ -176,7 +180,7 @@ impl Stream {
 /// Reads an IP packet that holds a segment of a BGP session.
 fn read(packet: &[u8]) -> Option<Segment<'_>> {
     let version = packet.first()? >> 4;
-    let (from, to, segment) = if version == 4 {
+    let (from, to, ttl, segment) = if version == 4 {
         v4(packet, TCP)?
     } else {
         v6(packet, TCP)?
@@ -191,6 +195,7 @@ fn read(packet: &[u8]) -> Option<Segment<'_>> {
     Some(Segment {
         from,
         to,
+        ttl,
         sequence: u32::from_be_bytes([e, f, g, h]),
         is_first: flags & SYN != 0,
         payload: segment.get(usize::from(offset >> 4) * 4..)?,
@@ -198,19 +203,19 @@ fn read(packet: &[u8]) -> Option<Segment<'_>> {
 }
 
 /// Reads the state out of a BFD packet.
-fn read_bfd(packet: &[u8]) -> Option<(IpAddr, IpAddr, u8)> {
+fn read_bfd(packet: &[u8]) -> Option<(IpAddr, IpAddr, u8, u8)> {
     let version = packet.first()? >> 4;
-    let (from, to, datagram) = if version == 4 {
+    let (from, to, ttl, datagram) = if version == 4 {
         v4(packet, UDP)?
     } else {
         v6(packet, UDP)?
     };
     let port: &[u8; 2] = datagram.get(2..)?.first_chunk()?;
     let state = datagram.get(9)? >> 6;
-    (u16::from_be_bytes(*port) == BFD_PORT).then_some((from, to, state))
+    (u16::from_be_bytes(*port) == BFD_PORT).then_some((from, to, ttl, state))
 }
 
-fn v4(packet: &[u8], wanted: u8) -> Option<(IpAddr, IpAddr, &[u8])> {
+fn v4(packet: &[u8], wanted: u8) -> Option<(IpAddr, IpAddr, u8, &[u8])> {
     let header: &[u8; 20] = packet.first_chunk()?;
     let [
         first,
@@ -221,7 +226,7 @@ fn v4(packet: &[u8], wanted: u8) -> Option<(IpAddr, IpAddr, &[u8])> {
         _,
         _,
         _,
-        _,
+        ttl,
         protocol,
         _,
         _,
@@ -231,19 +236,19 @@ fn v4(packet: &[u8], wanted: u8) -> Option<(IpAddr, IpAddr, &[u8])> {
     let total = usize::from(u16::from_be_bytes([high, low]));
     let segment = packet.get(usize::from(first & 0x0F) * 4..total)?;
     let (from, to) = (Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h));
-    (first >> 4 == 4 && protocol == wanted).then_some((from.into(), to.into(), segment))
+    (first >> 4 == 4 && protocol == wanted).then_some((from.into(), to.into(), ttl, segment))
 }
 
-fn v6(packet: &[u8], wanted: u8) -> Option<(IpAddr, IpAddr, &[u8])> {
+fn v6(packet: &[u8], wanted: u8) -> Option<(IpAddr, IpAddr, u8, &[u8])> {
     let (header, rest) = packet.split_first_chunk::<40>()?;
-    let [first, _, _, _, high, low, next, _, addresses @ ..] = *header;
+    let [first, _, _, _, high, low, next, ttl, addresses @ ..] = *header;
     let (from, to) = addresses.split_first_chunk::<16>()?;
     let (from, to) = (
         Ipv6Addr::from(*from),
         Ipv6Addr::from(*to.first_chunk::<16>()?),
     );
     let segment = rest.get(..usize::from(u16::from_be_bytes([high, low])))?;
-    (first >> 4 == 6 && next == wanted).then_some((from.into(), to.into(), segment))
+    (first >> 4 == 6 && next == wanted).then_some((from.into(), to.into(), ttl, segment))
 }
 
 #[cfg(test)]
@@ -254,6 +259,7 @@ mod tests {
         Segment {
             from: "10.0.1.2:40000".parse().unwrap(),
             to: "10.0.1.1:179".parse().unwrap(),
+            ttl: 64,
             sequence,
             is_first,
             payload,
@@ -327,7 +333,10 @@ mod tests {
         let mut bfd = v4[..20].to_vec();
         (bfd[3], bfd[9]) = (52, UDP);
         bfd.extend(&datagram);
-        assert_eq!(read_bfd(&bfd).map(|(_, _, state)| state), Some(3));
+        assert_eq!(
+            read_bfd(&bfd).map(|(_, _, ttl, state)| (ttl, state)),
+            Some((64, 3))
+        );
         let mut other = v4.clone();
         other[23] = 53;
         assert_eq!(read(&other), None);

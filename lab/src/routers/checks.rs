@@ -56,7 +56,7 @@ const PARTS: [Part; 16] = [
     (&setup::ROLES, announced),
     (&setup::WRONG_ROLES, wrong_roles),
     (&setup::UNNUMBERED, unnumbered),
-    (&setup::DELAY_OPEN, announced),
+    (&setup::DELAY_OPEN, delayed),
 ];
 
 /// All parts, or those that are named.
@@ -96,7 +96,13 @@ fn announced(bench: &mut Bench) -> Result<()> {
     let since = bench.started;
     bench.until("Established", since, SESSION_LIMIT, is_established)?;
     let since = Instant::now();
-    bench.until("announced", since, ROUTE_LIMIT, is_announced)
+    bench.until("announced", since, ROUTE_LIMIT, is_announced)?;
+    bench.judge("TTL sent", |bench, session| {
+        let told = bench.told(session, bench.started).into_iter();
+        let sent = told.filter_map(|(by_node, told)| by_node.then_some(told.ttl));
+        let wrong: Vec<u8> = sent.filter(|ttl| *ttl != bench.setup.ttl).collect();
+        Ok((!wrong.is_empty()).then(|| format!("TTL {wrong:?}")))
+    })
 }
 
 fn is_established(bench: &Bench, session: &Session) -> Result<Missing> {
@@ -189,6 +195,19 @@ fn steady(bench: &mut Bench) -> Result<()> {
 fn internal(bench: &mut Bench) -> Result<()> {
     announced(bench)?;
     moves::drained(bench)
+}
+
+/// With an OPEN of its own the node waits for the router's.
+fn delayed(bench: &mut Bench) -> Result<()> {
+    announced(bench)?;
+    bench.judge("the router's OPEN first", |bench, session| {
+        let told = bench.told(session, bench.started);
+        let mut opens = told
+            .iter()
+            .filter(|(_, told)| matches!(told.message, Message::Open { .. }));
+        let is_so = opens.next().is_some_and(|(by_node, _)| !by_node);
+        Ok((!is_so).then(|| "the node's came first".to_owned()))
+    })
 }
 
 /// What one neighbour's routes are marked with.

@@ -33,6 +33,8 @@ pub(super) struct Setup {
     /// In the order of [`Kind::ALL`]; `None`: this router takes no part.
     pub(super) routers: [Option<&'static [Edit]>; 3],
     pub(super) way: Way,
+    /// TTL and hop limit of what the node sends.
+    pub(super) ttl: u8,
     /// The node's AS number.
     pub(super) asn: u32,
     /// The routers have it too.
@@ -47,6 +49,7 @@ pub(super) const PLAIN: Setup = Setup {
     node: &[],
     routers: [Some(&[]), Some(&[]), Some(&[])],
     way: Way::Direct,
+    ttl: 255,
     asn: 65053,
     is_internal: false,
     without: &[],
@@ -209,6 +212,7 @@ pub(super) const MULTIHOP: Setup = Setup {
         ]),
     ],
     way: Way::Far,
+    ttl: 8,
     ..PLAIN
 };
 

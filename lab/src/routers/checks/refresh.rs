@@ -70,13 +70,13 @@ fn is_answered(bench: &Bench, session: &Session, since: Instant) -> Result<Missi
 /// Whether the last OPEN of that side offered it.
 fn is_enhanced(bench: &Bench, session: &Session, by_node: bool) -> bool {
     let told = bench.told(session, bench.started);
-    let opens = told
+    let mut opens = told
         .iter()
         .filter_map(|(from_node, told)| match &told.message {
             Message::Open { capabilities, .. } if *from_node == by_node => Some(capabilities),
             _ => None,
         });
     opens
-        .last()
+        .next_back()
         .is_some_and(|capabilities| capabilities.contains(&ENHANCED))
 }
