@@ -141,16 +141,13 @@ pub(super) fn restarted(bench: &mut Bench, check: &'static str, signal: Signal) 
     }
     let since = Instant::now();
     bench.until(
-        "… and Established again",
-        since,
-        SESSION_LIMIT,
-        is_established,
-    )?;
-    bench.until(
         "… and announced again",
         since,
         SESSION_LIMIT,
         |bench, session| {
+            if let Some(missing) = is_established(bench, session)? {
+                return Ok(Some(missing));
+            }
             let missing = is_announced(bench, session)?;
             // The kernel's table is what forwards.
             Ok(missing.or(in_kernel(bench, session)?))
