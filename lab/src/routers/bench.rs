@@ -22,7 +22,8 @@ use crate::{http, stop};
 
 /// The node under test.
 pub(super) const NODE: &str = "node";
-/// A node that does not answer by then, never will.
+/// A node that does not answer by then, never will. It is ready only once a neighbour is Established,
+/// which is what the checks are about.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at a router, which is a program started each time.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -87,13 +88,16 @@ impl Bench {
         self.lab.start(NODE)?;
         let namespace = self.lab.paths.namespace(NODE);
         let mut is_running = true;
-        let waited = stop::wait_until("the node is ready", READY_LIMIT, || {
+        let waited = stop::wait_until("the node is alive", READY_LIMIT, || {
             is_running = self.lab.is_running(NODE)?;
-            Ok(!is_running || http::get(&namespace, "/readyz").is_ok())
+            Ok(!is_running || http::get(&namespace, "/healthz").is_ok())
         });
         stop::check()?;
         let why = match waited {
-            Ok(_) if is_running => return Ok(true),
+            Ok(_) if is_running => {
+                self.name_routers()?;
+                return Ok(true);
+            }
             Ok(_) => {
                 let told = std::fs::read_to_string(&log)?;
                 let told = told.get(told_before..).unwrap_or_default().trim();
@@ -109,6 +113,21 @@ impl Bench {
         self.table.add(setup.name, "started", cells.collect());
         say(&format!("  started: WRONG: {why}"));
         Ok(false)
+    }
+
+    /// Finds the addresses of routers that have none of their own for the session.
+    fn name_routers(&mut self) -> Result<()> {
+        for session in self.sessions.iter_mut().filter(|s| s.router.is_none()) {
+            let command = [
+                "ip", "-6", "-o", "address", "show", "dev", "eth1", "scope", "link",
+            ];
+            let text = self.lab.run(session.kind.node(), &command)?;
+            let address = text
+                .split_whitespace()
+                .find_map(|word| word.strip_suffix("/64"));
+            session.router = Some(address.context("no link-local address")?.parse()?);
+        }
+        Ok(())
     }
 
     /// Ends the routing daemon of a router, if it runs.
@@ -204,10 +223,8 @@ impl Bench {
             .map_or(&[][..], Vec::as_slice);
         let is_it = |neighbor: &&Value| {
             let address = neighbor["address"].as_str().unwrap_or_default();
-            match session.router {
-                Some(router) => address.parse() == Ok(router),
-                None => address.ends_with("%eth1"),
-            }
+            let address = address.split('%').next().unwrap_or_default();
+            address.parse().ok() == session.router
         };
         Ok(neighbors
             .iter()
@@ -217,10 +234,7 @@ impl Bench {
 
     /// What node and router told each other in that session since then; whether it was the node.
     pub(super) fn told(&self, session: &Session, since: Instant) -> Vec<(bool, Told)> {
-        let is_router = |address: IpAddr| match session.router {
-            Some(router) => address == router,
-            None => true,
-        };
+        let is_router = |address: IpAddr| session.router == Some(address);
         let told = self
             .captures
             .iter()

@@ -73,7 +73,7 @@ pub(super) struct Session {
     pub(super) family: Family,
     /// The node, as the router calls it.
     pub(super) peer: String,
-    /// The router, as the node calls it; `None`: by an address that is not known beforehand.
+    /// The router, as the node calls it; `None`: an address that is known only once it is there.
     pub(super) router: Option<IpAddr>,
 }
 
