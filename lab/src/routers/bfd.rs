@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "measures in real time")]
 
+use std::fmt::Write as _;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::bench::{Bench, Missing, NODE};
+use super::capture::Told;
 use super::kind::Session;
 use super::message::Message;
 use super::setup;
@@ -32,7 +34,8 @@ const EXIT_LIMIT: Duration = Duration::from_secs(10);
 /// Who floods, and with how many threads: as many as keep a worker on each core busy.
 const FLOODER: &str = "upstream";
 const FLOODERS: usize = 2;
-/// BFD's state Up, RFC 5880 §4.1.
+/// Of BFD, RFC 5880 §4.1.
+const BFD_STATES: [&str; 4] = ["AdminDown", "Down", "Init", "Up"];
 const UP: u8 = 3;
 
 /// Starts the node so often, and floods it for so long.
@@ -105,35 +108,57 @@ fn is_up(bench: &Bench, session: &Session, since: Instant) -> Result<Missing> {
     Ok((ends != [Some(UP); 2]).then(|| format!("Established, BFD {ends:?}")))
 }
 
-/// What ended since then. A session that is starting may see BFD fall once, for FRR makes its BFD
-/// session anew when BGP is Established; BGP itself may never fall.
+/// What ended since then; a session that is `starting` counts from when it is Established. It may see
+/// BFD fall once, for FRR makes its BFD session anew then; BGP may never fall.
 fn torn(bench: &Bench, session: &Session, since: Instant, is_starting: bool) -> Missing {
-    let mut opens = [0, 0];
+    let told = bench.told(session, since);
+    // Both ends confirm each other's OPEN with a KEEPALIVE.
+    let mut is_confirmed = [!is_starting; 2];
     let mut falls = 0;
+    let mut is_ended = false;
     let mut last = [None, None];
-    for (by_node, told) in bench.told(session, since) {
-        let side = usize::from(by_node);
+    for (by_node, told) in &told {
+        let side = usize::from(*by_node);
         match told.message {
-            Message::Notification(code, subcode) => {
-                return Some(format!("NOTIFICATION {code}/{subcode}"));
+            Message::Notification(..) | Message::Open { .. } => {
+                is_ended |= is_confirmed == [true; 2];
             }
-            Message::Open { .. } => opens[side] += 1,
+            Message::Keepalive => is_confirmed[side] = true,
             Message::Bfd(state) => {
                 falls += u32::from(last[side] == Some(UP) && state != UP);
                 last[side] = Some(state);
             }
-            Message::Update { .. }
-            | Message::Keepalive
-            | Message::Refresh { .. }
-            | Message::Unknown => {}
+            Message::Update { .. } | Message::Refresh { .. } | Message::Unknown => {}
         }
     }
-    let opens_allowed = u32::from(is_starting);
-    if opens != [opens_allowed; 2] {
-        return Some(format!("OPENs {opens:?}"));
-    }
     // Either end says so once.
-    (falls > 2 * u32::from(is_starting)).then(|| format!("BFD fell, {falls} times"))
+    let is_well = is_confirmed == [true; 2] && !is_ended && falls <= 2 * u32::from(is_starting);
+    (!is_well).then(|| history(&told, since))
+}
+
+/// All but routes and later keepalives, with the milliseconds since then.
+fn history(told: &[(bool, Told)], since: Instant) -> String {
+    let mut text = String::new();
+    let mut is_heard = [false; 2];
+    for (by_node, told) in told {
+        let side = if *by_node { "node" } else { "router" };
+        let at_ms = told.at.saturating_duration_since(since).as_millis();
+        let what = match told.message {
+            Message::Keepalive if !is_heard[usize::from(*by_node)] => {
+                is_heard[usize::from(*by_node)] = true;
+                "KEEPALIVE".to_owned()
+            }
+            Message::Keepalive | Message::Update { .. } => continue,
+            Message::Open { .. } => "OPEN".to_owned(),
+            Message::Notification(code, subcode) => format!("NOTIFICATION {code}/{subcode}"),
+            Message::Bfd(state) => format!("BFD {}", BFD_STATES[usize::from(state % 4)]),
+            Message::Refresh { .. } => "ROUTE-REFRESH".to_owned(),
+            Message::Unknown => "?".to_owned(),
+        };
+        // Nothing can fail here: it is a string.
+        let _ = write!(text, "{at_ms} {side} {what}; ");
+    }
+    text
 }
 
 /// Asks for cached names as fast as two threads can, and says what the node made of it.
