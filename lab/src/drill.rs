@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::budget::{Budget, Fault, TABLE};
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::place::{FIRST, SECOND};
 use crate::report::say;
 use crate::results::{Measured, Repetition, Results};
@@ -189,6 +189,10 @@ fn interrupt(lab: &mut Lab, fault: Fault, before: &str) -> Result<Repetition> {
     }
     if fault != Fault::Return {
         note(fault::outcome(lab, fault), &mut violations)?;
+        if fault == Fault::Freeze {
+            // Else it would wake up to the queries that wait for it, and answer them just in time.
+            stop::keep_for(PATIENCE, || Ok(()))?;
+        }
         since = client.now();
         fault::repair(lab, fault)?;
     }
