@@ -39,6 +39,8 @@ const SUCCESSION_LIMIT: Duration = Duration::from_secs(30);
 /// All neighbours.
 pub(super) struct Neighbors {
     settings: Option<Arc<bgp::Settings>>,
+    /// A router has just begun to speak, perhaps again: sessions need not wait any longer.
+    has_heard: bool,
     /// `None`: nothing of the settings needs the kernel's tables.
     inquiry: Option<Inquiry>,
     identifier: Option<Ipv4Addr>,
@@ -81,6 +83,7 @@ impl Neighbors {
         let unnumbered = Unnumbered::start(settings.as_ref(), discovery, &changed);
         Ok(Self {
             identifier: settings.as_ref().and_then(|settings| settings.router_id),
+            has_heard: false,
             inquiry,
             settings: settings.map(Arc::new),
             routes: watch::Sender::new(routes),
@@ -220,10 +223,18 @@ impl Neighbors {
     /// Takes what changed: closes sessions whose successors are up, forgets those that ended.
     pub(super) fn settle(&mut self, now: Instant) {
         if self.unnumbered.take_news() {
+            self.has_heard = true;
             self.refresh(now);
         }
         self.take_answer(now);
         self.part(now);
+        let sessions = &self.sessions;
+        self.unnumbered.take_sessions(|interface| {
+            let mut there = sessions.iter().filter(|session| {
+                session.wanted().parameters.interface.as_deref() == Some(interface)
+            });
+            there.any(Session::is_established)
+        });
     }
 
     fn part(&mut self, now: Instant) {
@@ -308,9 +319,15 @@ impl Neighbors {
     }
 
     fn reconcile(&mut self, now: Instant, wanted: &[Wanted]) {
+        let has_heard = std::mem::take(&mut self.has_heard);
         for session in &mut self.sessions {
             match fate(session.wanted(), session.is_link_up(), wanted) {
-                Fate::Keep => session.keep(),
+                Fate::Keep => {
+                    session.keep();
+                    if has_heard {
+                        session.hurry();
+                    }
+                }
                 Fate::Tell { v4, v6 } => {
                     session.keep();
                     session.take_next_hops(v4, v6);

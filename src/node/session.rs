@@ -224,6 +224,14 @@ impl Session {
         is_news
     }
 
+    /// The neighbour on its link has just spoken: the next attempt need not wait.
+    pub(super) fn hurry(&mut self) {
+        let is_waiting = self.link_up && !self.is_established();
+        if is_waiting && self.wanted.parameters.interface.is_some() {
+            self.order(Command::LinkUp);
+        }
+    }
+
     /// Events of links were lost: whatever comes next is news if it is bad.
     pub(super) fn forget_link(&mut self) {
         self.link_up = true;

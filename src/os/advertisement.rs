@@ -54,26 +54,35 @@ pub struct Attachment {
     pub link_layer: Option<LinkLayer>,
 }
 
-/// Advertises and listens on one interface as long as `attachment` is `Some`, until its sender is
-/// gone. `routers` shows who was heard; `changed` is called when somebody was heard for the first
-/// time.
+/// What the node knows of a link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// `None`: nothing can be sent there now.
+    pub attachment: Option<Attachment>,
+    /// The session with the router there is up.
+    pub is_session_up: bool,
+}
+
+/// Advertises and listens on one link as long as it is attached, until the sender is gone. `routers`
+/// shows who was heard; `changed` is called when somebody was heard for the first time.
 pub async fn run(
-    mut attachment: watch::Receiver<Option<Attachment>>,
+    mut link: watch::Receiver<Link>,
     routers: watch::Sender<Vec<Router>>,
     metrics: InterfaceMetrics,
     changed: impl Fn(),
 ) {
     let mut task = Task {
         machine: Machine::new(rand::random()),
+        attachment: None,
         socket: None,
         reopen_at: None,
         has_warned: false,
         metrics,
     };
-    task.take(attachment.borrow_and_update().as_ref());
+    task.take(&link.borrow_and_update());
     let mut buffer = [0; PACKET_MAX];
     loop {
-        let is_news = task.settle(attachment.borrow().as_ref()).await;
+        let is_news = task.settle().await;
         routers.send_if_modified(|shown| {
             let is_modified = shown != task.machine.routers();
             if is_modified {
@@ -92,8 +101,8 @@ pub async fn run(
             .min();
         tokio::select! {
             biased;
-            news = attachment.changed() => match news {
-                Ok(()) => task.take(attachment.borrow_and_update().as_ref()),
+            news = link.changed() => match news {
+                Ok(()) => task.take(&link.borrow_and_update()),
                 Err(_) => return,
             },
             () = until(due) => {}
@@ -108,6 +117,7 @@ pub async fn run(
 
 struct Task {
     machine: Machine,
+    attachment: Option<Attachment>,
     socket: Option<UdpSocket>,
     reopen_at: Option<Instant>,
     has_warned: bool,
@@ -115,20 +125,27 @@ struct Task {
 }
 
 impl Task {
-    fn take(&mut self, attachment: Option<&Attachment>) {
-        self.socket = None;
-        self.reopen_at = None;
-        self.machine.handle_detached();
-        if let Some(attachment) = attachment {
+    fn take(&mut self, link: &Link) {
+        if link.attachment != self.attachment {
+            self.socket = None;
+            self.reopen_at = None;
             self.has_warned = false;
-            self.open(attachment);
-            let (address, link_layer) = (attachment.address, attachment.link_layer);
-            self.machine.handle_attached(now(), address, link_layer);
+            self.machine.handle_detached();
+            self.attachment.clone_from(&link.attachment);
+            self.open();
+            if let Some(attachment) = &self.attachment {
+                let (address, link_layer) = (attachment.address, attachment.link_layer);
+                self.machine.handle_attached(now(), address, link_layer);
+            }
         }
+        self.machine.handle_session(now(), link.is_session_up);
     }
 
-    fn open(&mut self, attachment: &Attachment) {
+    fn open(&mut self) {
         self.reopen_at = None;
+        let Some(attachment) = &self.attachment else {
+            return;
+        };
         match open(attachment) {
             Ok(socket) => self.socket = Some(socket),
             Err(error) => {
@@ -146,20 +163,18 @@ impl Task {
     }
 
     /// Does and sends what is due; true when another router was heard or all are forgotten.
-    async fn settle(&mut self, attachment: Option<&Attachment>) -> bool {
-        if let Some(attachment) = attachment {
-            if self.reopen_at.is_some_and(|due| due <= now()) {
-                self.open(attachment);
-            }
-            self.machine.handle_timeout(now());
-            while let Some(transmit) = self.machine.poll_transmit() {
-                self.send(transmit, attachment.interface_index).await;
-            }
+    async fn settle(&mut self) -> bool {
+        if self.reopen_at.is_some_and(|due| due <= now()) {
+            self.open();
+        }
+        self.machine.handle_timeout(now());
+        while let Some(transmit) = self.machine.poll_transmit() {
+            self.send(transmit).await;
         }
         self.machine.poll_change()
     }
 
-    async fn send(&mut self, transmit: Transmit, interface_index: u32) {
+    async fn send(&mut self, transmit: Transmit) {
         let (packet, group, sent) = match transmit {
             Transmit::Advertisement(packet) => {
                 (packet, ALL_NODES, &self.metrics.advertisements_sent)
@@ -168,10 +183,10 @@ impl Task {
                 (packet, ALL_ROUTERS, &self.metrics.solicitations_sent)
             }
         };
-        let Some(socket) = &self.socket else {
+        let (Some(socket), Some(attachment)) = (&self.socket, &self.attachment) else {
             return;
         };
-        let to = SocketAddrV6::new(group, 0, 0, interface_index);
+        let to = SocketAddrV6::new(group, 0, 0, attachment.interface_index);
         match timeout(SEND_LIMIT, socket.send_to(&packet, SocketAddr::V6(to))).await {
             Ok(Ok(_)) => sent.inc(),
             Ok(Err(error)) => {

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -18,16 +19,19 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop,
     RouteNextHopFlags, RouteType, RouteVia,
 };
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// The kernel answers in microseconds; a dump that lost its end to an overrun never ends. The routing
-/// thread waits for the answer, so this stays well below the second that a lease is good for.
+/// The kernel answers in microseconds; a dump that lost its end to an overrun never ends.
 const REQUEST_LIMIT: Duration = Duration::from_millis(250);
 
 /// Asks the kernel; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Netlink {
     handle: rtnetlink::Handle,
+    /// Held during a dump: the kernel makes one at a time for a socket and refuses a second one
+    /// (EBUSY).
+    turn: Arc<Mutex<()>>,
 }
 
 /// Why the kernel did not do what it was asked for.
@@ -49,7 +53,7 @@ pub enum NetlinkError {
         /// What the netlink library said.
         text: String,
     },
-    /// No answer within 5 s.
+    /// No answer within a quarter of a second.
     #[error("no answer from the kernel to: {operation}")]
     Silent {
         /// What was asked for.
@@ -126,7 +130,8 @@ impl Netlink {
     /// No netlink socket, usually because the process may open no more files.
     pub fn connect() -> io::Result<(Self, impl Future<Output = ()> + Send + 'static)> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
-        Ok((Self { handle }, connection))
+        let turn = Arc::default();
+        Ok((Self { handle, turn }, connection))
     }
 
     pub(super) fn handle(&self) -> &rtnetlink::Handle {
@@ -135,6 +140,7 @@ impl Netlink {
 
     /// Every interface.
     pub(super) async fn links(&self) -> Result<Vec<Link>, NetlinkError> {
+        let _turn = self.turn.lock().await;
         let dump = self.handle.link().get().execute();
         let links: Vec<LinkMessage> = request("list interfaces", dump.try_collect()).await?;
         Ok(links.iter().map(link).collect())
@@ -143,6 +149,7 @@ impl Netlink {
     /// Link-local addresses of neighbours that have said to be routers, each with the index of its
     /// interface. RFC 4861 §7.2.5 (IsRouter).
     pub(super) async fn routers(&self) -> Result<Vec<(u32, Ipv6Addr)>, NetlinkError> {
+        let _turn = self.turn.lock().await;
         let mut dump = self.handle.neighbours().get();
         dump = dump.set_address_family(AddressFamily::Inet6);
         let found = dump
@@ -153,6 +160,7 @@ impl Netlink {
 
     /// Every address of every interface.
     pub(super) async fn addresses(&self) -> Result<Vec<Assigned>, NetlinkError> {
+        let _turn = self.turn.lock().await;
         let dump = self.handle.address().get().execute();
         let all: Vec<AddressMessage> = request("list addresses", dump.try_collect()).await?;
         Ok(all.iter().filter_map(assigned).collect())
@@ -178,6 +186,7 @@ impl Netlink {
         let mut message = RouteMessage::default();
         message.header.address_family = family;
         message.header.table = RouteHeader::RT_TABLE_MAIN;
+        let _turn = self.turn.lock().await;
         let dump = self.handle.route().get(message).execute();
         let picked = dump.try_filter_map(|route| {
             let found = in_main_table(&route).then(|| pick(route)).flatten();

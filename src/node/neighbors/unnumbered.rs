@@ -19,7 +19,8 @@ pub(super) struct Unnumbered {
 
 struct Link {
     interface: String,
-    attachment: watch::Sender<Option<Attachment>>,
+    /// Of the task there.
+    state: watch::Sender<advertisement::Link>,
     routers: watch::Receiver<Vec<Router>>,
 }
 
@@ -40,18 +41,18 @@ impl Unnumbered {
             if links.iter().any(|link| link.interface == *interface) {
                 continue;
             }
-            let (attachment, wanted) = watch::channel(None);
+            let (state, known) = watch::channel(advertisement::Link::default());
             let (heard, routers) = watch::channel(Vec::new());
             let (news, bell) = (Rc::clone(&has_news), Rc::clone(changed));
             let ring = move || {
                 news.set(true);
                 bell.notify_one();
             };
-            let running = advertisement::run(wanted, heard, metrics.interface(interface), ring);
+            let running = advertisement::run(known, heard, metrics.interface(interface), ring);
             tokio::task::spawn_local(running);
             links.push(Link {
                 interface: interface.clone(),
-                attachment,
+                state,
                 routers,
             });
         }
@@ -67,9 +68,9 @@ impl Unnumbered {
     pub(super) fn attach(&self, view: &View) {
         for link in &self.links {
             let attachment = view.attachment(&link.interface).ok();
-            link.attachment.send_if_modified(|known| {
-                let is_new = *known != attachment;
-                *known = attachment;
+            link.state.send_if_modified(|known| {
+                let is_new = known.attachment != attachment;
+                known.attachment = attachment;
                 is_new
             });
         }
@@ -78,9 +79,19 @@ impl Unnumbered {
     /// Carrier is gone: whoever is on the link when it is back says so anew.
     pub(super) fn take_link_down(&self, interface_index: u32) {
         for link in &self.links {
-            link.attachment.send_if_modified(|known| {
-                let gone = known.take_if(|known| known.interface_index == interface_index);
-                gone.is_some()
+            link.state.send_if_modified(|known| {
+                let is_there = |own: &mut Attachment| own.interface_index == interface_index;
+                known.attachment.take_if(is_there).is_some()
+            });
+        }
+    }
+
+    /// Whether the session of each interface is up: a router without one must hear of this node.
+    pub(super) fn take_sessions(&self, is_up: impl Fn(&str) -> bool) {
+        for link in &self.links {
+            let is_up = is_up(&link.interface);
+            link.state.send_if_modified(|known| {
+                std::mem::replace(&mut known.is_session_up, is_up) != is_up
             });
         }
     }
@@ -127,17 +138,17 @@ mod tests {
     fn link() -> (
         Unnumbered,
         watch::Sender<Vec<Router>>,
-        watch::Receiver<Option<Attachment>>,
+        watch::Receiver<advertisement::Link>,
     ) {
-        let (attachment, wanted) = watch::channel(None);
+        let (state, known) = watch::channel(advertisement::Link::default());
         let (heard, routers) = watch::channel(Vec::new());
         let links = vec![Link {
             interface: "eth1".to_owned(),
-            attachment,
+            state,
             routers,
         }];
         let has_news = Rc::default();
-        (Unnumbered { links, has_news }, heard, wanted)
+        (Unnumbered { links, has_news }, heard, known)
     }
 
     fn host() -> View {
@@ -170,7 +181,7 @@ mod tests {
     fn a_link_is_advertised_on_while_it_has_carrier_and_an_address() {
         let (links, _heard, mut wanted) = link();
         links.attach(&host());
-        let own = wanted.borrow_and_update().clone().unwrap();
+        let own = wanted.borrow_and_update().attachment.clone().unwrap();
         assert_eq!((own.interface_index, own.address), (3, ip("fe80::53")));
         // Nothing new: a second start would repeat what was said.
         links.attach(&host());
@@ -178,7 +189,7 @@ mod tests {
         links.take_link_down(4);
         assert!(!wanted.has_changed().unwrap());
         links.take_link_down(3);
-        assert_eq!(*wanted.borrow_and_update(), None);
+        assert_eq!(wanted.borrow_and_update().attachment, None);
         links.attach(&host().tentative("fe80::53"));
         assert!(!wanted.has_changed().unwrap());
     }

@@ -15,6 +15,9 @@ use super::packet::{self, LinkLayer, Message};
 
 /// `MaxRtrAdvInterval`; routers' own for unnumbered BGP is the same.
 const ADVERTISE_EVERY: Duration = Duration::from_secs(10);
+/// The same, at its least, while the router does not talk to this node: it may have been restarted
+/// and know nobody.
+const ADVERTISE_WITHOUT_SESSION: Duration = Duration::from_secs(4);
 /// `MIN_DELAY_BETWEEN_RAS`.
 const ADVERTISE_GAP: Duration = Duration::from_secs(3);
 /// `MAX_RA_DELAY_TIME`.
@@ -134,6 +137,7 @@ pub(super) struct Machine {
     advertise_at: Option<Instant>,
     advertised_at: Option<Instant>,
     advertisements: u8,
+    is_session_up: bool,
     solicit_at: Option<Instant>,
     solicitations: u8,
     outgoing: Vec<Transmit>,
@@ -149,6 +153,7 @@ impl Machine {
             advertise_at: None,
             advertised_at: None,
             advertisements: 0,
+            is_session_up: false,
             solicit_at: None,
             solicitations: 0,
             outgoing: Vec::with_capacity(2),
@@ -185,6 +190,16 @@ impl Machine {
         self.routers.clear();
     }
 
+    /// Whether the router's session is up. One that just went down may have ended with a router that
+    /// now starts again.
+    pub(super) fn handle_session(&mut self, now: Instant, is_up: bool) {
+        let was_up = std::mem::replace(&mut self.is_session_up, is_up);
+        if was_up && !is_up && self.own.is_some() {
+            self.advertisements = 0;
+            self.advertise_by(now);
+        }
+    }
+
     /// A packet that came in with hop limit 255.
     pub(super) fn handle_packet(&mut self, now: Instant, source: Ipv6Addr, octets: &[u8]) -> Heard {
         if self.own.is_none_or(|own| own.address == source) {
@@ -208,9 +223,10 @@ impl Machine {
         if self.advertise_at.is_some_and(|due| due <= now) {
             self.advertised_at = Some(now);
             self.advertisements = self.advertisements.saturating_add(1);
-            let wait = match self.advertisements < INITIAL_ADVERTISEMENTS {
-                true => ADVERTISE_GAP,
-                false => self.shorten(ADVERTISE_EVERY),
+            let wait = match self.is_session_up {
+                _ if self.advertisements < INITIAL_ADVERTISEMENTS => ADVERTISE_GAP,
+                true => self.shorten(ADVERTISE_EVERY),
+                false => self.shorten(ADVERTISE_WITHOUT_SESSION),
             };
             self.advertise_at = Some(now + wait);
             let packet = packet::advertisement(own.link_layer);
@@ -253,15 +269,24 @@ impl Machine {
         &self.routers
     }
 
-    /// RFC 4861 §6.2.6: after a random delay, and never two in a short time.
+    /// RFC 4861 §6.2.6: after a random delay.
     fn answer(&mut self, now: Instant) {
-        let delayed = now + ANSWER_DELAY_MAX.mul_f64(self.random.random_range(0.0..=1.0));
+        let delay = ANSWER_DELAY_MAX.mul_f64(self.random.random_range(0.0..=1.0));
+        self.advertise_by(now + delay);
+    }
+
+    /// Then, or before if that was planned; never twice in a short time.
+    fn advertise_by(&mut self, wanted: Instant) {
         let allowed = self.advertised_at.map(|last| last + ADVERTISE_GAP);
-        let due = allowed.map_or(delayed, |allowed| allowed.max(delayed));
+        let due = allowed.map_or(wanted, |allowed| allowed.max(wanted));
         self.advertise_at = Some(self.advertise_at.map_or(due, |planned| planned.min(due)));
     }
 
     fn hear(&mut self, now: Instant, address: Ipv6Addr, link_layer: Option<LinkLayer>) -> Heard {
+        if !self.is_session_up {
+            // A router that speaks may just have started, and routers do not solicit.
+            self.advertise_by(now);
+        }
         let mut known = self.routers.iter_mut();
         if let Some(router) = known.find(|router| router.address == address) {
             router.heard.1 = now;

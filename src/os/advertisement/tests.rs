@@ -31,6 +31,13 @@ fn ends() -> [Attachment; 2] {
     })
 }
 
+fn attached(end: &Attachment) -> Link {
+    Link {
+        attachment: Some(end.clone()),
+        is_session_up: false,
+    }
+}
+
 fn ip(arguments: &str) {
     let status = Command::new("ip").args(arguments.split(' ')).status();
     assert!(status.unwrap().success(), "ip {arguments}");
@@ -65,14 +72,14 @@ async fn run_inside() {
     let [left, right] = ends();
     let metrics = Metrics::register(&Registry::new()).unwrap();
     let start = |name: &str| {
-        let (attachment, wanted) = watch::channel(None);
+        let (link, wanted) = watch::channel(Link::default());
         let (told, routers) = watch::channel(Vec::new());
         let metrics = metrics.interface(name);
         tokio::task::spawn_local(run(wanted, told, metrics, || {}));
-        (attachment, routers)
+        (link, routers)
     };
-    let (attachment, mut routers) = start("left");
-    attachment.send_replace(Some(left.clone()));
+    let (near, mut routers) = start("left");
+    near.send_replace(attached(&left));
     // From further away than the link; then one that is not.
     timeout(PATIENCE, async {
         while metrics.interface("left").solicitations_sent.get() == 0 {
@@ -91,12 +98,12 @@ async fn run_inside() {
     assert_eq!(heard(routers.clone()).await, [forger.address]);
     assert_eq!(metrics.interface("left").advertisements.get(), 1);
     // The link goes, and the next one on it is another.
-    attachment.send_replace(None);
+    near.send_replace(Link::default());
     let gone = routers.wait_for(Vec::is_empty);
     timeout(PATIENCE, gone).await.unwrap().unwrap();
-    attachment.send_replace(Some(left.clone()));
+    near.send_replace(attached(&left));
     let (other, others) = start("right");
-    other.send_replace(Some(right.clone()));
+    other.send_replace(attached(&right));
     assert_eq!(heard(routers.clone()).await, [right.address]);
     assert_eq!(heard(others).await, [left.address]);
 }

@@ -16,6 +16,7 @@ fn ip(text: &str) -> Ipv6Addr {
 fn attached(now: Instant) -> Machine {
     let mut machine = Machine::new(7);
     machine.handle_attached(now, ip("fe80::53"), Some(MAC));
+    machine.handle_session(now, true);
     machine
 }
 
@@ -58,6 +59,34 @@ fn an_interface_is_advertised_at_once_soon_and_then_at_the_interval() {
         let gap = pair[1] - pair[0];
         assert!((SECOND * 15 / 2..=10 * SECOND).contains(&gap), "{gap:?}");
     }
+}
+
+/// FRR talks to an unnumbered neighbour only after it was advertised; it does not solicit.
+#[test]
+fn a_router_without_a_session_hears_from_this_node_more_often_and_when_it_speaks() {
+    let start = Instant::now();
+    let mut machine = attached(start);
+    let (advertised, _) = sent(&mut machine, start + 60 * SECOND);
+    let last = *advertised.last().unwrap();
+    let lost = last + 5 * SECOND;
+    machine.handle_session(lost, false);
+    let (advertised, _) = sent(&mut machine, lost + 30 * SECOND);
+    assert_eq!(advertised[0], lost);
+    for pair in advertised.windows(2) {
+        let gap = pair[1] - pair[0];
+        assert!((3 * SECOND..=4 * SECOND).contains(&gap), "{gap:?}");
+    }
+    let last = *advertised.last().unwrap();
+    let spoke = last + SECOND;
+    hear(&mut machine, spoke, "fe80::1", ROUTER_MAC);
+    let (advertised, _) = sent(&mut machine, last + ADVERTISE_GAP);
+    assert_eq!(advertised, [last + ADVERTISE_GAP]);
+    // With a session it is not answered.
+    machine.handle_session(spoke, true);
+    let (advertised, _) = sent(&mut machine, spoke + 60 * SECOND);
+    let quiet = *advertised.last().unwrap() + 4 * SECOND;
+    hear(&mut machine, quiet, "fe80::1", ROUTER_MAC);
+    assert_eq!(sent(&mut machine, quiet + SECOND).0, []);
 }
 
 #[test]
@@ -272,7 +301,7 @@ proptest! {
     #[test]
     fn whatever_comes_in_memory_is_bounded_and_advertisements_keep_their_gap(
         seed in any::<u64>(),
-        steps in prop::collection::vec((0_u64..4000, 0_u8..5, 0_u16..8), 0..200),
+        steps in prop::collection::vec((0_u64..4000, 0_u8..6, 0_u16..8), 0..200),
     ) {
         let mut now = Instant::now();
         let mut machine = Machine::new(seed);
@@ -293,6 +322,7 @@ proptest! {
                 2 => {
                     machine.handle_packet(now, source, &packet::solicitation(None));
                 }
+                3 => machine.handle_session(now, whom % 2 == 0),
                 _ => {
                     machine.handle_packet(now, source, &packet::advertisement(Some(MAC)));
                 }
