@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use super::session::{Session, Wanted};
+use super::session::{self, Session, Wanted};
 use crate::admin::status::Neighbor;
+use crate::bfd::driver::{Driver, Watch};
 use crate::bgp::driver::RouteTable;
 use crate::bgp::listener;
 use crate::bgp::peer::PeerParameters;
@@ -38,6 +39,7 @@ pub(super) struct Neighbors {
     sessions: Vec<Session>,
     directory: watch::Sender<listener::Neighbors>,
     metrics: bgp::metrics::Metrics,
+    bfd: Driver,
     changed: Rc<Notify>,
     refresh_at: Option<Instant>,
     warnings: Vec<String>,
@@ -51,6 +53,7 @@ impl Neighbors {
         services: Vec<IpAddr>,
         netlink: Option<Netlink>,
         metrics: bgp::metrics::Metrics,
+        bfd: Driver,
     ) -> Result<Self, listener::BindError> {
         let (directory, neighbors) = watch::channel(listener::Neighbors::default());
         let addresses = settings.iter().flat_map(|settings| settings.listen.clone());
@@ -73,6 +76,7 @@ impl Neighbors {
             sessions: Vec::new(),
             directory,
             metrics,
+            bfd,
             changed: Rc::default(),
             refresh_at: None,
             warnings: Vec::new(),
@@ -292,6 +296,14 @@ impl Neighbors {
         }
     }
 
+    /// Begins BFD beside a session, if that is configured.
+    fn watch(&self, wanted: &Wanted) -> Option<Watch> {
+        let settings = self.settings.as_ref()?.neighbors.get(wanted.setting)?;
+        let path = session::bfd::path(&wanted.parameters);
+        let peer = wanted.parameters.remote.ip().to_string();
+        Some(self.bfd.watch(settings.bfd.as_ref()?, path, peer))
+    }
+
     /// How long some interface has been without a checked IPv6 address.
     fn tentative_for(&mut self, now: Instant, wanted: &[Wanted]) -> Duration {
         if !wanted.iter().any(|new| new.is_tentative) {
@@ -337,8 +349,9 @@ impl Neighbors {
             let metrics = self.metrics.peer(remote.ip());
             let changed = Rc::clone(&self.changed);
             let routes = self.routes.subscribe();
+            let bfd = self.watch(new);
             self.sessions
-                .push(Session::start(new.clone(), routes, metrics, changed));
+                .push(Session::start(new.clone(), routes, metrics, changed, bfd));
         }
         let directory = self
             .sessions

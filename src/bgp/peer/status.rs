@@ -38,6 +38,8 @@ pub struct PeerStatus {
     pub last_error_received: Option<String>,
     /// Why the last connection ended.
     pub last_end: Option<String>,
+    /// A withdraw on a stale lease did not arrive: there is no session until the lease is good.
+    pub is_dead_man: bool,
 }
 
 impl PeerStatus {
@@ -119,6 +121,7 @@ impl History {
             last_error_sent: self.last_error_sent.clone(),
             last_error_received: self.last_error_received.clone(),
             last_end: self.last_end.clone(),
+            is_dead_man: false,
         }
     }
 }
