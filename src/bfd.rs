@@ -7,7 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod authentication;
+pub mod driver;
+mod intake;
+pub mod metrics;
 pub mod packet;
+pub mod path;
 pub mod session;
 mod state;
 pub mod status;

@@ -16,6 +16,7 @@ const SHELLS: &[&str] = &[
     "src/telemetry.rs",
     "src/admin/http.rs",
     "src/admin/socket.rs",
+    "src/bfd/driver",
     "src/bgp/driver",
     "src/bgp/listener.rs",
     "src/dns/bootstrap.rs",
@@ -211,6 +212,12 @@ fn domains_meet_in_node_only() {
             ],
         ),
         (
+            "bfd",
+            &[
+                "dns", "bgp", "health", "announce", "admin", "config", "node", "cli",
+            ],
+        ),
+        (
             "health",
             &["dns", "bgp", "announce", "admin", "config", "node", "cli"],
         ),
@@ -264,7 +271,7 @@ fn every_protocol_module_names_its_source() {
         "src/dns/cache/slot.rs",
         "src/dns/cache/words.rs",
     ];
-    let nameless: Vec<_> = sources(&["src/bgp", "src/dns"])
+    let nameless: Vec<_> = sources(&["src/bfd", "src/bgp", "src/dns"])
         .into_iter()
         .filter(|source| !source.is_test() && !source.path.ends_with("metrics.rs"))
         .filter(|source| !own.iter().any(|own| source.path.starts_with(own)))

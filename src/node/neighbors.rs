@@ -13,7 +13,8 @@ use self::inquiry::{Answer, Inquiry};
 use self::reconcile::{Fate, fate};
 use self::resolve::{Resolver, name, warning};
 use self::unnumbered::Unnumbered;
-use super::session::{Record, Session, Wanted};
+use super::session::{self, Record, Session, Wanted};
+use crate::bfd::driver::{Driver, Watch};
 use crate::bgp::driver::RouteTable;
 use crate::bgp::listener;
 use crate::bgp::{self, NeighborAddress, Route};
@@ -49,6 +50,7 @@ pub(super) struct Neighbors {
     unnumbered: Unnumbered,
     directory: watch::Sender<listener::Neighbors>,
     metrics: bgp::metrics::Metrics,
+    bfd: Driver,
     changed: Rc<Notify>,
     refresh_at: Option<Instant>,
     warnings: Vec<String>,
@@ -63,6 +65,7 @@ impl Neighbors {
         netlink: Option<Netlink>,
         metrics: bgp::metrics::Metrics,
         discovery: &advertisement::Metrics,
+        bfd: Driver,
     ) -> Result<Self, listener::BindError> {
         let (directory, neighbors) = watch::channel(listener::Neighbors::default());
         let addresses = settings.iter().flat_map(|settings| settings.listen.clone());
@@ -91,6 +94,7 @@ impl Neighbors {
             unnumbered,
             directory,
             metrics,
+            bfd,
             changed,
             refresh_at: None,
             warnings: Vec::new(),
@@ -309,6 +313,14 @@ impl Neighbors {
         self.identifier
     }
 
+    /// Begins BFD beside a session, if that is configured.
+    fn watch(&self, wanted: &Wanted) -> Option<Watch> {
+        let settings = self.settings.as_ref()?.neighbors.get(wanted.setting)?;
+        let path = session::bfd::path(&wanted.parameters);
+        let peer = wanted.parameters.name();
+        Some(self.bfd.watch(settings.bfd.as_ref()?, path, peer))
+    }
+
     /// How long some interface has been without a checked IPv6 address.
     fn tentative_for(&mut self, now: Instant, wanted: &[Wanted]) -> Duration {
         if !wanted.iter().any(|new| new.is_tentative) {
@@ -354,8 +366,9 @@ impl Neighbors {
             let metrics = self.metrics.peer(&name);
             let changed = Rc::clone(&self.changed);
             let routes = self.routes.subscribe();
+            let bfd = self.watch(new);
             self.sessions
-                .push(Session::start(new.clone(), routes, metrics, changed));
+                .push(Session::start(new.clone(), routes, metrics, changed, bfd));
         }
         let sessions = self.sessions.iter();
         let directory = sessions.map(|session| (session.wanted().key(), session.inbound()));

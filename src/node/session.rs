@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::bfd::driver::Watch;
 use crate::bgp::connection::State;
 use crate::bgp::driver::{self, Command, PeerChannels, RouteTable};
 use crate::bgp::listener::{self, PeerKey};
@@ -17,6 +18,8 @@ use crate::bgp::peer::{PeerParameters, PeerStatus};
 mod describe;
 
 pub(super) use describe::Record;
+
+pub(super) mod bfd;
 
 /// Commands that the session has not taken yet. More are lost, with a warning.
 const COMMANDS_WAITING: usize = 16;
@@ -94,6 +97,8 @@ pub(super) struct Session {
     task: JoinHandle<()>,
     obsolete_since: Option<Instant>,
     is_closing: bool,
+    /// BFD beside it.
+    bfd: Option<Rc<Watch>>,
     /// What it knows of its link; it begins in the belief that it is up.
     link_up: bool,
 }
@@ -114,6 +119,7 @@ impl Session {
         routes: watch::Receiver<RouteTable>,
         metrics: PeerMetrics,
         changed: Rc<Notify>,
+        bfd: Option<Watch>,
     ) -> Self {
         let (commands, orders) = mpsc::channel(COMMANDS_WAITING);
         let (inbound, accepted) = mpsc::channel(1);
@@ -127,15 +133,20 @@ impl Session {
             observer: None,
         };
         let running = driver::run_peer(wanted.parameters.clone(), channels, metrics);
+        let bfd = bfd.map(Rc::new);
+        let watch = bfd.clone();
+        let accompanying = bfd::accompany(watch.clone(), commands.downgrade(), status.clone());
         let task = tokio::task::spawn_local(async move {
             let bell = Bell(changed);
-            tokio::pin!(running);
+            tokio::pin!(running, accompanying);
             loop {
                 tokio::select! {
                     () = &mut running => break,
+                    never = &mut accompanying => match never {},
                     Ok(()) = seen.changed() => bell.0.notify_one(),
                 }
             }
+            bfd::take_leave(watch).await;
         });
         Self {
             wanted,
@@ -145,6 +156,7 @@ impl Session {
             task,
             obsolete_since: None,
             is_closing: false,
+            bfd,
             link_up: true,
         }
     }
@@ -220,6 +232,9 @@ impl Session {
         };
         if is_news && self.order(command) {
             self.link_up = is_up;
+        }
+        if let Some(bfd) = self.bfd.as_ref().filter(|_| is_news && !is_up) {
+            bfd.path_down();
         }
         is_news
     }
@@ -351,6 +366,7 @@ mod tests {
             task,
             obsolete_since: None,
             is_closing: false,
+            bfd: None,
             link_up: true,
         };
         (session, orders)

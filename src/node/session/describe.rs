@@ -33,7 +33,7 @@ impl Session {
         Record {
             parameters: self.wanted.parameters.clone(),
             status: self.status.borrow().clone(),
-            bfd: None,
+            bfd: self.bfd.as_ref().and_then(|watch| watch.status()),
         }
     }
 }
