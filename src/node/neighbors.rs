@@ -317,7 +317,7 @@ impl Neighbors {
     fn watch(&self, wanted: &Wanted) -> Option<Watch> {
         let settings = self.settings.as_ref()?.neighbors.get(wanted.setting)?;
         let path = session::bfd::path(&wanted.parameters);
-        let peer = wanted.parameters.remote.ip().to_string();
+        let peer = wanted.parameters.name();
         Some(self.bfd.watch(settings.bfd.as_ref()?, path, peer))
     }
 
