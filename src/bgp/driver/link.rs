@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{FAREWELL, TURN};
+use crate::bgp::Security;
 use crate::bgp::peer::{Peer, PeerParameters, Slot};
-use crate::bgp::{Security, Ttl};
 use crate::os::socket::guard;
 
 /// So many connections may be saying goodbye; the next one is closed without.
@@ -315,7 +315,7 @@ impl Terms {
 
     /// Why a peer that may be there was not heard, as far as this side's guards can be the reason.
     fn silence(&self, unsigned: Option<&str>) -> Option<io::Error> {
-        let far = (self.security.ttl == Ttl::Security).then_some(TOO_FAR);
+        let far = (self.security.ttl.least() > 0).then_some(TOO_FAR);
         let reasons: Vec<&str> = unsigned.into_iter().chain(far).collect();
         (!reasons.is_empty()).then(|| {
             let text = format!("no answer; {}", reasons.join("; "));

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::*;
-use crate::bgp::Password;
+use crate::bgp::{Password, Ttl};
 
 const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 53, 8, 1));
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 53, 8, 2));
