@@ -106,8 +106,8 @@ fn an_ipv4_next_hop_that_appears_brings_ipv4_to_a_neighbor_that_takes_no_other()
         terms.parameters.families.ipv4 = false;
     }
     let running = Running {
-        terms: &old,
-        ..running
+        lacks_ipv4: true,
+        ..up(&old)
     };
     assert_eq!(fate(running, &[new.clone()]), told);
 }
