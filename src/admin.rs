@@ -14,25 +14,31 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 pub mod http;
+pub mod neighbors;
 pub mod socket;
 pub mod status;
 
+pub use neighbors::Describe;
 pub use status::Status;
+use status::neighbor::{NeighborDetail, NeighborList};
 
 /// What the admin thread is told by the configuration; already checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where `/metrics`, `/healthz`, `/readyz` and `/status` are served; `None`: nowhere.
+    /// Where `/metrics`, `/healthz`, `/readyz`, `/status` and `/api/v1/neighbors` are served; `None`:
+    /// nowhere.
     pub listen: Option<SocketAddr>,
     /// The control socket; `None`: none.
     pub socket: Option<PathBuf>,
 }
 
 /// A status and when it was true.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Snapshot {
     /// What the routing thread knew.
     pub status: Status,
+    /// What it knew of each neighbour, in the order of the configuration.
+    pub neighbors: Vec<Box<dyn Describe>>,
     /// When it knew it.
     pub at: Instant,
 }
@@ -54,9 +60,12 @@ impl Published {
     }
 
     /// Replaces what is told.
-    pub fn publish(&self, status: Status, now: Instant) {
-        self.latest
-            .store(Some(Arc::new(Snapshot { status, at: now })));
+    pub fn publish(&self, status: Status, neighbors: Vec<Box<dyn Describe>>, now: Instant) {
+        self.latest.store(Some(Arc::new(Snapshot {
+            status,
+            neighbors,
+            at: now,
+        })));
     }
 
     /// What was published last, of whatever age.
@@ -99,6 +108,12 @@ pub enum Unhealthy {
 pub enum Command {
     /// Tells the latest [`Status`].
     Status,
+    /// Tells of one neighbour, or of all, in full.
+    Neighbors {
+        /// Whose address; with `%interface` if link-local. `None`: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
     /// Moves traffic away and withdraws, without stopping.
     Drain {
         /// Shown in status and logs.
@@ -114,6 +129,10 @@ pub enum Command {
 pub enum Answer {
     /// To [`Command::Status`].
     Status(Box<Status>),
+    /// To [`Command::Neighbors`] without an address.
+    Neighbors(Box<NeighborList>),
+    /// To [`Command::Neighbors`] with an address.
+    Neighbor(Box<NeighborDetail>),
     /// The command has taken effect; the text says how.
     Done(String),
     /// It has not; the text says why.
@@ -156,7 +175,7 @@ mod tests {
         let published = Published::new(Duration::from_secs(2));
         let start = Instant::now();
         assert_eq!(published.fresh(start).unwrap_err(), Unhealthy::Starting);
-        published.publish(status::example(), start);
+        published.publish(status::example(), Vec::new(), start);
         let limit = start + Duration::from_secs(2);
         assert_eq!(published.fresh(limit).unwrap().status, status::example());
         let age = Duration::from_millis(2_001);
@@ -178,6 +197,17 @@ mod tests {
             serde_json::from_str::<Command>(r#"{"command":"status"}"#).unwrap(),
             Command::Status
         );
+        for (line, address) in [
+            (r#"{"command":"neighbors"}"#, None),
+            (
+                r#"{"command":"neighbors","address":"fe80::1%eth1"}"#,
+                Some("fe80::1%eth1".to_owned()),
+            ),
+        ] {
+            let command = Command::Neighbors { address };
+            assert_eq!(serde_json::to_string(&command).unwrap(), line);
+            assert_eq!(serde_json::from_str::<Command>(line).unwrap(), command);
+        }
         for wrong in [
             r#"{"command":"stop"}"#,
             r#"{"command":"drain"}"#,

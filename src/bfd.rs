@@ -6,6 +6,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod authentication;
+pub mod driver;
+mod intake;
+pub mod metrics;
+pub mod packet;
+pub mod path;
+pub mod session;
+mod state;
+pub mod status;
+pub mod timing;
+
+pub use state::{Diagnostic, State};
+
 /// BFD beside one session; already checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

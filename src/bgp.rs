@@ -4,6 +4,7 @@
 //! RFC 7606 (revised error handling), RFC 9003 (shutdown text), RFC 8326 (graceful shutdown).
 //! Not done on purpose: graceful restart (RFC 4724) and LLGR, which keep a dead node's route alive.
 
+mod capability_name;
 pub mod connection;
 pub mod driver;
 pub mod listener;

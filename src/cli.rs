@@ -1,7 +1,7 @@
 //! The command line: the only place that prints.
 //!
-//! Exit codes: 0 good, 1 failed or bad configuration, 2 wrong usage, 3 node not reachable (only
-//! commands that talk to a running node).
+//! Exit codes: 0 good, 1 failed, no such neighbour or bad configuration, 2 wrong usage, 3 node not
+//! reachable (only commands that talk to a running node).
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,15 +12,18 @@ use clap::{Parser, Subcommand};
 use crate::config::{DEFAULT_FILE, LoadOptions};
 
 mod check;
+mod control;
+mod layout;
+mod neighbors;
 pub mod run;
 mod status;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  good
-  1  failed, or the configuration is bad
+  1  failed, no such neighbor, or the configuration is bad
   2  wrong usage
-  3  the node cannot be reached (status, drain, undrain)";
+  3  the node cannot be reached (status, neighbors, drain, undrain)";
 
 /// An anycast DNS node: caching forwarder, health checker and BGP speaker in one process.
 #[derive(Debug, Parser)]
@@ -41,6 +44,9 @@ enum Command {
     /// Shows what a running node does.
     #[command(after_help = EXIT_CODES)]
     Status(StatusArguments),
+    /// Shows the BGP neighbors of a running node, or all about one of them.
+    #[command(after_help = EXIT_CODES)]
+    Neighbors(neighbors::Arguments),
     /// Moves the clients of all services away, withdraws them and keeps answering.
     #[command(after_help = EXIT_CODES)]
     Drain(DrainArguments),
@@ -85,6 +91,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => return run::run(arguments),
         Command::Check(arguments) => return check::run(arguments),
         Command::Status(arguments) => status::status(&arguments.control.socket, arguments.json),
+        Command::Neighbors(arguments) => neighbors::run(arguments),
         Command::Drain(arguments) => status::drain(&arguments.control.socket, arguments.reason),
         Command::Undrain(arguments) => status::undrain(&arguments.socket),
     };

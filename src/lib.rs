@@ -24,7 +24,7 @@
 //! |---|---|
 //! | one per query worker | its own sockets, TCP connections, upstream sockets and in-flight table; one loop receives, answers from the cache, asks upstreams and sends, all in batches |
 //! | upkeep | probes of upstreams, search for forwarding loops; beats time for the workers, so that an idle one needs no timer |
-//! | routing | health, announcing, BGP, netlink |
+//! | routing | health, announcing, BGP, BFD, netlink |
 //! | admin | HTTP, control socket, rendering of metrics |
 //! | log | writes what the others have logged; when nobody reads it, lines are dropped and counted |
 //!
@@ -39,6 +39,7 @@
 //! | [`health`] | from signals to a verdict per service and address family |
 //! | [`announce`] | from verdicts to routes, in a safe order |
 //! | [`bgp`] | the BGP speaker |
+//! | [`bfd`] | whether a neighbour is there, in fractions of a second |
 //! | [`os`] | addresses, links, gateways, router discovery, sockets, signals |
 //! | [`config`] | from files and environment to checked settings |
 //! | [`admin`] | HTTP, control socket and what goes outwards |
@@ -82,6 +83,7 @@
 //! | `sd-notify` | readiness and watchdog of systemd |
 //! | `serde` | configuration and status as types |
 //! | `serde_json` | status and control socket |
+//! | `sha1` | signs BFD packets, as RFC 5880 wants it |
 //! | `siphasher` | SipHash-2-4, which RFC 9018 makes cookies with |
 //! | `socket2` | socket options |
 //! | `strsim` | "did you mean …?" for unknown keys |

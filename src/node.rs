@@ -21,6 +21,7 @@ use tokio::task::LocalSet;
 
 use crate::admin::{Order, Published};
 use crate::announce::Announcer;
+use crate::bfd;
 use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap::{self, BootstrapError};
@@ -199,12 +200,16 @@ impl Parts {
         }
         let probes = self.start_prober(&config, workers);
         let registry = self.metrics.registry();
+        let bfd = bfd::metrics::Metrics::register(registry).map_err(TelemetryError::from)?;
+        let bfd = bfd::driver::Driver::new(bfd);
+        tokio::task::spawn_local(bfd.clone().run());
         let neighbors = neighbors::Neighbors::new(
             config.bgp.clone(),
             service_addresses,
             netlink,
             bgp::metrics::Metrics::register(registry).map_err(TelemetryError::from)?,
             &advertisement::Metrics::register(registry).map_err(TelemetryError::from)?,
+            bfd,
         )?;
         let routing = Routing {
             health,

@@ -16,6 +16,7 @@ const SHELLS: &[&str] = &[
     "src/telemetry.rs",
     "src/admin/http.rs",
     "src/admin/socket.rs",
+    "src/bfd/driver",
     "src/bgp/driver",
     "src/bgp/listener.rs",
     "src/dns/bootstrap.rs",
@@ -180,6 +181,7 @@ fn foreign_crates_are_named_in_their_own_place_only() {
         ),
         ("anyhow", &["src/main.rs", "src/cli"]),
         ("bytemuck", &["src/dns/cache"]),
+        ("sha1", &["src/bfd/authentication"]),
     ];
     let mut offenders = Vec::new();
     for source in sources(&["src"]).iter().filter(|s| !s.is_test()) {
@@ -207,6 +209,12 @@ fn domains_meet_in_node_only() {
             "bgp",
             &[
                 "dns", "health", "announce", "admin", "config", "node", "cli",
+            ],
+        ),
+        (
+            "bfd",
+            &[
+                "dns", "bgp", "health", "announce", "admin", "config", "node", "cli",
             ],
         ),
         (
@@ -263,7 +271,7 @@ fn every_protocol_module_names_its_source() {
         "src/dns/cache/slot.rs",
         "src/dns/cache/words.rs",
     ];
-    let nameless: Vec<_> = sources(&["src/bgp", "src/dns"])
+    let nameless: Vec<_> = sources(&["src/bfd", "src/bgp", "src/dns"])
         .into_iter()
         .filter(|source| !source.is_test() && !source.path.ends_with("metrics.rs"))
         .filter(|source| !own.iter().any(|own| source.path.starts_with(own)))

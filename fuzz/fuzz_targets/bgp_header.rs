@@ -22,7 +22,7 @@ fn local(asn: u32, host: u8) -> Local {
     }
 }
 
-/// Which messages of the neighbour came before, how long the pieces are, and the octets.
+// Which messages of the neighbour came before, how long the pieces are, and the octets.
 fuzz_target!(|input: &[u8]| {
     let Some(([before, pieces @ ..], octets)) = input.split_first_chunk::<4>() else {
         return;

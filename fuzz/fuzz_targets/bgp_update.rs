@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use sidestep::bgp::message::{Families, MESSAGE_MAX};
 use sidestep::bgp::update::{Reading, Update};
 
-/// One octet that tells the kind of session, and the body.
+// One octet that tells the kind of session, and the body.
 fuzz_target!(|input: &[u8]| {
     let Some((kind, body)) = input.split_first() else {
         return;

@@ -1,4 +1,5 @@
-//! HTTP for monitoring: `/metrics`, `/healthz`, `/readyz`, `/status`. Reads only; GET only.
+//! HTTP for monitoring: `/metrics`, `/healthz`, `/readyz`, `/status`, `/api/v1/neighbors`. Reads only;
+//! GET only.
 //!
 //! Source: Prometheus text format 0.0.4; RFC 9110 §15.6.4 (503).
 //! One request per connection: a connection lives for 10 s at most, and 64 of them at a time; the
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -63,6 +64,8 @@ fn router(sources: Sources) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
+        .route("/api/v1/neighbors", get(neighbors))
+        .route("/api/v1/neighbors/{address}", get(neighbor))
         .layer(axum::middleware::map_response(close_afterwards))
         .with_state(sources)
 }
@@ -108,6 +111,25 @@ async fn status(State(sources): State<Sources>) -> Response {
     match sources.published.latest() {
         Some(snapshot) => Json(&snapshot.status).into_response(),
         None => unavailable("the node is starting"),
+    }
+}
+
+/// All neighbours in full.
+async fn neighbors(State(sources): State<Sources>) -> Response {
+    match sources.published.latest() {
+        Some(snapshot) => Json(snapshot.neighbors(Instant::now())).into_response(),
+        None => unavailable("the node is starting"),
+    }
+}
+
+/// One neighbour in full. In a path, the `%` before an interface's name is written `%25`.
+async fn neighbor(State(sources): State<Sources>, Path(address): Path<String>) -> Response {
+    let Some(snapshot) = sources.published.latest() else {
+        return unavailable("the node is starting");
+    };
+    match snapshot.neighbor(Instant::now(), &address) {
+        Ok(neighbor) => Json(neighbor).into_response(),
+        Err(problem) => (StatusCode::NOT_FOUND, format!("{problem}\n")).into_response(),
     }
 }
 

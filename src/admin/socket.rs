@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::{Answer, Change, Command, Order, Published};
+use super::{Answer, Change, Command, Order, Published, Snapshot};
 
 const CONNECTIONS_MAX: usize = 8;
 const COMMAND_BYTES_MAX: u64 = 4096;
@@ -222,10 +222,12 @@ async fn obey(
 ) -> Answer {
     let change = match command {
         Command::Status => {
-            return match published.latest() {
-                Some(snapshot) => Answer::Status(Box::new(snapshot.status.clone())),
-                None => Answer::Error("the node is starting".to_owned()),
-            };
+            return tell(published, |snapshot| {
+                Answer::Status(Box::new(snapshot.status.clone()))
+            });
+        }
+        Command::Neighbors { address } => {
+            return tell(published, |snapshot| neighbors(snapshot, address));
         }
         Command::Drain { reason } => match checked_reason(&reason) {
             Ok(reason) => Change::Drain { reason },
@@ -247,6 +249,26 @@ async fn obey(
         Ok(Ok(Err(problem))) => Answer::Error(problem),
         Ok(Err(_)) => Answer::Error("the node is stopping".to_owned()),
         Err(_) => Answer::Error("no effect within 10 s; it may still come".to_owned()),
+    }
+}
+
+fn tell(published: &Published, answer: impl FnOnce(&Snapshot) -> Answer) -> Answer {
+    match published.latest() {
+        Some(snapshot) => answer(&snapshot),
+        None => Answer::Error("the node is starting".to_owned()),
+    }
+}
+
+fn neighbors(snapshot: &Snapshot, address: Option<String>) -> Answer {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a shell: reads the clock when a command comes in"
+    )]
+    let now = Instant::now();
+    match address.map(|address| snapshot.neighbor(now, &address)) {
+        None => Answer::Neighbors(Box::new(snapshot.neighbors(now))),
+        Some(Ok(neighbor)) => Answer::Neighbor(Box::new(neighbor)),
+        Some(Err(problem)) => Answer::Error(problem.to_string()),
     }
 }
 

@@ -2,10 +2,14 @@
 //!
 //! Its JSON shape is an interface: fields are added, never renamed.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub mod neighbor;
+
+pub use neighbor::{Neighbor, SessionState};
 
 /// Everything at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,41 +100,6 @@ pub enum FaultClass {
     Overload,
     /// Somebody asked for it.
     Operator,
-}
-
-/// A BGP neighbour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Neighbor {
-    /// Its address; with `%interface` if link-local.
-    pub address: String,
-    /// State of the session.
-    pub state: SessionState,
-    /// Seconds in this state.
-    pub since_s: u64,
-    /// AS number: from its OPEN, else as configured; `None`: not known yet.
-    pub asn: Option<u32>,
-    /// BGP identifier from its OPEN.
-    pub router_id: Option<Ipv4Addr>,
-    /// The local address of the session.
-    pub source: Option<IpAddr>,
-    /// Negotiated hold time, 0: none; `None`: no session.
-    pub hold_time_s: Option<u16>,
-    /// Prefixes that it has been told, as `ADDRESS/LENGTH`.
-    pub announced: Vec<String>,
-    /// Why the last session ended or could not start.
-    pub last_error: Option<String>,
-}
-
-/// The states of RFC 4271 §8.2.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "their meaning is the RFC's")]
-pub enum SessionState {
-    Idle,
-    Connect,
-    Active,
-    OpenSent,
-    OpenConfirm,
-    Established,
 }
 
 /// A forward zone.
@@ -278,17 +247,7 @@ pub(crate) fn example() -> Status {
                 family(Family::Ipv6, "fd53::53"),
             ],
         }],
-        neighbors: vec![Neighbor {
-            address: "192.0.2.1".into(),
-            state: SessionState::Established,
-            since_s: 3_728,
-            asn: Some(65_001),
-            router_id: Some(Ipv4Addr::new(192, 0, 2, 1)),
-            source: Some("192.0.2.10".parse().unwrap()),
-            hold_time_s: Some(9),
-            announced: vec!["10.53.53.53/32".into(), "fd53::53/128".into()],
-            last_error: None,
-        }],
+        neighbors: vec![neighbor::example().summary],
         zones: vec![Zone {
             zone: ".".into(),
             critical: true,

@@ -19,7 +19,10 @@ use crate::health::{Family, FloorLevel, Grant, Lease, Target};
 
 /// The system is asked for the same address at most this often.
 const BIND_RETRY: Duration = Duration::from_secs(1);
-/// Sessions that do not close, and addresses that do not go, are waited for this long.
+/// Sessions that do not close are waited for this long: half a second for a neighbour that does not
+/// read, and three until it knows that BFD is switched off.
+const CLOSE_LIMIT: Duration = Duration::from_secs(4);
+/// Addresses that do not go are waited for this long.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Which routes should be announced, and which addresses bound.
@@ -267,7 +270,7 @@ impl Announcer {
             && self.withdrawn_at.is_none_or(|at| at + self.linger <= now)
         {
             self.phase = Phase::Closing {
-                until: now + STOP_LIMIT,
+                until: now + CLOSE_LIMIT,
             };
             self.is_close_due = true;
         }

@@ -18,9 +18,11 @@ use super::timers::{
 use super::update::{Reading, Update};
 
 mod counts;
+mod opens;
 mod state;
 
 pub use counts::{Counts, MessageCounts};
+pub use opens::{Offer, Opens};
 pub use state::{End, Event, Role, State};
 
 /// The machine of one TCP connection.
@@ -30,6 +32,7 @@ pub struct Connection {
     state: State,
     local: Option<Local>,
     negotiated: Option<Negotiated>,
+    opens: Opens,
     timers: Timers,
     jitter: Jitter,
     received: Vec<u8>,
@@ -47,6 +50,7 @@ impl Connection {
             state: State::Idle,
             local: None,
             negotiated: None,
+            opens: Opens::default(),
             timers: Timers::default(),
             jitter: Jitter::new(seed),
             received: Vec::new(),
@@ -66,6 +70,18 @@ impl Connection {
     #[must_use]
     pub fn negotiated(&self) -> Option<&Negotiated> {
         self.negotiated.as_ref()
+    }
+
+    /// What the OPENs of the present TCP connection said.
+    #[must_use]
+    pub fn opens(&self) -> &Opens {
+        &self.opens
+    }
+
+    /// What is due when.
+    #[must_use]
+    pub fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     /// Messages of all connections that this machine has had.
@@ -127,7 +143,9 @@ impl Connection {
                     ..Timers::default()
                 };
                 self.state = State::OpenSent;
-                self.send(Kind::Open, local.open().encode());
+                let open = local.open();
+                self.opens.sent = Some(Offer::from(&open));
+                self.send(Kind::Open, open.encode());
                 self.local = Some(local);
             }
             State::Idle | State::OpenSent | State::OpenConfirm | State::Established => {}
@@ -262,6 +280,7 @@ impl Connection {
         self.received.clear();
         self.timers = Timers::default();
         self.negotiated = None;
+        self.opens = Opens::default();
         self.local = None;
         self.state = State::Idle;
         self.events.push_back(Event::Ended { end, last });
@@ -313,7 +332,9 @@ impl Connection {
     fn handle_open(&mut self, now: Instant, body: &[u8]) {
         match (self.state, self.local) {
             (State::OpenSent, Some(local)) => {
-                let agreed = Open::decode(body).and_then(|open| open::negotiate(&local, &open));
+                let open = Open::decode(body);
+                self.opens.received = open.as_ref().ok().map(Offer::from);
+                let agreed = open.and_then(|open| open::negotiate(&local, &open));
                 match agreed {
                     Ok(agreed) => {
                         self.negotiated = Some(agreed);

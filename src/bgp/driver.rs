@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::connection::End;
 use super::metrics::PeerMetrics;
 use super::open::Negotiated;
-use super::peer::{Event, Peer, PeerParameters, PeerStatus, Slot};
+use super::peer::{Ends, Event, Peer, PeerParameters, PeerStatus, Slot};
 use super::update::Update;
 use super::{BfdState, Route};
 
@@ -63,7 +63,8 @@ pub enum Command {
 pub struct RouteTable {
     /// All of them, each prefix once.
     pub routes: Arc<[Route]>,
-    /// When they were decided on: the time to the last UPDATE written is measured from here.
+    /// When the verdict fell that they follow from: the time to the last UPDATE written is measured
+    /// from here.
     pub changed: Instant,
     /// Health renews its lease. If not, there are no routes, and a neighbour that cannot be told
     /// so must lose the session.
@@ -117,6 +118,7 @@ pub async fn run_peer(parameters: PeerParameters, channels: PeerChannels, metric
         notices: VecDeque::new(),
         metrics,
         unwritten: None,
+        ends: None,
         buffer: vec![0; TURN],
     };
     task.take_routes(&routes.borrow_and_update());
@@ -170,8 +172,10 @@ struct Task {
     /// At most what one turn's octets hold: nothing is read while one is left.
     notices: VecDeque<Notice>,
     metrics: PeerMetrics,
-    /// When the routes changed that are not yet all written.
+    /// When the first of the routes changed that are not yet all written.
     unwritten: Option<Instant>,
+    /// Of the TCP connection that carries the session.
+    ends: Option<Ends>,
     buffer: Vec<u8>,
 }
 
@@ -193,7 +197,10 @@ impl Task {
             self.carry_out(now, event);
         }
         self.measure_writing();
-        let status = self.peer.status();
+        let status = PeerStatus {
+            ends: self.ends,
+            ..self.peer.status()
+        };
         self.metrics.status(&status);
         self.status.send_if_modified(|shown| {
             let changed = *shown != status;
@@ -213,14 +220,21 @@ impl Task {
             }
             Event::Ended { established, end } => {
                 let error = self.links.take_dial_error();
+                if let Some(error) = &error {
+                    self.peer.explain_end(&error.to_string());
+                }
                 self.journal.ended(now, established, &end, error);
+                self.metrics.ended(&end);
                 if established {
                     self.unwritten = None;
+                    self.ends = None;
                     self.note(Notice::Down(end));
                 }
             }
             Event::Established(agreed) => {
                 self.journal.established(&agreed);
+                let slot = self.peer.session();
+                self.ends = slot.and_then(|slot| self.links.ends(slot));
                 self.note(Notice::Established(agreed));
             }
             Event::Update(update) => {
@@ -262,7 +276,7 @@ impl Task {
             self.journal.route_refused(&prefix);
         }
         if self.peer.has_pending_routes() {
-            self.unwritten = Some(table.changed);
+            self.unwritten.get_or_insert(table.changed);
         }
     }
 

@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for BGP on {address}")]
+#[error("cannot listen for BGP on {address}{}", hint(*.address, .source))]
 pub struct BindError {
     /// As configured.
     pub address: SocketAddr,
@@ -50,6 +50,22 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
         })
     });
     bound.collect()
+}
+
+/// What to do about it, where that is known.
+fn hint(address: SocketAddr, error: &io::Error) -> String {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            ", which another process has (often a router daemon; `ss -lntp 'sport = :{port}'` tells \
+             which one): choose an address or a port that it does not listen on"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "; no interface of this host has the address".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// Accepts until the sender of `neighbors` is gone.

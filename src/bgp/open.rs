@@ -10,6 +10,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+pub use super::capability_name::capability_name;
 use super::message::{self, Families, Kind};
 use super::notification::Notification;
 use super::octets::Octets;

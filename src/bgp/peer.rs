@@ -25,7 +25,7 @@ mod status;
 use pace::Pace;
 pub use parameters::PeerParameters;
 use status::History;
-pub use status::PeerStatus;
+pub use status::{Ends, ErrorTimes, PeerStatus, Told};
 
 /// Which of the two connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,28 +307,6 @@ impl Peer {
         self.state
     }
 
-    /// What an operator sees.
-    #[must_use]
-    pub fn status(&self) -> PeerStatus {
-        let side = match self.established.unwrap_or(self.nearest()) {
-            Slot::Dialled => &self.dialled,
-            Slot::Accepted => &self.accepted,
-        };
-        let (a, b) = (
-            self.dialled.connection.counts(),
-            self.accepted.connection.counts(),
-        );
-        self.history.status(
-            self.state,
-            side.connection.negotiated(),
-            connection::Counts {
-                sent: a.sent.plus(&b.sent),
-                received: a.received.plus(&b.received),
-            },
-            self.rib_out.advertised(),
-        )
-    }
-
     fn side(&mut self, slot: Slot) -> &mut Side {
         match slot {
             Slot::Dialled => &mut self.dialled,
@@ -377,7 +355,10 @@ impl Peer {
             connection::Event::Dial => self.events.push_back(Event::Dial),
             connection::Event::Opened(agreed) => self.resolve_collision(slot, &agreed),
             connection::Event::Established(agreed) => self.establish(now, slot, agreed),
-            connection::Event::Update(update) => self.events.push_back(Event::Update(update)),
+            connection::Event::Update(update) => {
+                self.history.updated(&update);
+                self.events.push_back(Event::Update(update));
+            }
             connection::Event::RouteRefresh(family) => {
                 if self.established == Some(slot) {
                     self.rib_out.refresh(family);
@@ -438,7 +419,7 @@ impl Peer {
             self.rib_out.close();
         }
         self.pace.ended(now, &end, established);
-        self.history.ended(&end);
+        self.history.ended(now, &end);
         self.events.push_back(Event::HangUp { slot, last });
         if established || end != End::Dropped {
             self.events.push_back(Event::Ended { established, end });

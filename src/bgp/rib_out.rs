@@ -20,8 +20,10 @@ use super::{Attributes, GRACEFUL_SHUTDOWN, NeighborMarks, Role, Route};
 
 mod marks;
 mod refresh;
+mod told;
 
 use refresh::{Refresh, Step};
+pub use told::Told;
 
 /// So many IPv4 prefixes of 5 octets leave room for all attributes.
 const IPV4_PER_UPDATE: usize = 400;

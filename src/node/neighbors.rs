@@ -13,8 +13,8 @@ use self::inquiry::{Answer, Inquiry};
 use self::reconcile::{Fate, fate};
 use self::resolve::{Resolver, name, warning};
 use self::unnumbered::Unnumbered;
-use super::session::{Session, Wanted};
-use crate::admin::status::Neighbor;
+use super::session::{self, Record, Session, Wanted};
+use crate::bfd::driver::{Driver, Watch};
 use crate::bgp::driver::RouteTable;
 use crate::bgp::listener;
 use crate::bgp::{self, NeighborAddress, Route};
@@ -52,6 +52,7 @@ pub(super) struct Neighbors {
     unnumbered: Unnumbered,
     directory: watch::Sender<listener::Neighbors>,
     metrics: bgp::metrics::Metrics,
+    bfd: Driver,
     changed: Rc<Notify>,
     refresh_at: Option<Instant>,
     warnings: Vec<String>,
@@ -66,6 +67,7 @@ impl Neighbors {
         netlink: Option<Netlink>,
         metrics: bgp::metrics::Metrics,
         discovery: &advertisement::Metrics,
+        bfd: Driver,
     ) -> Result<Self, listener::BindError> {
         let (directory, neighbors) = watch::channel(listener::Neighbors::default());
         let addresses = settings.iter().flat_map(|settings| settings.listen.clone());
@@ -94,6 +96,7 @@ impl Neighbors {
             unnumbered,
             directory,
             metrics,
+            bfd,
             changed,
             refresh_at: None,
             warnings: Vec::new(),
@@ -102,11 +105,11 @@ impl Neighbors {
         })
     }
 
-    /// The whole table that every neighbour should have.
-    pub(super) fn announce(&self, routes: Vec<Route>, is_lease_good: bool) {
+    /// The whole table that every neighbour should have, and when that was decided.
+    pub(super) fn announce(&self, routes: Vec<Route>, is_lease_good: bool, decided: Instant) {
         self.routes.send_replace(RouteTable {
             routes: routes.into(),
-            changed: Instant::now(),
+            changed: decided,
             is_lease_good,
         });
     }
@@ -297,12 +300,9 @@ impl Neighbors {
         self.warnings.clone()
     }
 
-    pub(super) fn status(&self, now: Instant) -> Vec<Neighbor> {
-        let routes = self.routes.borrow();
-        self.sessions
-            .iter()
-            .map(|session| session.describe(now, &routes.routes))
-            .collect()
+    /// What is known of each.
+    pub(super) fn records(&self) -> Vec<Record> {
+        self.sessions.iter().map(Session::record).collect()
     }
 
     fn find_identifier(&mut self, view: Option<&View>) -> Option<Ipv4Addr> {
@@ -313,6 +313,14 @@ impl Neighbors {
             }
         }
         self.identifier
+    }
+
+    /// Begins BFD beside a session, if that is configured.
+    fn watch(&self, wanted: &Wanted) -> Option<Watch> {
+        let settings = self.settings.as_ref()?.neighbors.get(wanted.setting)?;
+        let path = session::bfd::path(&wanted.parameters);
+        let peer = wanted.parameters.name();
+        Some(self.bfd.watch(settings.bfd.as_ref()?, path, peer))
     }
 
     /// How long some interface has been without a checked IPv6 address.
@@ -360,8 +368,9 @@ impl Neighbors {
             let metrics = self.metrics.peer(&name);
             let changed = Rc::clone(&self.changed);
             let routes = self.routes.subscribe();
+            let bfd = self.watch(new);
             self.sessions
-                .push(Session::start(new.clone(), routes, metrics, changed));
+                .push(Session::start(new.clone(), routes, metrics, changed, bfd));
         }
         let sessions = self.sessions.iter();
         let directory = sessions.map(|session| (session.wanted().key(), session.inbound()));

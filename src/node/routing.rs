@@ -103,7 +103,12 @@ impl Routing {
 
     /// Does all that follows from what was taken in.
     fn settle(&mut self) -> Turn {
+        let mut verdict_at: Option<Instant> = None;
         while let Some(event) = self.health.poll_event() {
+            if let Event::Verdict { verdict, .. } = &event {
+                let since = verdict.since;
+                verdict_at = Some(verdict_at.map_or(since, |first| first.min(since)));
+            }
             self.metrics.record_event(&event);
             self.tell(&event);
             if let Event::Drain(phase) = event {
@@ -122,8 +127,9 @@ impl Routing {
                     let is_allowed = self.health.lease().is_fresh(now);
                     let is_good = is_allowed || self.is_stopping;
                     tell_routes(&routes, is_good);
-                    self.neighbors
-                        .announce(routes.into_iter().map(bgp_route).collect(), is_good);
+                    let routes = routes.into_iter().map(bgp_route).collect();
+                    let decided = verdict_at.unwrap_or(now);
+                    self.neighbors.announce(routes, is_good, decided);
                 }
                 Action::Bind(target, address) => {
                     if !self.host.bind(target, address) {

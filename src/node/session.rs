@@ -4,19 +4,23 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::neighbors::Running;
-use crate::admin::status::{Neighbor, SessionState};
+use crate::bfd::driver::Watch;
 use crate::bgp::connection::State;
 use crate::bgp::driver::{self, Command, PeerChannels, RouteTable};
 use crate::bgp::listener::{self, PeerKey};
 use crate::bgp::metrics::PeerMetrics;
 use crate::bgp::peer::{PeerParameters, PeerStatus};
-use crate::bgp::{PeerAsn, Route};
+
+mod describe;
+
+pub(super) use describe::Record;
+
+pub(super) mod bfd;
 
 /// Commands that the session has not taken yet. More are lost, with a warning.
 const COMMANDS_WAITING: usize = 16;
@@ -94,6 +98,8 @@ pub(super) struct Session {
     task: JoinHandle<()>,
     obsolete_since: Option<Instant>,
     is_closing: bool,
+    /// BFD beside it.
+    bfd: Option<Rc<Watch>>,
     /// What it knows of its link; it begins in the belief that it is up.
     link_up: bool,
 }
@@ -114,6 +120,7 @@ impl Session {
         routes: watch::Receiver<RouteTable>,
         metrics: PeerMetrics,
         changed: Rc<Notify>,
+        bfd: Option<Watch>,
     ) -> Self {
         let (commands, orders) = mpsc::channel(COMMANDS_WAITING);
         let (inbound, accepted) = mpsc::channel(1);
@@ -127,15 +134,20 @@ impl Session {
             observer: None,
         };
         let running = driver::run_peer(wanted.parameters.clone(), channels, metrics);
+        let bfd = bfd.map(Rc::new);
+        let watch = bfd.clone();
+        let accompanying = bfd::accompany(watch.clone(), commands.downgrade(), status.clone());
         let task = tokio::task::spawn_local(async move {
             let bell = Bell(changed);
-            tokio::pin!(running);
+            tokio::pin!(running, accompanying);
             loop {
                 tokio::select! {
                     () = &mut running => break,
+                    never = &mut accompanying => match never {},
                     Ok(()) = seen.changed() => bell.0.notify_one(),
                 }
             }
+            bfd::take_leave(watch).await;
         });
         Self {
             wanted,
@@ -145,6 +157,7 @@ impl Session {
             task,
             obsolete_since: None,
             is_closing: false,
+            bfd,
             link_up: true,
         }
     }
@@ -226,6 +239,9 @@ impl Session {
         if is_news && self.order(command) {
             self.link_up = is_up;
         }
+        if let Some(bfd) = self.bfd.as_ref().filter(|_| is_news && !is_up) {
+            bfd.path_down();
+        }
         is_news
     }
 
@@ -259,44 +275,6 @@ impl Session {
             tracing::warn!(peer = self.name(), "session takes no orders");
         }
         is_taken
-    }
-
-    /// Its state in the words that go outwards; `routes` is what every neighbour should have.
-    pub(super) fn describe(&self, now: Instant, routes: &[Route]) -> Neighbor {
-        let status = self.status.borrow();
-        let is_up = status.state == State::Established;
-        let offered = routes.iter().filter(|route| {
-            is_up
-                && match route.prefix {
-                    IpNet::V4(_) => status.families.ipv4,
-                    IpNet::V6(_) => status.families.ipv6,
-                }
-        });
-        Neighbor {
-            address: self.name(),
-            state: match status.state {
-                State::Idle => SessionState::Idle,
-                State::Connect => SessionState::Connect,
-                State::Active => SessionState::Active,
-                State::OpenSent => SessionState::OpenSent,
-                State::OpenConfirm => SessionState::OpenConfirm,
-                State::Established => SessionState::Established,
-            },
-            since_s: now.saturating_duration_since(status.since).as_secs(),
-            asn: status.peer_asn.or(match self.wanted.parameters.peer_asn {
-                PeerAsn::Number(number) => Some(number),
-                PeerAsn::Internal => Some(self.wanted.parameters.local_asn),
-                PeerAsn::External => None,
-            }),
-            router_id: status.peer_identifier,
-            source: status.local.or(self.wanted.parameters.local),
-            hold_time_s: is_up.then(|| {
-                let agreed = status.hold_time.unwrap_or_default().as_secs();
-                u16::try_from(agreed).unwrap_or(u16::MAX)
-            }),
-            announced: offered.map(|route| route.prefix.to_string()).collect(),
-            last_error: status.last_end.clone(),
-        }
     }
 }
 
@@ -394,6 +372,7 @@ mod tests {
             task,
             obsolete_since: None,
             is_closing: false,
+            bfd: None,
             link_up: true,
         };
         (session, orders)

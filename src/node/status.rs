@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::host::Host;
 use super::neighbors::Neighbors;
 use super::routing::ignore_supervisor;
+use super::session::Record;
 use super::signals::Signals;
-use crate::admin::Published;
 use crate::admin::status::{
     Cache, Drain, Family, FaultClass, Level, Service, ServiceFamily, Status, Upstream,
     UpstreamState, Worker, Zone,
 };
+use crate::admin::{Describe, Published};
 use crate::announce::ServiceSettings;
 use crate::dns::shared::Shared;
 use crate::dns::upstream::Upstreams;
@@ -50,23 +51,20 @@ impl Reporter {
         neighbors: &Neighbors,
         signals: &Signals,
     ) {
-        let status = self.status(now, health, host, neighbors, signals);
+        let records = neighbors.records();
+        let mut status = self.status(now, health, host, signals);
+        status.neighbors = records.iter().map(|known| known.summary(now)).collect();
+        status.warnings = neighbors.warnings();
         if !self.is_supervisor_told && self.heartbeats.iter().all(|(beat, _)| *beat > 0) {
             self.is_supervisor_told = true;
             process::notify_ready("serving").unwrap_or_else(ignore_supervisor);
             tracing::info!(node = self.node_name, "serving");
         }
-        self.published.publish(status, now);
+        let records = records.into_iter().map(boxed).collect();
+        self.published.publish(status, records, now);
     }
 
-    fn status(
-        &mut self,
-        now: Instant,
-        health: &Health,
-        host: &Host,
-        neighbors: &Neighbors,
-        signals: &Signals,
-    ) -> Status {
+    fn status(&mut self, now: Instant, health: &Health, host: &Host, signals: &Signals) -> Status {
         let seconds = |since: Instant| now.saturating_duration_since(since).as_secs();
         Status {
             node: self.node_name.clone(),
@@ -74,7 +72,6 @@ impl Reporter {
             uptime_s: seconds(self.started),
             configuration: self.sources.clone(),
             services: self.services(now, health, host),
-            neighbors: neighbors.status(now),
             zones: self.zones(now),
             cache: Cache {
                 entries: self.shared.cache().entries(),
@@ -86,7 +83,7 @@ impl Reporter {
                 reason: reason.clone(),
                 since_s: seconds(*since),
             }),
-            warnings: neighbors.warnings(),
+            ..Status::default()
         }
     }
 
@@ -175,6 +172,10 @@ impl Reporter {
             })
             .collect()
     }
+}
+
+fn boxed(record: Record) -> Box<dyn Describe> {
+    Box::new(record)
 }
 
 fn address_of(settings: &ServiceSettings, target: Target) -> Option<IpAddr> {

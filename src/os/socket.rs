@@ -19,6 +19,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub mod batch;
+pub mod datagram;
 pub mod guard;
 
 /// Room for about a thousand queries while a worker is busy with something else.

@@ -15,6 +15,7 @@
 mod announcing;
 mod flooding;
 mod naming;
+mod neighbors;
 mod outage;
 mod resolving;
 mod starting;

@@ -80,7 +80,7 @@ fn the_metrics_tell_what_the_node_has_done() {
         ),
         (&format!("sidestep_bgp_state{{neighbor=\"{router}\"}}"), 6.0),
         (
-            &format!("sidestep_bgp_announced_prefixes{{neighbor=\"{router}\"}}"),
+            &format!("sidestep_bgp_announced_prefixes{{family=\"ipv4\",neighbor=\"{router}\"}}"),
             1.0,
         ),
     ];
@@ -229,6 +229,10 @@ fn a_drain_moves_away_withdraws_and_keeps_answering_until_it_is_taken_back() {
     ];
     assert_eq!(router.said(), expected);
     wait_until("no drain", || node.status().drain.is_none());
+    // Less attractive, withdrawn, back.
+    wait_until("three changes that were measured", || {
+        node.metric("sidestep_bgp_route_write_seconds_count") >= 3.0
+    });
     let output = site.control(&["drain", "--reason", " "]);
     assert_eq!(exit_code(&output), 1);
 }

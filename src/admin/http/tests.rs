@@ -3,6 +3,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::admin::neighbors::tests::with_address;
+use crate::admin::status::neighbor::{NeighborDetail, NeighborList};
 use crate::admin::status::{Level, example};
 
 const FRESH_FOR: Duration = Duration::from_secs(60);
@@ -62,7 +64,13 @@ async fn fetch(server: &Server, path: &str) -> (u16, String) {
 #[tokio::test]
 async fn a_starting_node_is_neither_healthy_nor_ready() {
     let server = server(CONNECTION_LIFE_MAX).await;
-    for path in ["/healthz", "/readyz", "/status"] {
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/status",
+        "/api/v1/neighbors",
+        "/api/v1/neighbors/192.0.2.1",
+    ] {
         let (code, body) = fetch(&server, path).await;
         assert_eq!((code, body.as_str()), (503, "the node is starting\n"));
     }
@@ -71,7 +79,9 @@ async fn a_starting_node_is_neither_healthy_nor_ready() {
 #[tokio::test]
 async fn a_node_that_reports_is_healthy_and_ready_and_tells_its_status() {
     let server = server(CONNECTION_LIFE_MAX).await;
-    server.published.publish(example(), Instant::now());
+    server
+        .published
+        .publish(example(), Vec::new(), Instant::now());
     assert_eq!(fetch(&server, "/healthz").await, (200, "ok\n".into()));
     assert_eq!(fetch(&server, "/readyz").await, (200, "ready\n".into()));
     let (code, body) = fetch(&server, "/status").await;
@@ -89,7 +99,7 @@ async fn a_node_that_reports_is_healthy_and_ready_and_tells_its_status() {
 async fn a_node_whose_routing_thread_is_silent_is_neither_healthy_nor_ready() {
     let server = server(CONNECTION_LIFE_MAX).await;
     let long_ago = Instant::now() - FRESH_FOR - Duration::from_secs(5);
-    server.published.publish(example(), long_ago);
+    server.published.publish(example(), Vec::new(), long_ago);
     for path in ["/healthz", "/readyz"] {
         let (code, body) = fetch(&server, path).await;
         assert_eq!(code, 503);
@@ -106,7 +116,7 @@ async fn a_withdrawn_service_makes_the_node_unready_and_leaves_it_healthy() {
     let server = server(CONNECTION_LIFE_MAX).await;
     let mut status = example();
     status.services[0].families[0].level = Level::Withdrawn;
-    server.published.publish(status, Instant::now());
+    server.published.publish(status, Vec::new(), Instant::now());
     let (code, body) = fetch(&server, "/readyz").await;
     assert_eq!(code, 503);
     assert_eq!(
@@ -119,12 +129,48 @@ async fn a_withdrawn_service_makes_the_node_unready_and_leaves_it_healthy() {
 #[tokio::test]
 async fn only_get_is_allowed_and_only_known_paths_exist() {
     let server = server(CONNECTION_LIFE_MAX).await;
-    for path in ["/status", "/metrics", "/healthz", "/readyz"] {
+    for path in [
+        "/status",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/api/v1/neighbors",
+        "/api/v1/neighbors/192.0.2.1",
+    ] {
         let request = format!("POST {path} HTTP/1.1\r\nHost: node\r\nContent-Length: 0\r\n\r\n");
         let answer = ask(&server, &request).await;
         assert!(answer.starts_with("HTTP/1.1 405 "), "{path}: {answer}");
     }
     assert_eq!(fetch(&server, "/").await.0, 404);
+}
+
+#[tokio::test]
+async fn neighbours_are_told_in_full_one_by_one_or_all_together() {
+    let server = server(CONNECTION_LIFE_MAX).await;
+    let known = ["192.0.2.1", "fe80::1%eth1"].map(with_address);
+    server
+        .published
+        .publish(example(), known.into(), Instant::now());
+    let (code, body) = fetch(&server, "/api/v1/neighbors").await;
+    let list: NeighborList = serde_json::from_str(&body).unwrap();
+    assert_eq!((code, list.node.as_str()), (200, "ams1"));
+    assert_eq!(list.neighbors.len(), 2);
+    // RFC 3986 §2.1: a percent sign in a path is written %25.
+    for (path, address) in [
+        ("192.0.2.1", "192.0.2.1"),
+        ("fe80::1%25eth1", "fe80::1%eth1"),
+    ] {
+        let (code, body) = fetch(&server, &format!("/api/v1/neighbors/{path}")).await;
+        let neighbor: NeighborDetail = serde_json::from_str(&body).unwrap();
+        assert_eq!((code, neighbor.summary.address.as_str()), (200, address));
+    }
+    for stranger in ["192.0.2.2", "fe80::1%25eth2", "%ff", "router"] {
+        let (code, body) = fetch(&server, &format!("/api/v1/neighbors/{stranger}")).await;
+        assert!((400..=404).contains(&code), "{stranger}: {code}");
+        let knows = body.ends_with("known: 192.0.2.1, fe80::1%eth1\n");
+        assert!(knows || code == 400, "{stranger}: {body}");
+    }
+    assert_eq!(fetch(&server, "/api/v1/neighbors/").await.0, 404);
 }
 
 #[tokio::test]

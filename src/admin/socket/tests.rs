@@ -1,8 +1,8 @@
 use std::io::{BufRead, BufReader as StdBufReader, Read, Write};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use super::*;
+use crate::admin::neighbors::tests::with_address;
 use crate::admin::status::example;
 
 struct Node {
@@ -69,9 +69,34 @@ async fn the_status_is_the_one_that_was_published_last() {
     let asking = ask(&node.path, "{\"command\":\"status\"}\n");
     assert!(is_error(&joined(asking).await, "starting"));
     #[expect(clippy::disallowed_methods, reason = "the age does not matter here")]
-    node.published.publish(example(), Instant::now());
+    node.published
+        .publish(example(), Vec::new(), Instant::now());
     let asking = ask(&node.path, "{\"command\":\"status\"}\n");
     assert_eq!(joined(asking).await, Answer::Status(Box::new(example())));
+}
+
+#[tokio::test]
+async fn a_neighbour_is_told_by_its_address_and_a_stranger_with_all_that_are_known() {
+    let node = node();
+    let asking = ask(&node.path, "{\"command\":\"neighbors\"}\n");
+    assert!(is_error(&joined(asking).await, "starting"));
+    let known = ["192.0.2.1", "fe80::1%eth1"].map(with_address);
+    #[expect(clippy::disallowed_methods, reason = "the age does not matter here")]
+    node.published
+        .publish(example(), known.into(), Instant::now());
+    let asking = ask(&node.path, "{\"command\":\"neighbors\"}\n");
+    let Answer::Neighbors(list) = joined(asking).await else {
+        panic!("no list");
+    };
+    assert_eq!(list.neighbors.len(), 2);
+    let line = |address| format!("{{\"command\":\"neighbors\",\"address\":\"{address}\"}}\n");
+    let Answer::Neighbor(neighbor) = joined(ask(&node.path, line("fe80::1%eth1"))).await else {
+        panic!("no neighbor");
+    };
+    assert_eq!(neighbor.summary.address, "fe80::1%eth1");
+    let answer = joined(ask(&node.path, line("192.0.2.9"))).await;
+    let text = "no neighbor 192.0.2.9; known: 192.0.2.1, fe80::1%eth1";
+    assert!(is_error(&answer, text), "{answer:?}");
 }
 
 #[tokio::test]

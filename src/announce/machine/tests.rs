@@ -210,13 +210,13 @@ fn a_stop_does_not_wait_for_ever_for_sessions_and_addresses() {
         [Action::CloseSessions],
         "nothing was announced"
     );
-    announcer.handle_timeout(now + STOP_LIMIT - TICK);
+    announcer.handle_timeout(now + CLOSE_LIMIT - TICK);
     assert_eq!(actions(&mut announcer), []);
-    announcer.handle_timeout(now + STOP_LIMIT);
+    announcer.handle_timeout(now + CLOSE_LIMIT);
     assert_eq!(actions(&mut announcer).len(), 2);
-    announcer.handle_timeout(now + 2 * STOP_LIMIT - TICK);
+    announcer.handle_timeout(now + CLOSE_LIMIT + STOP_LIMIT - TICK);
     assert_eq!(actions(&mut announcer), []);
-    announcer.handle_timeout(now + 2 * STOP_LIMIT);
+    announcer.handle_timeout(now + CLOSE_LIMIT + STOP_LIMIT);
     assert_eq!(actions(&mut announcer), [Action::Done]);
 }
 
@@ -361,7 +361,7 @@ proptest! {
         }
         // However it went, a stop comes to its end in bounded time.
         announcer.handle_stop(now);
-        let end = now + LINGER + 2 * STOP_LIMIT;
+        let end = now + LINGER + CLOSE_LIMIT + STOP_LIMIT;
         while let Some(due) = announcer.poll_timeout() {
             now = now.max(due);
             prop_assert!(now <= end);

@@ -17,7 +17,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::{FAREWELL, TURN};
 use crate::bgp::Security;
-use crate::bgp::peer::{Peer, PeerParameters, Slot};
+use crate::bgp::peer::{Ends, Peer, PeerParameters, Slot};
 use crate::os::socket::guard;
 
 /// So many connections may be saying goodbye; the next one is closed without.
@@ -155,6 +155,17 @@ impl Links {
         [&self.dialled, &self.accepted]
             .into_iter()
             .any(|link| matches!(link, Link::Up(stream) if !stream.outgoing.is_empty()))
+    }
+
+    /// Both ends of a slot's TCP; `None`: it has none, or is broken.
+    pub(super) fn ends(&mut self, slot: Slot) -> Option<Ends> {
+        let Link::Up(stream) = self.link(slot) else {
+            return None;
+        };
+        Some(Ends {
+            local: stream.tcp.local_addr().ok()?,
+            remote: stream.tcp.peer_addr().ok()?,
+        })
     }
 
     /// The next thing that happens to either slot; `None` when a goodbye has been said. Without

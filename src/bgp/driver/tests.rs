@@ -269,3 +269,52 @@ async fn a_slow_observer_does_not_delay_a_shutdown() {
     })
     .await;
 }
+
+/// Issue: an operator sees which routes went out and between which ends, and the time that they took
+/// counts from the verdict and not from when the table came here.
+#[tokio::test]
+async fn a_session_shows_its_ends_and_routes_and_measures_from_the_verdict() {
+    locally(async {
+        let (_router, mut node, _neighbors, address) = pair().await;
+        let status = node.until(State::Established).await;
+        let ends = status.ends.unwrap();
+        assert_eq!(ends.local.ip(), IpAddr::V4(NODE));
+        assert_eq!(ends.remote, address);
+        let offer = status.opens.received.unwrap();
+        assert_eq!(offer.hold_time_s, 9);
+        assert!(offer.capabilities.contains(65), "{offer:?}");
+        let long_ago = Duration::from_secs(3);
+        let mut late = table(&["10.53.53.53/32"], Some(7));
+        late.changed -= long_ago;
+        node.routes.send_replace(late);
+        let told = node.status.wait_for(|status| !status.routes.is_empty());
+        let told = timeout(PATIENCE, told).await.unwrap().unwrap().clone();
+        assert_eq!(told.routes[0].next_hops, [IpAddr::V4(NODE)]);
+        assert_eq!((told.routes[0].med, told.announced), (Some(7), 1));
+        let families = node.registry.gather();
+        let family = families
+            .iter()
+            .find(|m| m.name() == "sidestep_bgp_route_write_seconds");
+        let measured = family.unwrap().get_metric()[0].get_histogram();
+        assert!(measured.get_sample_sum() >= long_ago.as_secs_f64());
+    })
+    .await;
+}
+
+/// Issue: what only TCP knows about a failed connect is shown, for it tells an operator where to look.
+#[tokio::test]
+async fn a_connect_that_is_refused_says_why() {
+    locally(async {
+        let nobody = SocketAddr::from((ROUTER, 1));
+        let mut node = start(parameters(NODE, nobody, 65053), false);
+        let ended = node.status.wait_for(|status| status.last_end.is_some());
+        let status = timeout(PATIENCE, ended).await.unwrap().unwrap().clone();
+        let end = status.last_end.unwrap();
+        assert!(
+            end.starts_with("connect failed: Connection refused"),
+            "{end}"
+        );
+        assert!(status.error_times.end.is_some());
+    })
+    .await;
+}

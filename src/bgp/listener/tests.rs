@@ -77,3 +77,15 @@ async fn an_address_that_is_not_here_is_named() {
     assert_eq!(error.address, elsewhere);
     assert!(error.to_string().contains("192.0.2.77:179"));
 }
+
+/// Design §8: a router daemon on the same host has the port already, often on all addresses.
+#[tokio::test]
+async fn who_shares_its_host_with_a_router_daemon_is_told_what_to_do() {
+    let daemon = std::net::TcpListener::bind((Ipv4Addr::new(127, 53, 0, 10), 0)).unwrap();
+    let taken = daemon.local_addr().unwrap();
+    let error = bind(&[taken]).unwrap_err().to_string();
+    assert!(error.contains("router daemon"), "{error}");
+    // Another address of the same host will do.
+    let beside = SocketAddr::new(Ipv4Addr::new(127, 53, 0, 11).into(), taken.port());
+    bind(&[beside]).unwrap();
+}

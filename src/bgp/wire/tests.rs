@@ -1,8 +1,13 @@
 //! Known octets of all that is sent.
 
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
 use zettabgp::prelude::BgpASpath;
 
 use super::*;
+use crate::bgp::message::Families;
+use crate::bgp::update::{Reading, Update};
 
 fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xFF; 16];
@@ -238,4 +243,74 @@ fn an_announcement_that_does_not_fit_is_refused() {
     assert_eq!(announcement(&what, &[net("10.53.53.53/32")]), None);
     let long = plain(V4_HOP, &[1; 256]);
     assert_eq!(announcement(&long, &[net("10.53.53.53/32")]), None);
+}
+
+fn any_prefixes(family: Family) -> BoxedStrategy<Vec<IpNet>> {
+    let prefix = (any::<u128>(), 0..=128_u8).prop_map(move |(bits, length)| {
+        let net = match family {
+            Family::Ipv4 => {
+                let address = Ipv4Addr::from(u32::try_from(bits >> 96).unwrap());
+                IpNet::new(address.into(), length % 33)
+            }
+            Family::Ipv6 => IpNet::new(Ipv6Addr::from(bits).into(), length),
+        };
+        net.unwrap().trunc()
+    });
+    vec(prefix, 1..60).boxed()
+}
+
+fn any_target() -> impl Strategy<Value = (Family, NextHop, Vec<IpNet>)> {
+    let v6 = (any::<u128>(), option::of(any::<u128>()))
+        .prop_map(|(global, local)| NextHop::V6(global.into(), local.map(Ipv6Addr::from)));
+    let v4 = any::<u32>().prop_map(|address| NextHop::V4(address.into()));
+    prop_oneof![
+        (Just(Family::Ipv4), v4, any_prefixes(Family::Ipv4)),
+        (Just(Family::Ipv4), v6.clone(), any_prefixes(Family::Ipv4)),
+        (Just(Family::Ipv6), v6, any_prefixes(Family::Ipv6)),
+    ]
+}
+
+proptest! {
+    /// RFC 4271 §4.3, RFC 6793 §4.2.3: whatever is announced or withdrawn is what a peer reads.
+    #[test]
+    fn whatever_is_written_is_read_again(
+        (family, next_hop, prefixes) in any_target(),
+        as_path in vec(1..u32::MAX, 0..18),
+        four_octet in any::<bool>(),
+        med in option::of(any::<u32>()),
+        local_pref in option::of(any::<u32>()),
+        communities in vec(any::<u32>(), 0..257),
+        large_communities in vec(any::<[u32; 3]>(), 0..65),
+        only_to_customer in option::of(any::<u32>()),
+    ) {
+        let what = Announcement {
+            family, next_hop, as_path: &as_path, four_octet, med, local_pref,
+            communities: &communities, large_communities: &large_communities, only_to_customer,
+        };
+        let reading = Reading {
+            four_octet,
+            internal: local_pref.is_some(),
+            families: Families::ALL,
+            ipv4_over_ipv6: true,
+        };
+        let message = announcement(&what, &prefixes).unwrap();
+        let read = Update::decode(&message[19..], &reading).unwrap();
+        prop_assert_eq!(read.treated_as_withdraw, None);
+        let hop = match next_hop {
+            NextHop::V4(address) => IpAddr::V4(address),
+            NextHop::V6(address, _) => IpAddr::V6(address),
+        };
+        prop_assert_eq!(read.next_hop(&prefixes[0]), Some(hop));
+        prop_assert_eq!(&read.announced, &prefixes);
+        prop_assert_eq!(read.as_path.asns().collect::<Vec<_>>(), as_path);
+        prop_assert_eq!((read.med, read.local_pref), (med, local_pref));
+        prop_assert_eq!(read.communities, communities);
+        prop_assert_eq!(read.large_communities, large_communities);
+        prop_assert_eq!(read.only_to_customer, only_to_customer);
+        for message in [withdrawal(family, &prefixes), mp_withdrawal(family, &prefixes)] {
+            let read = Update::decode(&message.unwrap()[19..], &reading).unwrap();
+            prop_assert_eq!(&read.withdrawn, &prefixes);
+            prop_assert_eq!(read.end_of_rib, None);
+        }
+    }
 }

@@ -1,12 +1,11 @@
-//! A [`Status`] for people: aligned columns, no colour, nothing wider than its content.
-//!
-//! Text that peers chose (a shutdown reason, for example) is stripped of control characters: it
-//! must not command the terminal.
+//! A [`Status`] for people.
 
 use std::fmt::Write as _;
 
 use crate::admin::Status;
-use crate::admin::status::{FaultClass, Level, SessionState, UpstreamState};
+use crate::admin::status::neighbor::BfdState;
+use crate::admin::status::{FaultClass, Level, UpstreamState};
+use crate::cli::layout::{Row, align, duration, none, printable, row, yes_no};
 
 /// The whole table, sections apart by an empty line.
 pub(super) fn render(status: &Status) -> String {
@@ -23,13 +22,6 @@ pub(super) fn render(status: &Status) -> String {
     }
     text
 }
-
-/// `text` without control characters.
-pub(super) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}
-
-type Row = Vec<String>;
 
 fn head(status: &Status) -> String {
     let mut text = String::new();
@@ -92,22 +84,23 @@ fn services(status: &Status) -> Vec<Row> {
 }
 
 fn neighbors(status: &Status) -> Vec<Row> {
-    let head = ["NEIGHBOUR", "STATE", "SINCE", "AS", "ROUTES", "LAST ERROR"];
+    let head = [
+        "NEIGHBOR",
+        "STATE",
+        "SINCE",
+        "AS",
+        "BFD",
+        "ROUTES",
+        "LAST ERROR",
+    ];
     let mut rows = vec![row(head)];
     for neighbor in &status.neighbors {
-        let state = match neighbor.state {
-            SessionState::Idle => "Idle",
-            SessionState::Connect => "Connect",
-            SessionState::Active => "Active",
-            SessionState::OpenSent => "OpenSent",
-            SessionState::OpenConfirm => "OpenConfirm",
-            SessionState::Established => "Established",
-        };
         rows.push(row([
             &neighbor.address,
-            state,
+            neighbor.state.name(),
             &duration(neighbor.since_s),
             &neighbor.asn.map_or_else(none, |asn| asn.to_string()),
+            neighbor.bfd.map_or("-", BfdState::name),
             &neighbor.announced.len().to_string(),
             &neighbor.last_error.clone().unwrap_or_else(none),
         ]));
@@ -149,57 +142,12 @@ fn workers(status: &Status) -> Vec<Row> {
     rows
 }
 
-fn row<const N: usize>(cells: [&str; N]) -> Row {
-    cells.iter().map(|cell| printable(cell)).collect()
-}
-
-/// Pads every column but the last to its widest cell.
-fn align(rows: &[Row]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let padded: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(padded.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 fn class(class: FaultClass) -> &'static str {
     match class {
         FaultClass::Local => "local",
         FaultClass::Shared => "shared",
         FaultClass::Overload => "overload",
         FaultClass::Operator => "operator",
-    }
-}
-
-fn yes_no(value: bool) -> &'static str {
-    if value { "yes" } else { "no" }
-}
-
-fn none() -> String {
-    "-".to_owned()
-}
-
-/// The two largest units: `3d 4h`, `2m 5s`, `7s`.
-fn duration(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {}m", minutes % 60),
-        _ => format!("{days}d {}h", hours % 24),
     }
 }
 

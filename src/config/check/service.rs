@@ -182,7 +182,8 @@ impl Checker<'_> {
             communities: Vec::new(),
             large_communities: Vec::new(),
         };
-        if backup == plain && !self.has_failed(path) {
+        let has_failed = self.failed.iter().any(|failed| path.contains(failed));
+        if backup == plain && !has_failed {
             let text = "backup is as attractive as preferred; set prepend, med or communities";
             self.warning(path, text);
         }

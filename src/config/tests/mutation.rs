@@ -5,6 +5,13 @@ use proptest::prelude::*;
 use super::{EXAMPLES, read};
 use crate::config::Severity;
 
+/// Every example, and a file with nearly every key of a neighbour.
+fn texts() -> impl Strategy<Value = &'static str> {
+    let broken = include_str!("../../../tests/check/neighbor_terms.toml");
+    let texts: Vec<&str> = EXAMPLES.into_iter().chain([broken]).collect();
+    proptest::sample::select(texts)
+}
+
 /// A change of an example that leaves it readable more often than not.
 #[derive(Clone, Debug)]
 enum Change {
@@ -81,11 +88,11 @@ fn apply(text: &str, change: &Change) -> String {
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic_and_every_error_has_a_place(
-        example in 0..EXAMPLES.len(),
+        example in texts(),
         changes in proptest::collection::vec(change(), 1..8),
         variable in proptest::option::of(("(NODE|DNS|BGP|HEALTH|FORWARD)_{0,3}[A-Z_]{0,8}", ".{0,20}")),
     ) {
-        let text = changes.iter().fold(EXAMPLES[example].to_owned(), |text, change| apply(&text, change));
+        let text = changes.iter().fold(example.to_owned(), |text, change| apply(&text, change));
         let variables: Vec<_> = variable.into_iter()
             .map(|(name, value)| (format!("SIDESTEP_{name}"), value))
             .collect();

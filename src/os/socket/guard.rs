@@ -61,6 +61,17 @@ pub enum SignError {
     },
 }
 
+impl SignError {
+    fn new(peer: IpAddr, source: io::Error) -> Self {
+        match source.raw_os_error() {
+            Some(libc::ENOPROTOOPT | libc::EINVAL | libc::ENOKEY | libc::EOPNOTSUPP) => {
+                Self::Unsupported { peer, source }
+            }
+            _ => Self::Other { peer, source },
+        }
+    }
+}
+
 impl From<SignError> for io::Error {
     fn from(error: SignError) -> Self {
         Self::other(error)
@@ -77,12 +88,7 @@ pub fn sign(socket: &impl AsFd, peer: IpAddr, key: &[u8]) -> Result<(), SignErro
     if !(1..=KEY_MAX).contains(&key.len()) {
         return Err(SignError::Length { peer });
     }
-    set_key(socket, peer, key).map_err(|source| match source.raw_os_error() {
-        Some(libc::ENOPROTOOPT | libc::EINVAL | libc::ENOKEY | libc::EOPNOTSUPP) => {
-            SignError::Unsupported { peer, source }
-        }
-        _ => SignError::Other { peer, source },
-    })
+    set_key(socket, peer, key).map_err(|source| SignError::new(peer, source))
 }
 
 /// Forgets the key for `peer`. That there was none is no error.

@@ -100,6 +100,21 @@ fn a_key_has_1_to_80_octets() {
     assert!(error.to_string().contains("127.53.7.2"), "{error}");
 }
 
+/// The words that an operator reads behind "bgp connection attempt failed".
+#[test]
+fn a_kernel_without_signatures_is_told_apart_from_one_that_is_full() {
+    for (code, said) in [
+        (libc::ENOPROTOOPT, "CONFIG_TCP_MD5SIG"),
+        (libc::EINVAL, "CONFIG_TCP_MD5SIG"),
+        (libc::ENOKEY, "CONFIG_TCP_MD5SIG"),
+        (libc::ENOMEM, "os error 12"),
+    ] {
+        let error = SignError::new(ROUTER, io::Error::from_raw_os_error(code));
+        let told = io::Error::from(error).to_string();
+        assert!(told.contains(said) && told.contains("127.53.7.2"), "{told}");
+    }
+}
+
 #[test]
 fn a_forgotten_key_is_asked_for_no_more() {
     let (listener, address) = listener(ROUTER);

@@ -1,0 +1,132 @@
+//! The client of the control socket: one command, one answer, and what becomes of it.
+//!
+//! Exit codes: 0 done, 1 refused by the node, 3 the node is not reachable.
+#![expect(clippy::print_stderr, reason = "errors of a command go to its user")]
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::layout::printable;
+use crate::admin::{Answer, Command};
+
+const REFUSED: u8 = 1;
+const NOT_REACHABLE: u8 = 3;
+/// Longer than the node gives a command to take effect.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// Sends `command` to the node behind `socket` and prints what `show` makes of its answer, or what
+/// was done.
+///
+/// # Errors
+/// The answer makes no sense, or standard output cannot be written.
+pub(super) fn run(
+    socket: &Path,
+    command: &Command,
+    show: impl FnOnce(Answer) -> anyhow::Result<String>,
+) -> anyhow::Result<ExitCode> {
+    let answer = match ask(socket, command) {
+        Ok(answer) => answer,
+        Err(error) => {
+            eprintln!("error: {}", unreachable_text(socket, &error));
+            return Ok(ExitCode::from(NOT_REACHABLE));
+        }
+    };
+    let text = match answer {
+        Answer::Done(text) => printable(&text),
+        Answer::Error(problem) => {
+            eprintln!("error: {}", printable(&problem));
+            return Ok(ExitCode::from(REFUSED));
+        }
+        telling => show(telling)?,
+    };
+    match writeln!(io::stdout(), "{text}") {
+        // Whoever reads has seen enough, for example `| head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("standard output")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// For a command that is only done, and for an answer to another question.
+///
+/// # Errors
+/// Always.
+pub(super) fn unexpected(_: Answer) -> anyhow::Result<String> {
+    anyhow::bail!("the node answered another question")
+}
+
+/// One command, one answer.
+fn ask(socket: &Path, command: &Command) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    stream.set_write_timeout(Some(ANSWER_LIMIT))?;
+    let mut line = serde_json::to_vec(command)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_line(&mut answer)?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+fn unreachable_text(socket: &Path, error: &io::Error) -> String {
+    let socket = socket.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("no node is running: nobody answers on {socket} (another one? use --socket)")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("no permission to use {socket}: be root or in its group")
+        }
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("the node does not answer on {socket}")
+        }
+        _ => format!("the node is not reachable on {socket}: {error}"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::admin::status::example;
+
+    /// Answers one connection with `answer` and tells what it was asked.
+    pub(in crate::cli) fn with_node<T>(
+        answer: &str,
+        client: impl FnOnce(&Path) -> T,
+    ) -> (T, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        std::thread::scope(|scope| {
+            let node = scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut asked = String::new();
+                BufReader::new(&stream).read_line(&mut asked).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+                asked
+            });
+            (client(&path), node.join().unwrap())
+        })
+    }
+
+    #[test]
+    fn the_question_and_the_answer_are_one_line_each() {
+        let line = serde_json::to_string(&Answer::Status(Box::new(example()))).unwrap() + "\n";
+        let (answer, asked) = with_node(&line, |path| ask(path, &Command::Status));
+        assert_eq!(asked, "{\"command\":\"status\"}\n");
+        assert_eq!(answer.unwrap(), Answer::Status(Box::new(example())));
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_says_how_to_find_another() {
+        let error = io::ErrorKind::NotFound.into();
+        let text = unreachable_text(Path::new("/nonexistent/control.sock"), &error);
+        assert!(text.starts_with("no node is running"), "{text}");
+    }
+}

@@ -1,0 +1,185 @@
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus::Registry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+use super::*;
+use crate::bfd::driver::Driver;
+use crate::bfd::{self, metrics::Metrics};
+use crate::bgp::driver::RouteTable;
+use crate::bgp::metrics::Metrics as BgpMetrics;
+use crate::node::session::{Session, Wanted};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const INTERVAL: Duration = Duration::from_millis(100);
+const DETECTION: Duration = Duration::from_millis(300);
+
+fn driver() -> Driver {
+    let driver = Driver::new(Metrics::register(&Registry::new()).unwrap());
+    tokio::task::spawn_local(driver.clone().run());
+    driver
+}
+
+fn watch_from(driver: &Driver, path: Path) -> Watch {
+    let settings = bfd::Settings {
+        interval: INTERVAL,
+        multiplier: 3,
+        authentication: None,
+    };
+    driver.watch(&settings, path, path.remote.to_string())
+}
+
+async fn until_path(watch: &Watch, path: PathState) {
+    let mut reports = watch.reports();
+    let told = reports.wait_for(|report| report.path == path);
+    timeout(PATIENCE, told).await.expect("it is told").unwrap();
+}
+
+fn parameters(number: u8, router: SocketAddr) -> PeerParameters {
+    PeerParameters {
+        local: Some([127, 53, number, 1].into()),
+        has_bfd: true,
+        ..PeerParameters::new(router, 65_053, [192, 0, 2, 1].into())
+    }
+}
+
+/// The other end of what is watched for a session on these terms.
+fn back(parameters: &PeerParameters) -> Path {
+    let path = path(parameters);
+    Path {
+        local: path.remote,
+        remote: path.local,
+        hops: path.hops,
+    }
+}
+
+fn session(parameters: PeerParameters, watch: Watch) -> Session {
+    let routes = RouteTable {
+        routes: Arc::from([]),
+        changed: Instant::now(),
+        is_lease_good: true,
+    };
+    let metrics = BgpMetrics::register(&Registry::new()).unwrap();
+    let metrics = metrics.peer(&parameters.name());
+    let wanted = Wanted {
+        parameters,
+        interface_index: None,
+        is_on_link: true,
+        setting: 0,
+        is_tentative: false,
+    };
+    let (_, routes) = watch::channel(routes);
+    Session::start(wanted, routes, metrics, Rc::default(), Some(watch))
+}
+
+/// The other side's end of stream has come already.
+fn assert_closed(stream: &TcpStream) {
+    let mut buffer = [0; 256];
+    loop {
+        match stream.try_read(&mut buffer) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+            Err(error) => panic!("bfd was switched off before bgp was closed: {error}"),
+        }
+    }
+}
+
+/// Design §4, drain; FRR 8.4 takes AdminDown for a fault.
+#[tokio::test]
+async fn bfd_is_switched_off_after_bgp_is_closed_and_told_for_a_detection_time() {
+    let test = async {
+        let router = TcpListener::bind("127.53.110.2:0").await.unwrap();
+        let parameters = parameters(110, router.local_addr().unwrap());
+        let (here, there) = (driver(), driver());
+        let other = watch_from(&there, back(&parameters));
+        let own = watch_from(&here, path(&parameters));
+        let mut session = session(parameters, own);
+        let (stream, from) = router.accept().await.unwrap();
+        assert_eq!(from.ip(), IpAddr::from([127, 53, 110, 1]));
+        until_path(&other, PathState::Up).await;
+        session.close("stop");
+        until_path(&other, PathState::AdminDown).await;
+        let start = Instant::now();
+        assert_closed(&stream);
+        assert!(!session.is_finished());
+        let finished = async {
+            while !session.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, finished).await.unwrap();
+        let told = start.elapsed();
+        assert!(told >= DETECTION - Duration::from_millis(50), "{told:?}");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// Without a neighbour that counts on it nothing is waited for.
+#[tokio::test]
+async fn a_session_whose_bfd_was_never_up_ends_without_delay() {
+    let test = async {
+        let router = TcpListener::bind("127.53.111.2:0").await.unwrap();
+        let parameters = parameters(111, router.local_addr().unwrap());
+        let own = watch_from(&driver(), path(&parameters));
+        let mut session = session(parameters, own);
+        let stream = router.accept().await.unwrap().0;
+        session.close("stop");
+        drop(stream);
+        let finished = async {
+            while !session.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(FAREWELL, finished).await.unwrap();
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// Design §3, lease: a neighbour that could not be told of a withdraw must see BFD go down, and not
+/// come back before the session may.
+#[tokio::test]
+async fn a_dead_mans_bfd_is_down_until_the_lease_is_good() {
+    let test = async {
+        let parameters = parameters(112, "127.53.112.2:179".parse().unwrap());
+        let other = watch_from(&driver(), back(&parameters));
+        let own = Rc::new(watch_from(&driver(), path(&parameters)));
+        let (commands, mut orders) = mpsc::channel(16);
+        let (status, seen) = watch::channel(PeerStatus::new(Instant::now()));
+        let weak = commands.downgrade();
+        tokio::task::spawn_local(async move {
+            accompany(Some(own), weak, seen).await;
+        });
+        assert_eq!(orders.recv().await, Some(Command::Bfd(BfdState::Up)));
+        until_path(&other, PathState::Up).await;
+        status.send_modify(|status| status.is_dead_man = true);
+        assert_eq!(orders.recv().await, Some(Command::Bfd(BfdState::Down)));
+        until_path(&other, PathState::Down).await;
+        status.send_modify(|status| status.is_dead_man = false);
+        assert_eq!(orders.recv().await, Some(Command::Bfd(BfdState::Up)));
+        until_path(&other, PathState::Up).await;
+        // The session's end is not held up by who passes on what BFD says.
+        drop(commands);
+        assert_eq!(orders.recv().await, None);
+    };
+    LocalSet::new()
+        .run_until(timeout(PATIENCE, test))
+        .await
+        .unwrap();
+}
+
+/// RFC 5883 §5.
+#[test]
+fn a_multihop_session_is_watched_over_several_hops() {
+    let mut parameters = parameters(113, "192.0.2.1:179".parse().unwrap());
+    assert_eq!(path(&parameters).hops, Hops::One);
+    parameters.security.ttl = Ttl::Security;
+    assert_eq!(path(&parameters).hops, Hops::One);
+    parameters.security.ttl = Ttl::Multihop(2);
+    assert_eq!(path(&parameters).hops, Hops::Several { ttl_min: 254 });
+    assert_eq!(path(&parameters).remote, "192.0.2.1:4784".parse().unwrap());
+}
