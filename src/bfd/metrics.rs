@@ -36,33 +36,33 @@ impl Metrics {
             added(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let seconds = |name: &str, help: &str| {
-            added(registry, GaugeVec::new(Opts::new(name, help), &["peer"])?)
+            added(registry, GaugeVec::new(Opts::new(name, help), &["neighbor"])?)
         };
         let up = Opts::new(
             "sidestep_bfd_session_up",
             "Whether both ends hear each other.",
         );
         Ok(Self {
-            up: added(registry, IntGaugeVec::new(up, &["peer"])?)?,
+            up: added(registry, IntGaugeVec::new(up, &["neighbor"])?)?,
             transitions: counter(
                 "sidestep_bfd_transitions_total",
                 "Changes into a state.",
-                &["peer", "to"],
+                &["neighbor", "to"],
             )?,
             sent: counter(
                 "sidestep_bfd_packets_sent_total",
                 "Control packets that the kernel took.",
-                &["peer"],
+                &["neighbor"],
             )?,
             received: counter(
                 "sidestep_bfd_packets_received_total",
                 "Control packets that were taken in.",
-                &["peer"],
+                &["neighbor"],
             )?,
             send_errors: counter(
                 "sidestep_bfd_send_errors_total",
                 "Control packets that the kernel did not take.",
-                &["peer"],
+                &["neighbor"],
             )?,
             dropped: counter(
                 "sidestep_bfd_dropped_total",

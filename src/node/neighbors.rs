@@ -318,9 +318,8 @@ impl Neighbors {
     /// Begins BFD beside a session, if that is configured.
     fn watch(&self, wanted: &Wanted) -> Option<Watch> {
         let settings = self.settings.as_ref()?.neighbors.get(wanted.setting)?;
-        let path = session::bfd::path(&wanted.parameters);
-        let peer = wanted.parameters.name();
-        Some(self.bfd.watch(settings.bfd.as_ref()?, path, peer))
+        let settings = settings.bfd.as_ref()?;
+        Some(session::bfd::begin(&self.bfd, settings, &wanted.parameters))
     }
 
     /// How long some interface has been without a checked IPv6 address.

@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::bfd::driver::{PathState, Watch};
+use crate::bfd;
+use crate::bfd::driver::{Driver, PathState, Watch};
 use crate::bfd::path::{Hops, Path};
+use crate::bgp::connection::State;
 use crate::bgp::driver::Command;
 use crate::bgp::peer::{PeerParameters, PeerStatus};
 use crate::bgp::{BfdState, Ttl};
@@ -26,6 +28,18 @@ pub(in crate::node) fn path(parameters: &PeerParameters) -> Path {
     Path::new(parameters.remote, parameters.local, hops)
 }
 
+/// Begins to watch a path, and stays Down until [`accompany`] sees the session Established: FRR 8.4
+/// makes its BFD session anew then, and closes BGP at once if the one before was Up.
+pub(in crate::node) fn begin(
+    driver: &Driver,
+    settings: &bfd::Settings,
+    parameters: &PeerParameters,
+) -> Watch {
+    let watch = driver.watch(settings, path(parameters), parameters.name());
+    watch.hold_down(true);
+    watch
+}
+
 /// Passes on what BFD and the session have to tell each other, as long as the session lasts.
 pub(super) async fn accompany(
     watch: Option<Rc<Watch>>,
@@ -36,7 +50,7 @@ pub(super) async fn accompany(
         return std::future::pending().await;
     };
     let mut reports = watch.reports();
-    let (mut losses, mut is_held) = (0, false);
+    let (mut losses, mut is_held) = (0, true);
     loop {
         tokio::select! {
             Ok(()) = reports.changed() => {
@@ -49,17 +63,21 @@ pub(super) async fn accompany(
                 tell(&commands, state(report.path));
             }
             Ok(()) = status.changed() => {
-                // A neighbour that cannot be told that the routes are gone must not believe that
-                // this node is well, until its lease is good and the session may come back.
-                let is_dead_man = status.borrow_and_update().is_dead_man;
-                if is_held != is_dead_man {
-                    is_held = is_dead_man;
+                let is_to_be_held = is_to_be_held(&status.borrow_and_update());
+                if is_held != is_to_be_held {
+                    is_held = is_to_be_held;
                     watch.hold_down(is_held);
                 }
             }
             else => return std::future::pending().await,
         }
     }
+}
+
+/// A neighbour that cannot be told that the routes are gone must not believe that this node is well,
+/// until its lease is good and the session may come back.
+fn is_to_be_held(status: &PeerStatus) -> bool {
+    status.is_dead_man || status.state != State::Established
 }
 
 /// The session is closed: only now may the neighbour hear that BFD is switched off, for FRR 8.4

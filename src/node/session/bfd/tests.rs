@@ -10,8 +10,7 @@ use tokio::task::LocalSet;
 use super::*;
 use crate::admin::Describe;
 use crate::admin::status::neighbor::BfdState as Shown;
-use crate::bfd::driver::Driver;
-use crate::bfd::{self, metrics::Metrics};
+use crate::bfd::metrics::Metrics;
 use crate::bgp::driver::RouteTable;
 use crate::bgp::metrics::Metrics as BgpMetrics;
 use crate::node::session::{Session, Wanted};
@@ -26,13 +25,16 @@ fn driver() -> Driver {
     driver
 }
 
-fn watch_from(driver: &Driver, path: Path) -> Watch {
-    let settings = bfd::Settings {
+fn settings() -> bfd::Settings {
+    bfd::Settings {
         interval: INTERVAL,
         multiplier: 3,
         authentication: None,
-    };
-    driver.watch(&settings, path, path.remote.to_string())
+    }
+}
+
+fn watch_from(driver: &Driver, path: Path) -> Watch {
+    driver.watch(&settings(), path, path.remote.to_string())
 }
 
 async fn until_path(watch: &Watch, path: PathState) {
@@ -155,6 +157,40 @@ async fn a_session_whose_bfd_was_never_up_ends_without_delay() {
     LocalSet::new().run_until(test).await;
 }
 
+/// FRR 8.4 makes its BFD session anew when BGP is Established, and takes one that was Up before for
+/// one that went down.
+#[tokio::test]
+async fn bfd_is_held_down_until_bgp_is_established_and_after_its_end() {
+    let test = async {
+        let parameters = parameters(114, "127.53.114.2:179".parse().unwrap());
+        let other = watch_from(&driver(), back(&parameters));
+        let own = Rc::new(begin(&driver(), &settings(), &parameters));
+        let own_status = || own.status().unwrap();
+        // The neighbour has answered, so that only the hold keeps it from going on.
+        while own_status().remote_discriminator.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(own_status().state, bfd::State::Down);
+        let (commands, mut orders) = mpsc::channel(16);
+        let (status, seen) = watch::channel(PeerStatus::new(Instant::now()));
+        let weak = commands.downgrade();
+        let watched = Rc::clone(&own);
+        tokio::task::spawn_local(async move {
+            accompany(Some(watched), weak, seen).await;
+        });
+        status.send_modify(|status| status.state = State::Established);
+        assert_eq!(orders.recv().await, Some(Command::Bfd(BfdState::Up)));
+        until_path(&other, PathState::Up).await;
+        status.send_modify(|status| status.state = State::Active);
+        assert_eq!(orders.recv().await, Some(Command::Bfd(BfdState::Down)));
+        until_path(&other, PathState::Down).await;
+    };
+    LocalSet::new()
+        .run_until(timeout(PATIENCE, test))
+        .await
+        .unwrap();
+}
+
 /// Design §3, lease: a neighbour that could not be told of a withdraw must see BFD go down, and not
 /// come back before the session may.
 #[tokio::test]
@@ -165,6 +201,7 @@ async fn a_dead_mans_bfd_is_down_until_the_lease_is_good() {
         let own = Rc::new(watch_from(&driver(), path(&parameters)));
         let (commands, mut orders) = mpsc::channel(16);
         let (status, seen) = watch::channel(PeerStatus::new(Instant::now()));
+        status.send_modify(|status| status.state = State::Established);
         let weak = commands.downgrade();
         tokio::task::spawn_local(async move {
             accompany(Some(own), weak, seen).await;
