@@ -317,8 +317,8 @@ impl Neighbors {
     fn watch(&self, wanted: &Wanted) -> Option<Watch> {
         let settings = self.settings.as_ref()?.neighbors.get(wanted.setting)?;
         let path = session::bfd::path(&wanted.parameters);
-        let peer = wanted.parameters.remote.ip().to_string();
-        Some(self.bfd.watch(settings.bfd.as_ref()?, path, peer))
+        let name = wanted.parameters.name();
+        Some(self.bfd.watch(settings.bfd.as_ref()?, path, name))
     }
 
     /// How long some interface has been without a checked IPv6 address.

@@ -64,10 +64,11 @@ fn session(parameters: PeerParameters, watch: Watch) -> Session {
         is_lease_good: true,
     };
     let metrics = BgpMetrics::register(&Registry::new()).unwrap();
-    let metrics = metrics.peer(parameters.remote.ip());
+    let metrics = metrics.peer(&parameters.name());
     let wanted = Wanted {
         parameters,
         interface_index: None,
+        is_on_link: true,
         setting: 0,
         is_tentative: false,
     };
