@@ -1,7 +1,7 @@
 //! Sidestep: an anycast DNS node in one process.
 //!
-//! A caching, forwarding resolver on shared anycast addresses, with a health checker and a BGP
-//! speaker in the same process. While the node answers well it announces its /32 and /128 to the
+//! A caching, forwarding resolver on shared anycast addresses, with a health checker, a BGP speaker
+//! and BFD in the same process. While the node answers well it announces its /32 and /128 to the
 //! neighbour routers; when it cannot, it steps aside.
 //!
 //! # The two paths
@@ -12,7 +12,7 @@
 //! health path   worker counters + heartbeats ┐
 //!               self-probe, upstream states  ├→ health: fault class → verdict → announce: level per service → order of steps
 //!               address and link events      │                                                              ├→ os: bind / unbind address
-//!               drain request (CLI, SIGTERM) ┘                                                              └→ bgp: routes per neighbour
+//!               drain request (CLI, SIGTERM) ┘                                                              └→ bgp: routes per neighbour ← bfd
 //! ```
 //!
 //! Everything else (configuration, admin, metrics, logs) looks at these two paths or changes their
