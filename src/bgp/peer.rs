@@ -145,10 +145,11 @@ impl Peer {
     pub fn handle_connected(&mut self, now: Instant, slot: Slot, local: IpAddr) {
         let next_hops = self.parameters.next_hops(local);
         let opening = self.parameters.opening(&next_hops);
+        let delay_open = self.parameters.delay_open;
         let side = self.side(slot);
         side.local = Some(local);
         side.next_hops = next_hops;
-        side.connection.handle_connected(now, opening);
+        side.connection.handle_connected(now, opening, delay_open);
         self.history.local = Some(local);
         self.settle(now);
     }

@@ -198,7 +198,11 @@ impl History {
                 self.last_error_received = Some(notification.to_string());
                 self.error_times.received = Some(now);
             }
-            End::ConnectTimeout | End::ConnectFailed | End::Closed | End::Dropped => {}
+            End::ConnectTimeout
+            | End::ConnectFailed
+            | End::Closed
+            | End::Dropped
+            | End::Undelivered => {}
         }
         self.last_end = Some(end.to_string());
         self.error_times.end = Some(now);
