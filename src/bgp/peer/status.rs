@@ -127,6 +127,7 @@ impl Peer {
         };
         PeerStatus {
             announced: self.rib_out.advertised(),
+            is_dead_man: self.dead_man.has_fired(),
             ..self
                 .history
                 .status(self.state, Some(nearest), self.restart, messages)
