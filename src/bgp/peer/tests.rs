@@ -16,6 +16,7 @@ mod collision;
 mod lifelines;
 mod pair;
 mod properties;
+mod simulation;
 
 use pair::Pair;
 
