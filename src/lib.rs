@@ -40,7 +40,7 @@
 //! | [`announce`] | from verdicts to routes, in a safe order |
 //! | [`bgp`] | the BGP speaker |
 //! | [`bfd`] | whether a neighbour is there, in fractions of a second |
-//! | [`os`] | addresses, links, gateways, sockets, signals |
+//! | [`os`] | addresses, links, gateways, router discovery, sockets, signals |
 //! | [`config`] | from files and environment to checked settings |
 //! | [`admin`] | HTTP, control socket and what goes outwards |
 //! | [`node`] | builds every part, with its threads and channels; where the domains meet |

@@ -1,4 +1,5 @@
-//! What the operating system is asked for: addresses, links, gateways, sockets, signals.
+//! What the operating system is asked for: addresses, links, gateways, router discovery, sockets,
+//! signals.
 //!
 //! Every file below is a shell; what they decide stands in pure functions with their own tests.
 //! Requests and events use two rtnetlink connections ([`netlink`], [`link`]), for notifications

@@ -20,6 +20,12 @@ pub(crate) enum Fault {
     Upstreams,
     /// Queries of both nodes to their upstreams vanish.
     AllUpstreams,
+    /// The switch between node and router drops all packets; both carriers stay.
+    Silent,
+    /// The node ends and its link with it; behind the switch the router's carrier stays.
+    PowerOff,
+    /// SIGKILL to the serving node, which has a lot of memory that the kernel has to free first.
+    KillLarge,
     /// SIGTERM to the serving node.
     Drain,
     /// A node that was stopped starts again.
@@ -49,6 +55,11 @@ pub(crate) struct Budget {
     pub(crate) text: &'static str,
     pub(crate) cached: Limit,
     pub(crate) new: Limit,
+    /// From the repair until the first site answers again, in milliseconds; as for gaps. `None`: that
+    /// is not what this drill is about.
+    pub(crate) back_ms: Option<f64>,
+    /// What the first node reads, with BFD between nodes and routers; `None`: without BFD.
+    pub(crate) bfd: Option<&'static str>,
 }
 
 /// How often a drill is repeated, at least, for its numbers to mean anything.
@@ -56,7 +67,7 @@ pub(crate) const REPETITIONS: u32 = 3;
 
 /// The written budget. Two routers hold their best-path runs back by 50 ms each, so no move that
 /// BGP drives takes under about 115 ms here.
-pub(crate) const TABLE: [Budget; 11] = [
+pub(crate) const TABLE: [Budget; 16] = [
     line(
         "routes",
         Fault::Routes,
@@ -85,14 +96,16 @@ pub(crate) const TABLE: [Budget; 11] = [
         "link cut at the node",
         Limit::Gap(250.0),
         Limit::Gap(250.0),
-    ),
+    )
+    .back_within(LINK_BACK_MS),
     line(
         "c2",
         Fault::RouterLink,
         "link cut at the router",
         Limit::Gap(250.0),
         Limit::Gap(250.0),
-    ),
+    )
+    .back_within(LINK_BACK_MS),
     line(
         "d1",
         Fault::Upstreams,
@@ -135,7 +148,56 @@ pub(crate) const TABLE: [Budget; 11] = [
         Limit::Free,
         Limit::Free,
     ),
+    // Three times 50 ms, the routers' 115 ms, and the time between two packets.
+    line(
+        "b50",
+        Fault::Freeze,
+        "SIGSTOP, BFD 50 ms × 3",
+        Limit::Gap(350.0),
+        Limit::Gap(350.0),
+    )
+    .with_bfd(FAST),
+    line(
+        "silent50",
+        Fault::Silent,
+        "packets lost both ways without carrier loss, BFD 50 ms × 3",
+        Limit::Gap(350.0),
+        Limit::Gap(350.0),
+    )
+    .with_bfd(FAST)
+    .back_within(LINK_BACK_MS),
+    line(
+        "power50",
+        Fault::PowerOff,
+        "power-off behind a switch, BFD 50 ms × 3",
+        Limit::Gap(350.0),
+        Limit::Gap(350.0),
+    )
+    .with_bfd(FAST),
+    // The detection time and 200 ms, however long the kernel takes to close what the node had open.
+    line(
+        "k4g",
+        Fault::KillLarge,
+        "kill -9 with 4 GB resident, BFD 50 ms × 3",
+        Limit::Gap(350.0),
+        Limit::Gap(350.0),
+    )
+    .with_bfd(FAST),
+    line(
+        "b300",
+        Fault::Freeze,
+        "SIGSTOP, BFD 300 ms × 3",
+        Limit::Gap(1300.0),
+        Limit::Gap(1300.0),
+    )
+    .with_bfd(SLOW),
 ];
+
+/// Of the nodes of `anycast-bfd.clab.yml`.
+const FAST: &str = "/etc/sidestep/sidestep.toml";
+const SLOW: &str = "/etc/sidestep/sidestep-300.toml";
+/// Traffic is back so soon after a link is.
+const LINK_BACK_MS: f64 = 1500.0;
 
 const fn line(
     name: &'static str,
@@ -150,6 +212,8 @@ const fn line(
         text,
         cached,
         new,
+        back_ms: None,
+        bfd: None,
     }
 }
 
@@ -164,6 +228,16 @@ impl Fault {
 }
 
 impl Budget {
+    const fn back_within(mut self, limit_ms: f64) -> Self {
+        self.back_ms = Some(limit_ms);
+        self
+    }
+
+    const fn with_bfd(mut self, file: &'static str) -> Self {
+        self.bfd = Some(file);
+        self
+    }
+
     /// Everything that is wrong with what was measured; nothing means that the budget holds.
     pub(crate) fn judge(&self, measured: Option<&Measured>) -> Vec<String> {
         let Some(measured) = measured else {
@@ -184,6 +258,10 @@ impl Budget {
         }));
         wrong.extend(judge_stream("new", self.new, repetitions, |r| r.new));
         wrong.extend(
+            self.back_ms
+                .and_then(|limit| judge_back(limit, repetitions)),
+        );
+        wrong.extend(
             repetitions
                 .iter()
                 .flat_map(|r| r.violations.iter().cloned()),
@@ -193,10 +271,14 @@ impl Budget {
 
     /// The limits in words.
     pub(crate) fn limits(&self) -> String {
-        match (self.cached, self.new) {
+        let streams = match (self.cached, self.new) {
             (cached, new) if cached == new => in_words(cached),
             (cached, Limit::Free) => format!("cached {}", in_words(cached)),
             (cached, new) => format!("cached {}, new {}", in_words(cached), in_words(new)),
+        };
+        match self.back_ms {
+            Some(limit_ms) => format!("{streams}, back ≤ {:.1} s", limit_ms / 1000.0),
+            None => streams,
         }
     }
 }
@@ -207,6 +289,17 @@ fn in_words(limit: Limit) -> String {
         Limit::Gap(limit_ms) => format!("gap ≤ {limit_ms:.0} ms"),
         Limit::Free => "–".to_owned(),
     }
+}
+
+fn judge_back(limit_ms: f64, repetitions: &[Repetition]) -> Option<String> {
+    let back = || {
+        repetitions
+            .iter()
+            .map(|r| r.back_ms.unwrap_or(f64::INFINITY))
+    };
+    let (median_ms, worst_ms) = (median(back()), worst(back()));
+    (median_ms > limit_ms || worst_ms > 2.0 * limit_ms)
+        .then(|| format!("over budget: back after {median_ms:.0} ms, worst {worst_ms:.0} ms"))
 }
 
 fn judge_stream(

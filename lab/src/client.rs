@@ -34,6 +34,9 @@ use stream::{LIMIT, Stream, origin, qtype};
 /// Between two queries of one stream.
 const INTERVAL: Duration = Duration::from_millis(5);
 
+/// An answer that comes later than this after its query is none.
+pub(crate) const PATIENCE: Duration = LIMIT;
+
 /// So many lost queries of a stream are told one by one.
 const LOSSES_TOLD: usize = 3;
 

@@ -2,13 +2,14 @@
 //! back, and counts what a client lost meanwhile.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::budget::{Budget, Fault, TABLE};
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::place::{FIRST, SECOND};
 use crate::report::say;
 use crate::results::{Measured, Repetition, Results};
@@ -22,6 +23,8 @@ mod ready;
 
 pub(crate) use ready::wait_until_ready;
 
+/// Where the nodes have BFD.
+const BFD_TOPOLOGY: &str = "anycast-bfd.clab.yml";
 /// How often a repetition is repeated in which the machine itself stood still.
 const MORE_ATTEMPTS: u32 = 3;
 /// So long every query must be answered well until traffic counts as moved.
@@ -46,13 +49,37 @@ pub(crate) fn run(paths: Paths, names: &[String], repetitions: u32) -> Result<bo
         results.drills.remove(budget.name);
     }
     results.write(&paths.state)?;
+    let mut is_measured = true;
+    for has_bfd in [false, true] {
+        let mut part = chosen.clone();
+        part.retain(|budget| budget.bfd.is_some() == has_bfd);
+        if !part.is_empty() {
+            is_measured &= run_part(&paths, &part, has_bfd, repetitions, &mut results)?;
+        }
+    }
+    Ok(is_measured)
+}
+
+/// The drills of one topology.
+fn run_part(
+    paths: &Paths,
+    chosen: &[&Budget],
+    has_bfd: bool,
+    repetitions: u32,
+    results: &mut Results,
+) -> Result<bool> {
     say("starting the lab");
-    let mut lab = Lab::up(paths)?;
+    let of_lab = if has_bfd {
+        paths.clone().with_topology(Path::new(BFD_TOPOLOGY))
+    } else {
+        paths.clone()
+    };
+    let mut lab = Lab::up(of_lab)?;
     wait_until_ready(&mut lab)?;
     let mut is_measured = true;
     for budget in chosen {
         say(&format!("{}: {}", budget.name, budget.text));
-        let measured = measure(&mut lab, budget.fault, repetitions)?;
+        let measured = measure(&mut lab, budget, repetitions)?;
         if let Some(reason) = &measured.not_measured {
             is_measured = false;
             say(&format!("  not measured: {reason}"));
@@ -60,7 +87,7 @@ pub(crate) fn run(paths: Paths, names: &[String], repetitions: u32) -> Result<bo
             lab.rebuild()?;
         }
         results.drills.insert(budget.name.to_owned(), measured);
-        results.write(&lab.paths.state)?;
+        results.write(&paths.state)?;
     }
     Ok(is_measured)
 }
@@ -77,7 +104,9 @@ fn choose(names: &[String]) -> Result<Vec<&'static Budget>> {
 }
 
 /// Repeats a drill. An error is only what ends the whole run, that is an interruption.
-fn measure(lab: &mut Lab, fault: Fault, repetitions: u32) -> Result<Measured> {
+fn measure(lab: &mut Lab, budget: &Budget, repetitions: u32) -> Result<Measured> {
+    let fault = budget.fault;
+    fault::equip(lab, budget)?;
     let mut measured = Measured::default();
     let mut attempts_left = MORE_ATTEMPTS;
     while measured.repetitions.len() < fault.repetitions(repetitions) {
@@ -160,6 +189,10 @@ fn interrupt(lab: &mut Lab, fault: Fault, before: &str) -> Result<Repetition> {
     }
     if fault != Fault::Return {
         note(fault::outcome(lab, fault), &mut violations)?;
+        if fault == Fault::Freeze {
+            // Else it would wake up to the queries that wait for it, and answer them just in time.
+            stop::keep_for(PATIENCE, || Ok(()))?;
+        }
         since = client.now();
         fault::repair(lab, fault)?;
     }

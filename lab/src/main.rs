@@ -21,6 +21,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
@@ -34,9 +35,11 @@ mod http;
 mod loss;
 mod message;
 mod namespace;
+mod packets;
 mod place;
 mod report;
 mod results;
+mod routers;
 mod routes;
 mod runner;
 mod sentinel;
@@ -84,6 +87,22 @@ enum Command {
     /// Take the upstreams of three sites away that are siblings, and count what they ask each other;
     /// exit code 1 when that or what clients see is over budget.
     Siblings,
+    /// Take a node's sessions with FRR, BIRD and GoBGP through what operators do to them; exit code 1
+    /// unless all of it came out as it should.
+    Routers {
+        /// Parts by their names, as the report shows them; all of them unless named.
+        parts: Vec<String>,
+    },
+    /// Start a node with BFD against FRR and BIRD again and again, and then flood it; exit code 1 when
+    /// any session is torn down.
+    Bfd {
+        /// How often the node is started.
+        #[arg(long, default_value_t = 20)]
+        starts: u32,
+        /// How long it is flooded, in seconds.
+        #[arg(long, default_value_t = 30)]
+        load_s: u64,
+    },
     /// Print what the drills measured against the budget; exit code 1 unless all of it holds.
     Report,
     /// Hold the namespaces of one node; for the runner's own use.
@@ -135,6 +154,18 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Siblings => {
             stop::watch()?;
             if !siblings::run(paths.with_topology(Path::new("siblings.clab.yml")))? {
+                return Ok(ExitCode::from(1));
+            }
+        }
+        Command::Routers { parts } => {
+            stop::watch()?;
+            if !routers::run(paths, &parts)? {
+                return Ok(ExitCode::from(1));
+            }
+        }
+        Command::Bfd { starts, load_s } => {
+            stop::watch()?;
+            if !routers::run_bfd(paths, starts, Duration::from_secs(load_s))? {
                 return Ok(ExitCode::from(1));
             }
         }

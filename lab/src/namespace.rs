@@ -117,6 +117,9 @@ pub(crate) fn hold(paths: &Paths, name: &str) -> Result<()> {
         fs::create_dir("/run/frr")?;
         chown("/run/frr", Some(user.uid), Some(user.gid))?;
     }
+    if matches!(node.program, Program::Bird(_)) {
+        fs::create_dir("/run/bird")?;
+    }
     for (key, value) in &node.sysctls {
         let file = Path::new("/proc/sys").join(key.replace('.', "/"));
         fs::write(&file, value).with_context(|| format!("sysctl {key}"))?;

@@ -1,4 +1,4 @@
-//! Where things are in `anycast.clab.yml`, for the drills.
+//! Where things are in `anycast.clab.yml` and `anycast-bfd.clab.yml`, for the drills.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -26,6 +26,9 @@ pub(crate) struct Site {
     pub(crate) router_interface: &'static str,
     /// The node's interface.
     pub(crate) node_interface: &'static str,
+    /// What is between the two in `anycast-bfd.clab.yml`: eth1 towards the node, eth2 towards the
+    /// router.
+    pub(crate) switch: &'static str,
     /// The node's own address, which its session with the router also has.
     pub(crate) node_address: Ipv4Addr,
     /// The router, as the core names its peers, by family.
@@ -49,6 +52,7 @@ pub(crate) const FIRST: Site = Site {
     node: "node1",
     router_interface: "eth2",
     node_interface: "eth1",
+    switch: "switch1",
     node_address: Ipv4Addr::new(10, 0, 21, 2),
     core_peer: ["10.0.11.2", "fd00:11::2"],
 };
@@ -59,6 +63,7 @@ pub(crate) const SECOND: Site = Site {
     node: "node2",
     router_interface: "eth2",
     node_interface: "eth1",
+    switch: "switch2",
     node_address: Ipv4Addr::new(10, 0, 22, 2),
     core_peer: ["10.0.12.2", "fd00:12::2"],
 };

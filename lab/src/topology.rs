@@ -32,6 +32,10 @@ pub(crate) struct Node {
 pub(crate) enum Program {
     /// FRR; its `daemons` file says which of its daemons.
     Frr,
+    /// BIRD with these arguments.
+    Bird(Vec<String>),
+    /// GoBGP's daemon with these arguments.
+    Gobgp(Vec<String>),
     /// nsd with these arguments.
     Nsd(Vec<String>),
     /// The node itself with these arguments.
@@ -91,11 +95,13 @@ impl Node {
         let arguments = words(raw.cmd.as_deref().unwrap_or_default())?;
         let program = match image_name(&raw.image) {
             "frr" => Program::Frr,
+            "bird" => Program::Bird(arguments),
+            "gobgp" => Program::Gobgp(arguments),
             "nsd" => Program::Nsd(arguments),
             "sidestep" => Program::Sidestep(arguments),
             _ => Program::None,
         };
-        let takes_cmd = matches!(program, Program::Nsd(_) | Program::Sidestep(_));
+        let takes_cmd = !matches!(program, Program::Frr | Program::None);
         ensure!(takes_cmd || raw.cmd.is_none(), "cmd: not for this image");
         Ok(Self {
             program,
@@ -267,8 +273,21 @@ topology:
                 "all nodes have the same configuration"
             );
         }
+        let bfd = Topology::read(&folder.join("anycast-bfd.clab.yml")).unwrap();
+        for node in ["core", "client", "upstream1", "sentinel2"] {
+            let exec = |topology: &Topology| topology.node(node).unwrap().exec.clone();
+            assert_eq!(
+                exec(&topology),
+                exec(&bfd),
+                "the drills know one set of addresses"
+            );
+        }
+        let routers = Topology::read(&folder.join("routers.clab.yml")).unwrap();
         let nodes = topology.nodes.values().chain(clients.nodes.values());
         let nodes = nodes.chain(siblings.nodes.values());
+        let nodes = nodes
+            .chain(bfd.nodes.values())
+            .chain(routers.nodes.values());
         for bind in nodes.flat_map(|node| &node.binds) {
             assert!(folder.join(&bind.source).exists(), "{}", bind.source);
         }

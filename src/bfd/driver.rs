@@ -48,6 +48,8 @@ pub enum PathState {
 pub struct Report {
     /// About the path.
     pub path: PathState,
+    /// How often it was lost, since the start: it may be up again when that is read.
+    pub losses: u64,
     /// The neighbour has been told long enough that this side switches BFD off.
     pub is_parted: bool,
 }

@@ -67,6 +67,7 @@ async fn keep(upstreams: &Upstreams, index: UpstreamIndex) {
     let mut pacing = Pacing::new(Instant::now().into_std());
     let mut probes = FuturesUnordered::new();
     let mut before = Breaker::Closed;
+    let mut ways = upstreams.ways();
     loop {
         let is_idle = upstreams.errand(index) == Errand::Nothing;
         tokio::select! {
@@ -88,6 +89,10 @@ async fn keep(upstreams: &Upstreams, index: UpstreamIndex) {
             () = upstreams.wake(index).notified() => {
                 let now = Instant::now().into_std();
                 pacing.woken(upstreams.condition(index), now, rand::random());
+                let changed = upstreams.ways();
+                if std::mem::replace(&mut ways, changed) != changed {
+                    pacing.way_changed(now);
+                }
             }
             Some(()) = probes.next() => {}
         }

@@ -114,6 +114,8 @@ pub struct Upstreams {
     states: Vec<State>,
     saturated: AtomicU64,
     losses: AtomicU64,
+    /// How often the node's way into the network has changed.
+    ways: AtomicU64,
     flips: Notify,
 }
 
@@ -179,6 +181,7 @@ impl Upstreams {
             states,
             saturated: AtomicU64::new(0),
             losses: AtomicU64::new(0),
+            ways: AtomicU64::new(0),
             flips: Notify::new(),
         }
     }

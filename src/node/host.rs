@@ -203,3 +203,77 @@ pub enum HostError {
     #[error("service addresses (they need CAP_NET_ADMIN)")]
     Address(#[from] AddressError),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Target = Target {
+        service: 0,
+        family: Family::V4,
+    };
+
+    fn host() -> (Host, mpsc::Receiver<Order>, mpsc::Sender<News>) {
+        let (orders, waiting) = mpsc::channel(4);
+        let (told, news) = mpsc::channel(1);
+        let host = Host {
+            services: vec![ServiceAddress {
+                target: TARGET,
+                address: "10.53.53.53".parse().unwrap(),
+                interface: "lo".to_owned(),
+                is_present: false,
+            }],
+            orders,
+            news,
+            is_looking: false,
+            looks_again: false,
+        };
+        (host, waiting, told)
+    }
+
+    /// Hundreds of events in a second must neither fill the queue nor be forgotten.
+    #[tokio::test]
+    async fn whatever_happens_during_a_look_is_seen_by_one_more() {
+        let (mut host, mut waiting, told) = host();
+        for _ in 0..100 {
+            host.look();
+        }
+        assert!(matches!(waiting.try_recv(), Ok(Order::Look)));
+        assert!(waiting.try_recv().is_err());
+        told.try_send(News::Looked(vec![(TARGET, true)])).unwrap();
+        assert_eq!(host.next().await, News::Looked(vec![(TARGET, true)]));
+        assert_eq!(host.is_bound(TARGET), Some(true));
+        assert!(matches!(waiting.try_recv(), Ok(Order::Look)));
+        told.try_send(News::Looked(Vec::new())).unwrap();
+        host.next().await;
+        assert!(waiting.try_recv().is_err());
+        host.look();
+        assert!(matches!(waiting.try_recv(), Ok(Order::Look)));
+    }
+
+    #[tokio::test]
+    async fn what_was_bound_and_unbound_is_known() {
+        let (mut host, mut waiting, told) = host();
+        let address = "10.53.53.53".parse().unwrap();
+        assert!(host.bind(TARGET, address));
+        assert!(matches!(waiting.try_recv(), Ok(Order::Bind(TARGET, _))));
+        assert_eq!(host.is_bound(TARGET), Some(false));
+        for (news, is_bound) in [
+            (News::Bound(TARGET, true), true),
+            (News::Unbound(TARGET), false),
+        ] {
+            told.try_send(news.clone()).unwrap();
+            assert_eq!(host.next().await, news);
+            assert_eq!(host.is_bound(TARGET), Some(is_bound));
+        }
+    }
+
+    #[test]
+    fn orders_that_nobody_will_obey_are_refused() {
+        let (mut host, waiting, _told) = host();
+        drop(waiting);
+        let address = "10.53.53.53".parse().unwrap();
+        assert!(!host.bind(TARGET, address));
+        assert!(!host.unbind(TARGET, address));
+    }
+}

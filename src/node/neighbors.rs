@@ -22,6 +22,8 @@ use crate::os::advertisement;
 use crate::os::gateway::View;
 use crate::os::netlink::Netlink;
 
+pub(super) use self::reconcile::Running;
+
 mod inquiry;
 mod reconcile;
 mod resolve;
@@ -330,7 +332,7 @@ impl Neighbors {
     fn watch(&self, wanted: &Wanted) -> Option<Watch> {
         let settings = self.settings.as_ref()?.neighbors.get(wanted.setting)?;
         let path = session::bfd::path(&wanted.parameters);
-        let peer = wanted.parameters.remote.ip().to_string();
+        let peer = wanted.parameters.name();
         Some(self.bfd.watch(settings.bfd.as_ref()?, path, peer))
     }
 
@@ -346,7 +348,7 @@ impl Neighbors {
     fn reconcile(&mut self, now: Instant, wanted: &[Wanted]) {
         let has_heard = std::mem::take(&mut self.has_heard);
         for session in &mut self.sessions {
-            match fate(session.wanted(), session.is_link_up(), wanted) {
+            match fate(session.running(), wanted) {
                 Fate::Keep => {
                     session.keep();
                     if has_heard {

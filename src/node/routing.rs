@@ -195,6 +195,7 @@ impl Routing {
             link::Event::Link { index, name, up } => {
                 if self.neighbors.take_link(*index, *up) {
                     tracing::info!(interface = name, up, "link changed");
+                    self.upstreams.way_changed();
                 }
                 false
             }
@@ -211,7 +212,10 @@ impl Routing {
             }
             link::Event::AddressAdded { address, .. }
             | link::Event::AddressRemoved { address, .. } => self.host.binds(*address),
-            link::Event::DefaultRoute => false,
+            link::Event::DefaultRoute => {
+                self.upstreams.way_changed();
+                false
+            }
         };
         // Of events of other programs' interfaces and addresses there may be hundreds in a second.
         if concerns_host {

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::neighbors::Running;
 use crate::bfd::driver::Watch;
 use crate::bgp::connection::State;
 use crate::bgp::driver::{self, Command, PeerChannels, RouteTable};
@@ -200,9 +201,14 @@ impl Session {
         }
     }
 
-    /// What it was told last about the carrier of its link.
-    pub(super) fn is_link_up(&self) -> bool {
-        self.link_up
+    /// What decides on its fate.
+    pub(super) fn running(&self) -> Running<'_> {
+        let status = self.status.borrow();
+        Running {
+            terms: &self.wanted,
+            is_link_up: self.link_up,
+            lacks_ipv4: status.state == State::Established && !status.families.ipv4,
+        }
     }
 
     /// It is no longer wanted, but stays until its successor is up.

@@ -71,6 +71,29 @@ fn a_violation_fails_whatever_the_numbers_say() {
 }
 
 #[test]
+fn traffic_that_is_late_to_come_back_is_over_budget() {
+    let line = line("x", Fault::Silent, "x", Limit::Free, Limit::Free).back_within(1500.0);
+    let judge = |back_ms: [Option<f64>; 3]| {
+        let mut measured = measured(&[5.0; 3], 0);
+        for (repetition, back_ms) in measured.repetitions.iter_mut().zip(back_ms) {
+            repetition.back_ms = back_ms;
+        }
+        line.judge(Some(&measured)).is_empty()
+    };
+    assert!(judge([Some(900.0), Some(1500.0), Some(3000.0)]));
+    assert!(
+        !judge([Some(900.0), Some(1501.0), Some(1600.0)]),
+        "median over"
+    );
+    assert!(
+        !judge([Some(900.0), Some(900.0), Some(3001.0)]),
+        "worst over twice"
+    );
+    assert!(!judge([Some(900.0), Some(900.0), None]), "never back");
+    assert_eq!(line.limits(), "–, back ≤ 1.5 s");
+}
+
+#[test]
 fn names_are_unique_and_every_line_has_its_limits_in_words() {
     for (index, budget) in TABLE.iter().enumerate() {
         assert!(TABLE[..index].iter().all(|b| b.name != budget.name));

@@ -1,23 +1,76 @@
 //! What is broken, and how it is mended.
 
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
 use super::ready;
-use crate::budget::Fault;
+use crate::budget::{Budget, Fault};
+use crate::namespace::output;
 use crate::place::{FIRST, SECOND, Site, UPSTREAM_PREFIXES};
+use crate::report::say;
 use crate::routes::Family;
 use crate::runner::Lab;
 use crate::stop;
 
 /// A node that drains is gone by then: drain wait, linger and a margin.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
+/// What the kernel takes about 190 ms to free.
+const LARGE_MIB: u64 = 4096;
+/// Nothing comes in from either side, and nobody is told.
+const SILENCE: &str = "add table netdev silent; \
+    add chain netdev silent node { type filter hook ingress device eth1 priority 0; policy drop; }; \
+    add chain netdev silent router { type filter hook ingress device eth2 priority 0; policy drop; }";
 /// Both nodes know by then that their upstreams are silent.
 const SHARED_LIMIT: Duration = Duration::from_secs(5);
 /// So long both are then watched.
 const SHARED_WATCH: Duration = Duration::from_secs(2);
+
+/// Gives the first node what the drill needs it to read and to weigh, and starts it again.
+pub(super) fn equip(lab: &mut Lab, budget: &Budget) -> Result<()> {
+    let Some(file) = budget.bfd else {
+        return Ok(());
+    };
+    let wrapper = if budget.fault == Fault::KillLarge {
+        ballast(lab)?
+    } else {
+        Vec::new()
+    };
+    lab.wrap(FIRST.node, wrapper);
+    lab.configure(FIRST.node, file.into());
+    lab.kill_programs(FIRST.node)?;
+    lab.start(FIRST.node)
+}
+
+/// What makes a program large: as large as the drill says, or half of what is left here.
+fn ballast(lab: &Lab) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let available = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
+    let available = available.and_then(|text| text.split_whitespace().next());
+    let available_kib: u64 = available.context("no MemAvailable")?.parse()?;
+    let size_mib = LARGE_MIB.min(available_kib / 1024 / 2);
+    if size_mib < LARGE_MIB {
+        say(&format!(
+            "  with {size_mib} MiB resident: there is no memory for more"
+        ));
+    }
+    let source = lab.paths.folder.join("bfd/ballast.c");
+    let library = lab.paths.state.join("ballast.so").display().to_string();
+    output(
+        Command::new("cc")
+            .args(["-shared", "-fPIC", "-o", &library])
+            .arg(&source),
+    )?;
+    Ok(vec![
+        "env".to_owned(),
+        format!("LD_PRELOAD={library}"),
+        format!("BALLAST={size_mib}"),
+    ])
+}
 
 /// Brings the lab to where the drill begins, and returns the node that serves then.
 pub(super) fn prepare(lab: &mut Lab, fault: Fault) -> Result<&'static str> {
@@ -32,7 +85,13 @@ pub(super) fn prepare(lab: &mut Lab, fault: Fault) -> Result<&'static str> {
 /// Breaks it.
 pub(super) fn strike(lab: &mut Lab, fault: Fault) -> Result<()> {
     match fault {
-        Fault::Kill => lab.signal(FIRST.node, Signal::SIGKILL),
+        Fault::Kill | Fault::KillLarge => lab.signal(FIRST.node, Signal::SIGKILL),
+        Fault::Silent => lab.run(FIRST.switch, &["nft", SILENCE]).map(drop),
+        Fault::PowerOff => {
+            // The link first: not even what the kernel says for the dead gets out.
+            set_link(lab, FIRST.switch, "eth1", "down")?;
+            lab.signal(FIRST.node, Signal::SIGKILL)
+        }
         Fault::Freeze => lab.signal(FIRST.node, Signal::SIGSTOP),
         Fault::Drain => lab.signal(FIRST.node, Signal::SIGTERM),
         Fault::Return => lab.start(FIRST.node),
@@ -50,7 +109,9 @@ pub(super) fn strike(lab: &mut Lab, fault: Fault) -> Result<()> {
 /// Looks at what the fault itself should have led to.
 pub(super) fn outcome(lab: &mut Lab, fault: Fault) -> Result<()> {
     match fault {
-        Fault::Kill => lab.wait_for_exit(FIRST.node, EXIT_LIMIT).map(drop),
+        Fault::Kill | Fault::KillLarge | Fault::PowerOff => {
+            lab.wait_for_exit(FIRST.node, EXIT_LIMIT).map(drop)
+        }
         Fault::Drain => {
             let status = lab.wait_for_exit(FIRST.node, EXIT_LIMIT)?;
             ensure!(status.success(), "the drained node ended with {status}");
@@ -66,7 +127,14 @@ pub(super) fn outcome(lab: &mut Lab, fault: Fault) -> Result<()> {
 /// Mends it.
 pub(super) fn repair(lab: &mut Lab, fault: Fault) -> Result<()> {
     match fault {
-        Fault::Kill | Fault::Drain => lab.start(FIRST.node),
+        Fault::Kill | Fault::KillLarge | Fault::Drain => lab.start(FIRST.node),
+        Fault::Silent => lab
+            .run(FIRST.switch, &["nft", "delete table netdev silent"])
+            .map(drop),
+        Fault::PowerOff => {
+            set_link(lab, FIRST.switch, "eth1", "up")?;
+            lab.start(FIRST.node)
+        }
         Fault::Freeze => lab.signal(FIRST.node, Signal::SIGCONT),
         Fault::NodeLink => {
             set_link(lab, FIRST.node, FIRST.node_interface, "up")?;

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use crate::client::{self, CACHED_NAMES};
 use crate::place::{CORE, FIRST, SECOND, SERVICE, Site};
@@ -36,6 +37,12 @@ pub(crate) fn wait_until_ready(lab: &mut Lab) -> Result<()> {
                 if path.is_none_or(|path| path.is_shutting_down) {
                     wrong.push(format!("{} is not preferred for {family:?}", site.node));
                 }
+            }
+            if lab.has_node(site.switch) && !is_bfd_up(lab, site)? {
+                wrong.push(format!(
+                    "BFD between {} and {} is not up",
+                    site.router, site.node
+                ));
             }
             wrong.extend(fill_cache(lab, site).err().map(|e| format!("{e:#}")));
         }
@@ -78,6 +85,18 @@ pub(super) fn path_from_node(lab: &Lab, site: &Site, family: Family) -> Result<O
     let node = site.node_address.to_string();
     let paths = routes::parse(&lab.run(site.router, &["vtysh", "-c", family.show()])?)?;
     Ok(paths.into_iter().find(|path| path.peer == node))
+}
+
+/// Whether a site's router calls its BFD session with the node up. The node may have just left it in
+/// place while it went away and came back; the route above it is new all the same.
+fn is_bfd_up(lab: &Lab, site: &Site) -> Result<bool> {
+    let text = lab.run(site.router, &["vtysh", "-c", "show bfd peers json"])?;
+    let peers: Value = serde_json::from_str(&text).context("not FRR's JSON")?;
+    let node = site.node_address.to_string();
+    let is_up = |peer: &Value| peer["peer"] == *node && peer["status"] == "up";
+    Ok(peers
+        .as_array()
+        .is_some_and(|peers| peers.iter().any(is_up)))
 }
 
 /// Asks a node for every cached name, from within.

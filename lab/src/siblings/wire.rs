@@ -4,20 +4,19 @@
 
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
-use std::io::{ErrorKind, Read as _};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow};
-use socket2::{Domain, Protocol, Socket, Type};
+use anyhow::{Result, anyhow};
+use socket2::Socket;
 
 use super::NODES;
 use super::record::Heard;
 use crate::runner::Paths;
-use crate::{message, namespace};
+use crate::{message, packets};
 
 /// EDNS option of a question from node to node.
 const MARKER: u16 = 65_053;
@@ -26,12 +25,6 @@ const UDP: u8 = 17;
 const TCP: u8 = 6;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
-/// `ETH_P_ALL`, packet(7): what leaves is shown only to those who want every protocol.
-const ALL_PROTOCOLS: u16 = 3;
-/// Room for what comes while this program is not scheduled, in octets; the kernel may give less.
-const BUFFER: usize = 4 << 20;
-/// How often a listener looks whether it is over.
-const TURN: Duration = Duration::from_millis(50);
 
 /// A listener in the namespace of each node.
 pub(super) struct Wire {
@@ -54,7 +47,7 @@ impl Wire {
         let is_over = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for (name, own) in NODES {
-            let socket = namespace::inside(&paths.namespace(name), open)?;
+            let socket = packets::open(&paths.namespace(name))?;
             let flag = Arc::clone(&is_over);
             let thread = std::thread::Builder::new()
                 .name(format!("wire-{name}"))
@@ -76,37 +69,17 @@ impl Wire {
     }
 }
 
-/// A socket for all packets of a namespace, without their link headers.
-fn open() -> Result<Socket> {
-    let protocol = Protocol::from(i32::from(ALL_PROTOCOLS.to_be()));
-    let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol));
-    let socket = socket.context("no packet socket")?;
-    socket.set_recv_buffer_size(BUFFER)?;
-    socket.set_read_timeout(Some(TURN))?;
-    Ok(socket)
-}
-
 fn listen(
-    mut socket: &Socket,
+    socket: &Socket,
     own: Ipv4Addr,
     start: Instant,
     is_over: &AtomicBool,
 ) -> Result<Vec<Heard>> {
     let index = |address: Ipv4Addr| NODES.iter().position(|(_, node)| *node == address);
     let mut heard = Vec::new();
-    let mut buffer = [0; 4096];
-    while !is_over.load(Ordering::Relaxed) {
-        let length = match socket.read(&mut buffer) {
-            Ok(length) => length,
-            Err(error)
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
-            {
-                continue;
-            }
-            Err(error) => return Err(error).context("packet socket"),
-        };
+    packets::listen(socket, is_over, |packet| {
         let at = start.elapsed();
-        if let Some(packet) = buffer.get(..length).and_then(read)
+        if let Some(packet) = read(packet)
             && packet.from == own
             && packet.to != own
             && let (Some(from), Some(to)) = (index(packet.from), index(packet.to))
@@ -119,7 +92,7 @@ fn listen(
                 name: packet.name,
             });
         }
-    }
+    })?;
     Ok(heard)
 }
 

@@ -87,6 +87,7 @@ impl Sessions {
         self.last_key += 1;
         let (reports, receiver) = watch::channel(Report {
             path: PathState::Down,
+            losses: 0,
             is_parted: false,
         });
         self.entries.push(Entry {
@@ -282,9 +283,10 @@ impl Entry {
             }
             Event::RemoteAdminDown => PathState::AdminDown,
         };
-        let is_news = self
-            .reports
-            .send_if_modified(|report| path != std::mem::replace(&mut report.path, path));
+        let is_news = self.reports.send_if_modified(|report| {
+            report.losses += u64::from(path == PathState::Down);
+            path != std::mem::replace(&mut report.path, path)
+        });
         if is_news {
             self.journal.path(now, path, &self.session.status());
         }

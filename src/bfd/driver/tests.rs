@@ -245,6 +245,8 @@ async fn a_session_that_is_held_down_comes_up_after_it_is_released() {
         here.hold_down(false);
         until_path(&here, PathState::Up).await;
         until_path(&there, PathState::Up).await;
+        assert_eq!(here.reports().borrow().losses, 1);
+        assert_eq!(there.reports().borrow().losses, 1);
     })
     .await;
 }

@@ -27,7 +27,11 @@ const HOLD_TIME_MIN: Duration = Duration::from_secs(3);
 /// What is sent may stay unacknowledged for so long if no hold time is offered. RFC 4271 §10.
 const PATIENCE_WITHOUT_HOLD_TIME: Duration = Duration::from_secs(90);
 /// A wrong key looks like a peer that is not there: its kernel drops the SYN (RFC 2385 §2).
-const UNSIGNED_OR_AWAY: &str = "no answer; if one side alone has a password, or another one, its     kernel drops what comes without a word: see TcpExtTCPMD5Failure in `nstat -az` on either side";
+const UNSIGNED: &str = "if one side alone has a password, or another one, its kernel drops what \
+     comes without a word: see TcpExtTCPMD5* in `nstat -az` on both sides";
+/// So does a peer that is on the link and does not know of GTSM: most routers send a TTL of 1.
+const TOO_FAR: &str = "with ttl_security all that comes with a TTL below 255 is dropped, so the \
+     neighbor must send 255, as it does with GTSM: see TcpExtTCPMinTTLDrop in `nstat -az`";
 
 type Task<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -59,6 +63,8 @@ struct Stream {
     /// Taken from the peer and not yet written: at most one turn and one message.
     outgoing: Vec<u8>,
     written: usize,
+    /// Octets have come.
+    was_heard: bool,
 }
 
 /// What all connections with a neighbour have in common.
@@ -124,16 +130,19 @@ impl Links {
         }
         match std::mem::replace(self.link(slot), Link::Down) {
             Link::Up(mut stream) => {
+                if !stream.was_heard {
+                    self.dial_error = self.terms.silence(None);
+                }
                 if !last.is_empty() {
                     stream.outgoing.extend_from_slice(last);
                     self.farewells.push(Box::pin(farewell(stream)));
                 }
             }
-            Link::Dialling(_) if self.terms.security.password.is_some() => {
-                let error = io::Error::new(io::ErrorKind::TimedOut, UNSIGNED_OR_AWAY);
-                self.dial_error = Some(error);
+            Link::Dialling(_) => {
+                let unsigned = self.terms.security.password.as_ref().map(|_| UNSIGNED);
+                self.dial_error = self.terms.silence(unsigned);
             }
-            Link::Dialling(_) | Link::Down => {}
+            Link::Down => {}
         }
     }
 
@@ -194,7 +203,10 @@ impl Links {
         };
         match stream.tcp.try_read(buffer) {
             Ok(0) => Err(Gone),
-            Ok(count) => Ok(buffer.get(..count)),
+            Ok(count) => {
+                stream.was_heard = true;
+                Ok(buffer.get(..count))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(_) => Err(Gone),
         }
@@ -276,6 +288,7 @@ impl Stream {
             tcp,
             outgoing: Vec::new(),
             written: 0,
+            was_heard: false,
         }
     }
 
@@ -328,6 +341,16 @@ impl Terms {
         guard::set_hops(socket, peer, ttl.sent(), ttl.least())?;
         guard::set_precedence(socket, peer)?;
         guard::set_patience(socket, self.patience)
+    }
+
+    /// Why a peer that may be there was not heard, as far as this side's guards can be the reason.
+    fn silence(&self, unsigned: Option<&str>) -> Option<io::Error> {
+        let far = (self.security.ttl.least() > 0).then_some(TOO_FAR);
+        let reasons: Vec<&str> = unsigned.into_iter().chain(far).collect();
+        (!reasons.is_empty()).then(|| {
+            let text = format!("no answer; {}", reasons.join("; "));
+            io::Error::new(io::ErrorKind::TimedOut, text)
+        })
     }
 }
 

@@ -122,6 +122,13 @@ impl Pacing {
         }
     }
 
+    /// The node's own way into the network has changed: silence until now says little, so gaps begin
+    /// anew, and the next probe is due at once.
+    pub fn way_changed(&mut self, now: Instant) {
+        self.down_gap = DOWN_GAP_MIN;
+        self.next = self.within_limit(self.next.min(now));
+    }
+
     fn enter(&mut self, condition: Condition, now: Instant) {
         let was_down = self.condition == Condition::Down;
         let is_down = condition == Condition::Down;

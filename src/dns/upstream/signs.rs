@@ -174,6 +174,21 @@ impl Upstreams {
         self.saturated.load(Ordering::Relaxed)
     }
 
+    /// The node's way into the network has changed: a link is back, or a default route is new. What
+    /// could not be reached may well be reached now.
+    pub fn way_changed(&self) {
+        self.ways.fetch_add(1, Ordering::Release);
+        for state in &self.states {
+            state.wake.notify_one();
+        }
+    }
+
+    /// How often that has happened.
+    #[must_use]
+    pub fn ways(&self) -> u64 {
+        self.ways.load(Ordering::Acquire)
+    }
+
     pub(super) fn tell(&self, state: &State, effect: Effect) {
         match effect {
             Effect::Nothing => {}

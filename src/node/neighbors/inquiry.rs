@@ -91,3 +91,33 @@ impl Inquiry {
         std::mem::take(&mut self.is_outdated)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// The routing thread renews a lease of one second meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_kernel_that_does_not_answer_is_waited_for_by_nobody() {
+        // Nobody works on the connection: no question is ever sent.
+        let (netlink, _connection) = Netlink::connect().unwrap();
+        let mut inquiry = Inquiry::new(netlink, Vec::new(), &[]);
+        let changed = Rc::new(Notify::new());
+        let asking = async {
+            inquiry.begin(&changed);
+            assert!(inquiry.take().is_none());
+            // What happens meanwhile is a reason to ask again, and no second question now.
+            inquiry.begin(&changed);
+            changed.notified().await;
+            assert!(matches!(inquiry.take(), Some(Answer::Told(Err(_)))));
+            assert!(inquiry.is_outdated());
+            assert!(!inquiry.is_outdated());
+            assert!(inquiry.take().is_none());
+            inquiry.begin(&changed);
+            assert!(!inquiry.is_outdated());
+        };
+        LocalSet::new().run_until(asking).await;
+    }
+}

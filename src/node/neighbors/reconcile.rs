@@ -22,8 +22,20 @@ pub(super) enum Fate {
     Leave,
 }
 
-/// What becomes of the session on terms `old` whose link has carrier or not.
-pub(super) fn fate(old: &Wanted, is_link_up: bool, wanted: &[Wanted]) -> Fate {
+/// A running session.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::node) struct Running<'a> {
+    /// The terms that it was started on.
+    pub(in crate::node) terms: &'a Wanted,
+    /// Its link has carrier.
+    pub(in crate::node) is_link_up: bool,
+    /// It is up, and IPv4 was not agreed on.
+    pub(in crate::node) lacks_ipv4: bool,
+}
+
+/// What becomes of a session.
+pub(super) fn fate(session: Running<'_>, wanted: &[Wanted]) -> Fate {
+    let old = session.terms;
     let same = wanted.iter().filter(|new| new.key() == old.key());
     let Some(first) = same.clone().next() else {
         return match wanted.iter().any(|new| new.setting == old.setting) {
@@ -31,7 +43,7 @@ pub(super) fn fate(old: &Wanted, is_link_up: bool, wanted: &[Wanted]) -> Fate {
             false => Fate::Leave,
         };
     };
-    if !is_link_up && old.is_on_link && !first.is_on_link {
+    if !session.is_link_up && old.is_on_link && !first.is_on_link {
         // While its link is down, the kernel thinks that some gateway leads there. It does not, or
         // not for long.
         return Fate::Keep;
@@ -39,6 +51,14 @@ pub(super) fn fate(old: &Wanted, is_link_up: bool, wanted: &[Wanted]) -> Fate {
     let fit = same.map(|new| old.fit(new)).find(|fit| *fit != Fit::Unfit);
     match fit {
         Some(Fit::Same) => Fate::Keep,
+        // The neighbour takes no IPv6 next hop for IPv4: only another OPEN brings IPv4.
+        Some(Fit::NextHops { v4: Some(_), .. })
+            if session.lacks_ipv4
+                && old.parameters.next_hop_v4.is_none()
+                && old.parameters.offered().ipv4 =>
+        {
+            Fate::Close
+        }
         Some(Fit::NextHops { v4, v6 }) => Fate::Tell { v4, v6 },
         Some(Fit::Unfit) | None => Fate::Close,
     }

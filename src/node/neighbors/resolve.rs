@@ -2,9 +2,9 @@
 //!
 //! Source: RFC 8950 §4 (IPv4 with an IPv6 next hop), RFC 2545 §3 (IPv6 next hops), RFC 5883 §3
 //! (several hops follow whatever link leads there).
-//! IPv4 next hops: an unnumbered neighbour that can do so gets IPv4 routes with the link-local next
-//! hop of the session, whatever IPv4 addresses the interface has, for it need not be in their
-//! subnets. Other link-local neighbours get that if the interface has no IPv4 address of its own.
+//! Over a link-local session IPv4 routes go with its link-local next hop if the neighbour takes that,
+//! whatever IPv4 addresses the interface has, for it need not be in their subnets; else with the IPv4
+//! address of the interface, if there is one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -27,7 +27,6 @@ struct Ends {
     /// Name of the link that `remote` is good on.
     interface: Option<String>,
     source: Option<IpAddr>,
-    is_unnumbered: bool,
 }
 
 impl Resolver<'_> {
@@ -46,7 +45,6 @@ impl Resolver<'_> {
                     remote: SocketAddr::new(*address, neighbor.port),
                     interface: None,
                     source: local.as_ref().map(|local| local.source),
-                    is_unnumbered: false,
                 };
                 Ok(vec![self.wanted(setting, neighbor, ends, local.as_ref())])
             }
@@ -58,14 +56,13 @@ impl Resolver<'_> {
                         remote: remote(gateway, neighbor.port),
                         interface: (gateway.scope_id != 0).then(|| gateway.local.interface.clone()),
                         source: Some(gateway.local.source),
-                        is_unnumbered: false,
                     };
                     self.wanted(setting, neighbor, ends, Some(&gateway.local))
                 });
                 Ok(found.collect())
             }
             NeighborAddress::LinkLocal { address, interface } => {
-                let found = self.on_link(setting, neighbor, *address, interface, false)?;
+                let found = self.on_link(setting, neighbor, *address, interface)?;
                 Ok(vec![found])
             }
             NeighborAddress::Interface(interface) => {
@@ -76,7 +73,7 @@ impl Resolver<'_> {
                     let interface = interface.clone();
                     return Err(GatewayError::NoRouter { interface });
                 };
-                let found = self.on_link(setting, neighbor, router, interface, true)?;
+                let found = self.on_link(setting, neighbor, router, interface)?;
                 Ok(vec![found])
             }
         }
@@ -104,7 +101,6 @@ impl Resolver<'_> {
         neighbor: &NeighborSettings,
         address: Ipv6Addr,
         interface: &str,
-        is_unnumbered: bool,
     ) -> Result<Wanted, GatewayError> {
         let view = self.view.ok_or_else(|| GatewayError::NoInterface {
             interface: interface.to_owned(),
@@ -115,7 +111,6 @@ impl Resolver<'_> {
             remote: SocketAddrV6::new(address, neighbor.port, 0, index).into(),
             interface: Some(interface.to_owned()),
             source: Some(local.source),
-            is_unnumbered,
         };
         Ok(self.wanted(setting, neighbor, ends, Some(&local)))
     }
@@ -128,10 +123,9 @@ impl Resolver<'_> {
         local: Option<&Local>,
     ) -> Wanted {
         let next_hop_v4 = local.and_then(|local| local.next_hop_v4.ok());
-        let is_link_local = ends.interface.is_some();
         let parameters = PeerParameters {
             remote: ends.remote,
-            ipv4_over_ipv6: is_link_local && (ends.is_unnumbered || next_hop_v4.is_none()),
+            ipv4_over_ipv6: ends.interface.is_some(),
             interface: ends.interface,
             local: neighbor.source.or(ends.source),
             local_asn: self.settings.asn,

@@ -36,18 +36,17 @@ pub(super) async fn accompany(
         return std::future::pending().await;
     };
     let mut reports = watch.reports();
-    let mut is_held = false;
+    let (mut losses, mut is_held) = (0, false);
     loop {
         tokio::select! {
             Ok(()) = reports.changed() => {
-                let state = state(reports.borrow_and_update().path);
-                // The channel ends with the session; it has room, for orders are taken first.
-                let is_taken = commands
-                    .upgrade()
-                    .is_none_or(|commands| commands.try_send(Command::Bfd(state)).is_ok());
-                if !is_taken {
-                    tracing::warn!(?state, "session takes no word of bfd");
+                let report = *reports.borrow_and_update();
+                let has_recovered = report.path == PathState::Up && report.losses > losses;
+                losses = report.losses;
+                if has_recovered {
+                    tell(&commands, BfdState::Down);
                 }
+                tell(&commands, state(report.path));
             }
             Ok(()) = status.changed() => {
                 // A neighbour that cannot be told that the routes are gone must not believe that
@@ -70,6 +69,16 @@ pub(super) async fn take_leave(watch: Option<Rc<Watch>>) {
         watch.admin_down();
         // If it takes longer, the neighbour will find out by itself.
         let _ = timeout(FAREWELL, watch.parted()).await;
+    }
+}
+
+/// The channel ends with the session. It has room, for a session takes orders before all else.
+fn tell(commands: &mpsc::WeakSender<Command>, state: BfdState) {
+    let is_taken = commands
+        .upgrade()
+        .is_none_or(|commands| commands.try_send(Command::Bfd(state)).is_ok());
+    if !is_taken {
+        tracing::warn!(?state, "session takes no word of bfd");
     }
 }
 

@@ -124,21 +124,37 @@ fn conditions() -> impl Strategy<Value = Condition> {
     ]
 }
 
+/// A link that is back must not be followed by seconds without a probe.
+#[test]
+fn a_new_way_into_the_network_is_tried_at_once_and_gaps_begin_anew() {
+    let mut pacing = Pacing::new(Instant::now());
+    gaps(&mut pacing, Condition::Down, 8);
+    let now = pacing.next() - SECOND;
+    pacing.woken(Condition::Down, now, 0);
+    assert_eq!(pacing.next(), now + SECOND, "a wake alone changes nothing");
+    pacing.way_changed(now);
+    assert_eq!(pacing.next(), now);
+    assert_eq!(gaps(&mut pacing, Condition::Down, 3), [250, 500, 1000]);
+}
+
 proptest! {
     /// Whatever happens to it: at most four probes in any second, at most four seconds between two.
     #[test]
     fn no_second_has_more_than_four_probes_and_no_gap_is_over_four_seconds(
         events in proptest::collection::vec(
-            (conditions(), any::<u8>(), 0..400_u32, any::<bool>()), 1..300),
+            (conditions(), any::<u8>(), 0..400_u32, any::<bool>(), any::<bool>()), 1..300),
     ) {
         let start = Instant::now();
         let mut now = start;
         let mut pacing = Pacing::new(start);
         let mut sent = Vec::new();
-        for (condition, jitter, ms, is_wake) in events {
+        for (condition, jitter, ms, is_wake, has_new_way) in events {
             if is_wake && now + MS * ms < pacing.next() {
                 now += MS * ms;
                 pacing.woken(condition, now, jitter);
+                if has_new_way {
+                    pacing.way_changed(now);
+                }
             } else {
                 now = pacing.next().max(now);
                 sent.push(now);

@@ -69,18 +69,9 @@ fn an_unnumbered_neighbor_gets_the_global_address_of_its_link_as_ipv6_next_hop()
     assert_eq!(found.parameters.next_hop_v6, Some(global));
 }
 
-/// RFC 8950 §4: the router need not be in the subnet of that address.
+/// RFC 8950 §4: the router need not be in the subnet of an IPv4 address.
 #[test]
-fn an_unnumbered_neighbor_gets_an_ipv4_next_hop_only_if_it_can_take_no_other() {
-    let view = View::example(&[(ETH1, "eth1", &["fe80::53/64", "192.0.2.53/24"])]);
-    let found = one(&view, &unnumbered(), Some("fe80::1"));
-    let own = Ipv4Addr::new(192, 0, 2, 53);
-    assert_eq!(found.parameters.next_hop_v4, Some(own));
-    assert!(found.parameters.ipv4_over_ipv6);
-}
-
-#[test]
-fn a_link_local_neighbor_gets_the_ipv4_address_of_its_link_if_there_is_one() {
+fn a_link_local_neighbor_gets_an_ipv4_next_hop_only_if_it_can_take_no_other() {
     let neighbor = NeighborSettings::new(
         NeighborAddress::LinkLocal {
             address: "fe80::1".parse().unwrap(),
@@ -88,15 +79,29 @@ fn a_link_local_neighbor_gets_the_ipv4_address_of_its_link_if_there_is_one() {
         },
         PeerAsn::External,
     );
-    let with = View::example(&[(ETH1, "eth1", &["fe80::53/64", "192.0.2.53/24"])]);
-    let terms = one(&with, &neighbor, None).parameters;
-    assert_eq!(terms.next_hop_v4, Some(Ipv4Addr::new(192, 0, 2, 53)));
-    assert!(!terms.ipv4_over_ipv6);
-    assert_eq!(terms.name(), "fe80::1%eth1");
-    let without = View::example(&[(ETH1, "eth1", &["fe80::53/64"])]);
-    let terms = one(&without, &neighbor, None).parameters;
-    assert_eq!(terms.next_hop_v4, None);
-    assert!(terms.ipv4_over_ipv6);
+    let own = Ipv4Addr::new(192, 0, 2, 53);
+    for (addresses, next_hop_v4) in [
+        (&["fe80::53/64", "192.0.2.53/24"][..], Some(own)),
+        (&["fe80::53/64"], None),
+    ] {
+        let view = View::example(&[(ETH1, "eth1", addresses)]);
+        for neighbor in [&neighbor, &unnumbered()] {
+            let terms = one(&view, neighbor, Some("fe80::1")).parameters;
+            assert_eq!(terms.next_hop_v4, next_hop_v4);
+            assert!(terms.ipv4_over_ipv6);
+            assert_eq!(terms.name(), "fe80::1%eth1");
+        }
+    }
+}
+
+/// What it was before: nobody has to be able to do more.
+#[test]
+fn a_global_neighbor_gets_ipv4_routes_with_an_ipv4_next_hop_alone() {
+    let neighbor = NeighborSettings::new(NeighborAddress::Ip(ip("2001:db8::1")), PeerAsn::External);
+    let view = View::example(&[(ETH1, "eth1", &["2001:db8::53/64", "192.0.2.53/24"])]);
+    let view = view.with_route("2001:db8::1", ETH1, None);
+    let terms = one(&view, &neighbor, None).parameters;
+    assert!(terms.next_hop_v4.is_some() && !terms.ipv4_over_ipv6);
 }
 
 /// RFC 4007 §6: once it was one session for both.

@@ -8,6 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::*;
+use crate::admin::Describe;
+use crate::admin::status::neighbor::BfdState as Shown;
 use crate::bfd::driver::Driver;
 use crate::bfd::{self, metrics::Metrics};
 use crate::bgp::driver::RouteTable;
@@ -64,15 +66,28 @@ fn session(parameters: PeerParameters, watch: Watch) -> Session {
         is_lease_good: true,
     };
     let metrics = BgpMetrics::register(&Registry::new()).unwrap();
-    let metrics = metrics.peer(parameters.remote.ip());
+    let metrics = metrics.peer(&parameters.name());
     let wanted = Wanted {
         parameters,
         interface_index: None,
+        is_on_link: true,
         setting: 0,
         is_tentative: false,
     };
     let (_, routes) = watch::channel(routes);
     Session::start(wanted, routes, metrics, Rc::default(), Some(watch))
+}
+
+/// An operator sees both sides Up.
+async fn until_shown(session: &Session) {
+    let is_up = || {
+        let told = session.record().describe(Instant::now()).bfd_session?;
+        let remote = told.remote.discriminator.is_some().then_some(told.remote)?;
+        Some((told.local.state, remote.state) == (Shown::Up, Shown::Up))
+    };
+    while is_up() != Some(true) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// The other side's end of stream has come already.
@@ -101,6 +116,7 @@ async fn bfd_is_switched_off_after_bgp_is_closed_and_told_for_a_detection_time()
         let (stream, from) = router.accept().await.unwrap();
         assert_eq!(from.ip(), IpAddr::from([127, 53, 110, 1]));
         until_path(&other, PathState::Up).await;
+        timeout(PATIENCE, until_shown(&session)).await.unwrap();
         session.close("stop");
         until_path(&other, PathState::AdminDown).await;
         let start = Instant::now();
