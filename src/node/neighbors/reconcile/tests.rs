@@ -34,7 +34,7 @@ fn down(terms: &Wanted) -> Running<'_> {
 #[test]
 fn a_session_that_is_wanted_as_it_is_is_kept() {
     let old = wanted(0, "[fe80::1%3]:179");
-    assert_eq!(fate(up(&old), &[old.clone()]), Fate::Keep);
+    assert_eq!(fate(up(&old), std::slice::from_ref(&old)), Fate::Keep);
 }
 
 /// RFC 4007 §6.
