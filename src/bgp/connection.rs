@@ -1,25 +1,24 @@
 //! One BGP connection as a value: the state machine without socket, clock or task.
 //!
-//! Source: RFC 4271 §8.2.2 (the machine), §6 (errors), RFC 6608 (machine errors), RFC 9687 (send
-//! hold timer).
-//! Not done on purpose: DelayOpen (§8.1.1, optional). When to come back from Idle and which of two
-//! connections stays (§6.8) is decided in `peer`.
+//! Source: RFC 4271 §8.2.2 (the machine), §8.1.1 (DelayOpen, SendNOTIFICATIONwithoutOPEN), §6
+//! (errors), RFC 6608 (machine errors), RFC 9687 (send hold timer).
+//! Not done here: when to come back from Idle and which of two connections stays (§6.8) is decided
+//! in `peer`.
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::message::{self, HeaderError, Kind, RefreshStep};
 use super::notification::Notification;
 use super::open::{self, Local, Negotiated, Open};
-use super::timers::{
-    CONNECT_LIMIT, Jitter, OPEN_LIMIT, SEND_HOLD_WITHOUT_HOLD_TIME, Timer, Timers,
-};
+use super::timers::{Jitter, OPEN_LIMIT, SEND_HOLD_WITHOUT_HOLD_TIME, Timers};
 use super::update::{Reading, Update};
 
 mod counts;
 mod opens;
 mod state;
+mod timing;
 
 pub use counts::{Counts, MessageCounts};
 pub use opens::{Offer, Opens};
@@ -30,6 +29,7 @@ pub use state::{End, Event, Role, State};
 pub struct Connection {
     role: Role,
     state: State,
+    /// What the own OPEN says; there as long as TCP is up.
     local: Option<Local>,
     negotiated: Option<Negotiated>,
     opens: Opens,
@@ -120,10 +120,12 @@ impl Connection {
     pub fn handle_stop(&mut self, notification: Notification) {
         match self.state {
             State::Idle => {}
-            State::Connect | State::Active => self.end(End::Dropped),
-            State::OpenSent | State::OpenConfirm | State::Established => {
-                self.end(End::Sent(notification));
-            }
+            State::Connect | State::Active if !self.has_tcp() => self.end(End::Dropped),
+            State::Connect
+            | State::Active
+            | State::OpenSent
+            | State::OpenConfirm
+            | State::Established => self.end(End::Sent(notification)),
         }
     }
 
@@ -134,21 +136,34 @@ impl Connection {
         }
     }
 
-    /// Events 16 and 17: TCP is up; `local` is what the own OPEN says.
-    pub fn handle_connected(&mut self, now: Instant, local: Local) {
+    /// Ends without a word: the peer does not hear the withdraw that it must hear.
+    pub fn handle_undelivered(&mut self) {
+        if self.state != State::Idle {
+            self.end(End::Undelivered);
+        }
+    }
+
+    /// Events 16 and 17: TCP is up; `local` is what the own OPEN says, which waits for the peer's
+    /// for `delay_open` at most. RFC 4271 §8.1.1 (DelayOpen).
+    pub fn handle_connected(&mut self, now: Instant, local: Local, delay_open: Duration) {
         match self.state {
-            State::Connect | State::Active => {
-                self.timers = Timers {
-                    hold: Some(now + OPEN_LIMIT),
-                    ..Timers::default()
-                };
-                self.state = State::OpenSent;
-                let open = local.open();
-                self.opens.sent = Some(Offer::from(&open));
-                self.send(Kind::Open, open.encode());
+            State::Connect | State::Active if !self.has_tcp() => {
                 self.local = Some(local);
+                if delay_open.is_zero() {
+                    self.open(now);
+                } else {
+                    self.timers = Timers {
+                        delay_open: Some(now + delay_open),
+                        ..Timers::default()
+                    };
+                }
             }
-            State::Idle | State::OpenSent | State::OpenConfirm | State::Established => {}
+            State::Idle
+            | State::Connect
+            | State::Active
+            | State::OpenSent
+            | State::OpenConfirm
+            | State::Established => {}
         }
     }
 
@@ -158,7 +173,10 @@ impl Connection {
             State::Idle => {}
             // Deviates from RFC 4271 §8.2.2 Connect, event 18: goes to Active and not to Idle,
             // because a router that is not there yet is no fault, and the retry has a pace.
-            State::Connect => self.retry(now, End::ConnectFailed),
+            State::Connect => match self.has_tcp() {
+                true => self.retry(now, End::Closed),
+                false => self.retry(now, End::ConnectFailed),
+            },
             State::Active => {
                 if self.role == Role::Accepted {
                     self.end(End::Closed);
@@ -174,13 +192,13 @@ impl Connection {
 
     /// Takes what was read from TCP; any cut is right.
     pub fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
-        if self.state < State::OpenSent {
+        if !self.has_tcp() {
             return;
         }
         let mut buffer = std::mem::take(&mut self.received);
         buffer.extend_from_slice(bytes);
         let mut rest = buffer.as_slice();
-        while self.state >= State::OpenSent {
+        while self.has_tcp() {
             match message::frame(rest) {
                 Ok(Some(frame)) => {
                     let (kind, body) = (frame.kind, frame.body);
@@ -213,24 +231,6 @@ impl Connection {
         }
     }
 
-    /// Does what is due at `now`. Harmless when called early.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(timer) = self.timers.take_due(now) {
-            match timer {
-                Timer::ConnectRetry => self.connect_retry_expired(now),
-                Timer::Hold => self.end(End::Sent(Notification::hold_timer_expired())),
-                Timer::SendHold => self.end(End::Sent(Notification::send_hold_timer_expired())),
-                Timer::Keepalive => self.keepalive_due(now),
-            }
-        }
-    }
-
-    /// When [`Self::handle_timeout`] wants to be called next.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
-    }
-
     /// The next message to write.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.control.pop_front()
@@ -241,27 +241,22 @@ impl Connection {
         self.events.pop_front()
     }
 
-    /// Event 9.
-    fn connect_retry_expired(&mut self, now: Instant) {
-        match self.state {
-            // Deviates from RFC 4271 §8.2.2 Connect, event 9: pauses in Active before the next
-            // connect, so that nodes do not dial in step.
-            State::Connect => self.retry(now, End::ConnectTimeout),
-            State::Active => self.dial(now),
-            State::Idle | State::OpenSent | State::OpenConfirm | State::Established => {}
+    /// Whether TCP is up.
+    fn has_tcp(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// Sends the own OPEN.
+    fn open(&mut self, now: Instant) {
+        self.timers = Timers {
+            hold: Some(now + OPEN_LIMIT),
+            ..Timers::default()
+        };
+        self.state = State::OpenSent;
+        if let Some(open) = self.local.as_ref().map(Local::open) {
+            self.opens.sent = Some(Offer::from(&open));
+            self.send(Kind::Open, open.encode());
         }
-    }
-
-    fn dial(&mut self, now: Instant) {
-        self.state = State::Connect;
-        self.timers.connect_retry = Some(now + CONNECT_LIMIT);
-        self.events.push_back(Event::Dial);
-    }
-
-    fn retry(&mut self, now: Instant, end: End) {
-        self.end(end);
-        self.state = State::Active;
-        self.timers.connect_retry = Some(now + self.jitter.retry());
     }
 
     fn end(&mut self, end: End) {
@@ -274,7 +269,8 @@ impl Connection {
             | End::ConnectFailed
             | End::Closed
             | End::Received(_)
-            | End::Dropped => Vec::new(),
+            | End::Dropped
+            | End::Undelivered => Vec::new(),
         };
         self.control.clear();
         self.received.clear();
@@ -289,25 +285,6 @@ impl Connection {
     fn send(&mut self, kind: Kind, message: Vec<u8>) {
         self.counts.sent.add(kind);
         self.control.push_back(message);
-    }
-
-    /// Event 11. A peer that reads nothing gets one KEEPALIVE queued, not many.
-    fn keepalive_due(&mut self, now: Instant) {
-        if self.control.is_empty() {
-            self.send(Kind::Keepalive, message::keepalive());
-        }
-        self.restart_keepalive(now);
-    }
-
-    fn restart_keepalive(&mut self, now: Instant) {
-        let hold_time = self.negotiated.and_then(|agreed| agreed.hold_time);
-        let next = hold_time.map(|time| now + self.jitter.shorten(time / 3));
-        self.timers.keepalive = next;
-    }
-
-    fn restart_hold(&mut self, now: Instant) {
-        let hold_time = self.negotiated.and_then(|agreed| agreed.hold_time);
-        self.timers.hold = hold_time.map(|time| now + time);
     }
 
     /// Event 21.
@@ -328,15 +305,19 @@ impl Connection {
         }
     }
 
-    /// Events 19 and 22.
+    /// Events 19, 20 and 22. An error is told even to a peer that has not had the own OPEN yet
+    /// (SendNOTIFICATIONwithoutOPEN): its operator should see it.
     fn handle_open(&mut self, now: Instant, body: &[u8]) {
         match (self.state, self.local) {
-            (State::OpenSent, Some(local)) => {
+            (State::Connect | State::Active | State::OpenSent, Some(local)) => {
                 let open = Open::decode(body);
                 self.opens.received = open.as_ref().ok().map(Offer::from);
                 let agreed = open.and_then(|open| open::negotiate(&local, &open));
                 match agreed {
                     Ok(agreed) => {
+                        if self.state != State::OpenSent {
+                            self.open(now);
+                        }
                         self.negotiated = Some(agreed);
                         self.state = State::OpenConfirm;
                         self.send(Kind::Keepalive, message::keepalive());
@@ -400,10 +381,13 @@ impl Connection {
     }
 
     /// RFC 6608 §3: the subcode names the state.
+    // Deviates from RFC 4271 §8.2.2 Connect and Active, events 26 to 28: does not end without a
+    // word before the own OPEN, see `handle_open`.
     fn unexpected(&mut self, kind: Kind) {
         let subcode = match self.state {
             // Without TCP there are no messages.
-            State::Idle | State::Connect | State::Active => return,
+            State::Idle => return,
+            State::Connect | State::Active => 0,
             State::OpenSent => 1,
             State::OpenConfirm => 2,
             State::Established => 3,

@@ -182,6 +182,8 @@ struct Task {
 impl Task {
     /// Timers, then what the peer wants, then all that can be written, until nothing is left.
     fn settle(&mut self) {
+        // First of all: what has arrived while others had their turn is not overdue.
+        self.look_at_delivery();
         loop {
             let now = clock();
             self.peer.handle_timeout(now);
@@ -196,6 +198,7 @@ impl Task {
             };
             self.carry_out(now, event);
         }
+        self.look_at_delivery();
         self.measure_writing();
         let status = PeerStatus {
             ends: self.ends,
@@ -212,7 +215,19 @@ impl Task {
     fn carry_out(&mut self, now: Instant, event: Event) {
         match event {
             Event::Dial => self.links.dial(),
-            Event::HangUp { slot, last } => self.links.hang_up(slot, &last),
+            Event::HangUp {
+                slot,
+                last,
+                is_abrupt: false,
+            } => self.links.hang_up(slot, &last),
+            Event::HangUp {
+                slot,
+                last,
+                is_abrupt: true,
+            } => {
+                self.links.say(slot, &last);
+                self.links.abort(slot);
+            }
             Event::State { from, to } => {
                 self.journal.state(from, to);
                 let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -244,6 +259,7 @@ impl Task {
                 }
                 self.note(Notice::Update(update));
             }
+            Event::DeadMan => self.journal.dead_man(),
         }
     }
 
@@ -271,12 +287,21 @@ impl Task {
     }
 
     fn take_routes(&mut self, table: &RouteTable) {
+        self.peer.handle_lease(clock(), table.is_lease_good);
         let refused = self.peer.handle_routes(&table.routes);
         for prefix in refused {
             self.journal.route_refused(&prefix);
         }
         if self.peer.has_pending_routes() {
             self.unwritten.get_or_insert(table.changed);
+        }
+    }
+
+    fn look_at_delivery(&mut self) {
+        if let Some(slot) = self.peer.poll_delivery()
+            && self.links.is_delivered(slot)
+        {
+            self.peer.handle_delivered();
         }
     }
 

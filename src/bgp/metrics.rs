@@ -227,7 +227,11 @@ impl PeerMetrics {
         let (direction, notification) = match end {
             End::Sent(notification) => ("sent", notification),
             End::Received(notification) => ("received", notification),
-            End::ConnectTimeout | End::ConnectFailed | End::Closed | End::Dropped => return,
+            End::ConnectTimeout
+            | End::ConnectFailed
+            | End::Closed
+            | End::Dropped
+            | End::Undelivered => return,
         };
         let labels = [self.neighbor.as_str(), direction, code(notification.code)];
         self.metrics.notifications.with_label_values(&labels).inc();

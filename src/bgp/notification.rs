@@ -70,16 +70,16 @@ impl Notification {
         Self::new(CEASE, OTHER_CONFIGURATION_CHANGE, Vec::new())
     }
 
-    /// Cease 6/10. RFC 9384 §3.
-    #[must_use]
-    pub const fn bfd_down() -> Self {
-        Self::new(CEASE, BFD_DOWN, Vec::new())
-    }
-
     /// Cease 6/7. RFC 4486 §4.
     #[must_use]
     pub const fn collision() -> Self {
         Self::new(CEASE, CONNECTION_COLLISION, Vec::new())
+    }
+
+    /// Cease 6/10. RFC 9384 §3.
+    #[must_use]
+    pub const fn bfd_down() -> Self {
+        Self::new(CEASE, BFD_DOWN, Vec::new())
     }
 
     /// 4/0. RFC 4271 §6.5.

@@ -2,7 +2,8 @@
 //!
 //! Source: RFC 4271 §6.8 (collision), §8.2.1 (several connections), RFC 6286 §2.3 (equal
 //! identifiers), RFC 4486 and RFC 9003 (Cease).
-//! Not done on purpose: connections of a neighbour that is Established are closed before their OPEN.
+//! Not done on purpose: CollisionDetectEstablishedState (§8.1.1): connections of a neighbour that is
+//! Established are closed before their OPEN.
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use std::collections::VecDeque;
@@ -11,74 +12,27 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
+use super::Route;
 use super::connection::{self, Connection, End, Role, State};
 use super::notification::Notification;
 use super::open::Negotiated;
 use super::rib_out::{NextHops, Outlet, RibOut};
-use super::update::Update;
-use super::{BfdState, Route};
 
+mod dead_man;
+mod event;
+mod orders;
 mod pace;
 mod parameters;
+mod path;
 mod status;
 
+use dead_man::DeadMan;
+pub use event::{Event, Slot};
 use pace::Pace;
 pub use parameters::PeerParameters;
+use path::Path;
 use status::History;
 pub use status::{Ends, ErrorTimes, PeerStatus, Told};
-
-/// Which of the two connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slot {
-    /// Opened by this side.
-    Dialled,
-    /// Opened by the neighbour.
-    Accepted,
-}
-
-impl Slot {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Dialled, Self::Accepted];
-
-    const fn other(self) -> Self {
-        match self {
-            Self::Dialled => Self::Accepted,
-            Self::Accepted => Self::Dialled,
-        }
-    }
-}
-
-/// What the neighbour wants done, or has to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Open TCP to the neighbour and report it with `handle_connected` or `handle_closed`.
-    Dial,
-    /// Write `last`, then close the slot's TCP, or give up the connect that is under way.
-    HangUp {
-        /// Whose TCP.
-        slot: Slot,
-        /// Whole messages.
-        last: Vec<u8>,
-    },
-    /// The nearer of the two connections has changed its state.
-    State {
-        /// Before.
-        from: State,
-        /// Now.
-        to: State,
-    },
-    /// A connection ended; not told for one that was merely no longer needed.
-    Ended {
-        /// Its last state.
-        established: bool,
-        /// Why.
-        end: End,
-    },
-    /// Routes flow.
-    Established(Negotiated),
-    /// The neighbour announced or withdrew something.
-    Update(Update),
-}
 
 /// A neighbour.
 #[derive(Debug)]
@@ -91,6 +45,8 @@ pub struct Peer {
     running: bool,
     restart: Option<Instant>,
     pace: Pace,
+    path: Path,
+    dead_man: DeadMan,
     state: State,
     history: History,
     events: VecDeque<Event>,
@@ -128,27 +84,31 @@ impl Peer {
             running: false,
             restart: None,
             pace: Pace::new(seed.wrapping_add(2)),
+            path: Path::default(),
+            dead_man: DeadMan::default(),
             state: State::Idle,
             history: History::new(now),
             events: VecDeque::new(),
         }
     }
 
-    /// Begins to dial, or to wait.
+    /// Begins to dial, or to wait. Harmless when called again.
     pub fn handle_start(&mut self, now: Instant) {
-        self.running = true;
-        self.begin(now);
-        self.settle(now);
+        if !std::mem::replace(&mut self.running, true) {
+            self.begin(now);
+            self.settle(now);
+        }
     }
 
     /// The slot's TCP is up; `local` is the own address of it.
     pub fn handle_connected(&mut self, now: Instant, slot: Slot, local: IpAddr) {
         let next_hops = self.parameters.next_hops(local);
         let opening = self.parameters.opening(&next_hops);
+        let delay_open = self.parameters.delay_open;
         let side = self.side(slot);
         side.local = Some(local);
         side.next_hops = next_hops;
-        side.connection.handle_connected(now, opening);
+        side.connection.handle_connected(now, opening, delay_open);
         self.history.local = Some(local);
         self.settle(now);
     }
@@ -158,7 +118,8 @@ impl Peer {
     #[must_use]
     pub fn handle_accepted(&mut self, now: Instant, local: IpAddr) -> bool {
         let half_open = self.accepted.connection.state() < State::OpenConfirm;
-        if !self.running || self.established.is_some() || !half_open {
+        let may_run = self.running && !self.dead_man.has_fired();
+        if !may_run || self.established.is_some() || !half_open {
             return false;
         }
         // A newer one replaces one that has not got anywhere: the neighbour was restarted.
@@ -192,9 +153,13 @@ impl Peer {
         self.side(slot).connection.handle_blocked(now);
     }
 
-    /// The table that the neighbour should know. Returns the prefixes that cannot be sent.
+    /// The table that the neighbour should know. Returns the prefixes that cannot be sent. On a stale
+    /// lease the table counts as empty.
     pub fn handle_routes(&mut self, routes: &[Route]) -> Vec<IpNet> {
-        self.rib_out.set_routes(routes)
+        match self.dead_man.is_stale() {
+            true => self.rib_out.set_routes(&[]),
+            false => self.rib_out.set_routes(routes),
+        }
     }
 
     /// The routes lead elsewhere from now on; the families that there is a next hop for stay the
@@ -213,48 +178,14 @@ impl Peer {
         }
     }
 
-    /// Says goodbye with a text (Cease 6/2) and stays away. RFC 9003.
-    pub fn handle_shutdown(&mut self, now: Instant, text: &str) {
-        self.running = false;
-        self.restart = None;
-        for slot in Slot::ALL {
-            let goodbye = Notification::administrative_shutdown(text);
-            self.side(slot).connection.handle_stop(goodbye);
-        }
-        self.settle(now);
-    }
-
-    /// Says goodbye with a text (Cease 6/4) and comes back.
-    pub fn handle_reset(&mut self, now: Instant, text: &str) {
-        for slot in Slot::ALL {
-            let goodbye = Notification::administrative_reset(text);
-            self.side(slot).connection.handle_stop(goodbye);
-        }
-        self.settle(now);
-    }
-
-    /// The link towards the neighbour is gone: nothing that is written would arrive.
-    pub fn handle_link_down(&mut self, now: Instant) {
-        for slot in Slot::ALL {
-            self.side(slot).connection.handle_drop();
-        }
-        self.settle(now);
-    }
-
-    /// The link is back: what waits for its next attempt need not wait.
-    pub fn handle_link_up(&mut self, now: Instant) {
-        if self.restart.is_some() {
-            self.restart = Some(now);
-        }
-        self.dialled.connection.handle_hurry(now);
-        self.handle_timeout(now);
-    }
-
-    /// What BFD says about the path to the neighbour.
-    pub fn handle_bfd(&mut self, _now: Instant, _state: BfdState) {}
-
     /// Does what is due at `now`. Harmless when called early.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.dead_man.is_overdue(now) {
+            self.part();
+        }
+        if self.path.handle_timeout(now) {
+            self.close_for_bfd();
+        }
         if self.restart.is_some_and(|restart| restart <= now) {
             self.restart = None;
             self.begin(now);
@@ -268,9 +199,14 @@ impl Peer {
     /// When [`Self::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let connections = [&self.dialled, &self.accepted];
-        let timers = connections.map(|side| side.connection.poll_timeout());
-        timers.into_iter().chain([self.restart]).flatten().min()
+        let timers = [
+            self.dialled.connection.poll_timeout(),
+            self.accepted.connection.poll_timeout(),
+            self.path.poll_timeout(),
+            self.dead_man.poll_timeout(),
+            self.restart,
+        ];
+        timers.into_iter().flatten().min()
     }
 
     /// The next message to write to the slot's TCP. UPDATEs are built only when asked for.
@@ -322,6 +258,9 @@ impl Peer {
     }
 
     fn begin(&mut self, now: Instant) {
+        if self.dead_man.has_fired() {
+            return;
+        }
         match self.parameters.passive {
             true => self.dialled.connection.handle_start_passively(),
             false => self.dialled.connection.handle_start(now),
@@ -343,6 +282,9 @@ impl Peer {
         self.plan_restart(now);
         let nearest = self.nearest();
         let to = self.side(nearest).connection.state();
+        if to < State::OpenConfirm {
+            self.path.handle_end();
+        }
         let from = std::mem::replace(&mut self.state, to);
         if from != to {
             self.history.since = now;
@@ -397,6 +339,7 @@ impl Peer {
         self.established = Some(slot);
         self.restart = None;
         self.pace.established(now);
+        self.path.handle_established(now);
         self.history.established();
         let next_hops = self.side(slot).next_hops;
         self.rib_out.open(Outlet {
@@ -414,15 +357,28 @@ impl Peer {
 
     fn ended(&mut self, now: Instant, slot: Slot, end: End, last: Vec<u8>) {
         let established = self.established == Some(slot);
+        let mut fires = false;
         if established {
             self.established = None;
             self.rib_out.close();
+            fires = self.dead_man.handle_end(&end);
         }
         self.pace.ended(now, &end, established);
-        self.history.ended(now, &end);
-        self.events.push_back(Event::HangUp { slot, last });
-        if established || end != End::Dropped {
+        let is_news = established || end != End::Dropped;
+        if is_news {
+            self.history.ended(now, &end);
+        }
+        self.events.push_back(Event::HangUp {
+            slot,
+            last,
+            is_abrupt: fires || end.is_abrupt(),
+        });
+        if is_news {
             self.events.push_back(Event::Ended { established, end });
+        }
+        if fires {
+            self.events.push_back(Event::DeadMan);
+            self.part();
         }
     }
 
@@ -430,7 +386,8 @@ impl Peer {
     fn plan_restart(&mut self, now: Instant) {
         let dialled = self.dialled.connection.state();
         let carried = self.accepted.connection.state() >= State::OpenConfirm;
-        if !self.running || dialled != State::Idle || carried {
+        let may_run = self.running && !self.dead_man.has_fired();
+        if !may_run || dialled != State::Idle || carried {
             self.restart = None;
         } else if self.parameters.passive {
             self.dialled.connection.handle_start_passively();

@@ -1,7 +1,7 @@
 //! The timers of a connection, and their jitter.
 //!
 //! Source: RFC 4271 §8.1.3, §10 (values and jitter), RFC 9687 (send hold timer).
-//! Not done on purpose: DelayOpen and IdleHold of §8.1.1; when to come back is the peer's matter.
+//! Not done on purpose: IdleHold of §8.1.1; when to come back is the peer's matter.
 
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub const SEND_HOLD_WITHOUT_HOLD_TIME: Duration = Duration::from_secs(480);
 pub enum Timer {
     /// ConnectRetryTimer: a connect takes too long, or the next one is due.
     ConnectRetry,
+    /// DelayOpenTimer: the own OPEN has waited long enough for the peer's.
+    DelayOpen,
     /// HoldTimer: nothing was heard.
     Hold,
     /// KeepaliveTimer: something has to be said.
@@ -37,6 +39,8 @@ pub enum Timer {
 pub struct Timers {
     /// See [`Timer::ConnectRetry`].
     pub connect_retry: Option<Instant>,
+    /// See [`Timer::DelayOpen`].
+    pub delay_open: Option<Instant>,
     /// See [`Timer::Hold`].
     pub hold: Option<Instant>,
     /// See [`Timer::Keepalive`].
@@ -51,6 +55,7 @@ impl Timers {
     pub fn next(&self) -> Option<Instant> {
         let all = [
             self.connect_retry,
+            self.delay_open,
             self.hold,
             self.keepalive,
             self.send_hold,
@@ -64,6 +69,7 @@ impl Timers {
             (Timer::Hold, &mut self.hold),
             (Timer::SendHold, &mut self.send_hold),
             (Timer::ConnectRetry, &mut self.connect_retry),
+            (Timer::DelayOpen, &mut self.delay_open),
             (Timer::Keepalive, &mut self.keepalive),
         ];
         for (timer, deadline) in all {

@@ -114,6 +114,19 @@ impl Neighbors {
         });
     }
 
+    /// Whether health renews its lease. A neighbour that refuses to come back waits for this, and
+    /// perhaps for no change of routes.
+    pub(super) fn tell_lease(&self, is_good: bool) {
+        self.routes.send_if_modified(|table| {
+            let is_news = table.is_lease_good != is_good;
+            if is_news {
+                table.is_lease_good = is_good;
+                table.changed = Instant::now();
+            }
+            is_news
+        });
+    }
+
     /// Looks for neighbours soon: something on the host has changed.
     pub(super) fn refresh_soon(&mut self, now: Instant) {
         if self.settings.is_some() && !self.is_shut_down {

@@ -121,11 +121,11 @@ impl Routing {
         }
         let now = Instant::now();
         self.announcer.handle_lease(now, self.health.lease());
+        let is_good = self.health.lease().is_fresh(now) || self.is_stopping;
+        self.neighbors.tell_lease(is_good);
         while let Some(action) = self.announcer.poll_action() {
             match action {
                 Action::Routes(routes) => {
-                    let is_allowed = self.health.lease().is_fresh(now);
-                    let is_good = is_allowed || self.is_stopping;
                     tell_routes(&routes, is_good);
                     let routes = routes.into_iter().map(bgp_route).collect();
                     let decided = verdict_at.unwrap_or(now);

@@ -21,6 +21,7 @@ use tokio::io::unix::AsyncFd;
 pub mod batch;
 pub mod datagram;
 pub mod guard;
+pub mod queue;
 
 /// Room for about a thousand queries while a worker is busy with something else.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;

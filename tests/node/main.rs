@@ -14,6 +14,7 @@
 
 mod announcing;
 mod flooding;
+mod hostile;
 mod naming;
 mod neighbors;
 mod outage;

@@ -79,6 +79,29 @@ pub enum End {
     /// Given up without a word: no longer needed, or the link is gone.
     #[error("dropped")]
     Dropped,
+    /// The peer's TCP did not take in time that all routes are withdrawn.
+    #[error("withdraw not delivered")]
+    Undelivered,
+}
+
+impl End {
+    /// Whether the peer is not expected to read anything more, so that TCP is reset at once: what
+    /// lies in the socket would else be sent for minutes to come.
+    #[must_use]
+    pub fn is_abrupt(&self) -> bool {
+        match self {
+            Self::Undelivered => true,
+            Self::Sent(notification) => {
+                *notification == Notification::bfd_down()
+                    || *notification == Notification::send_hold_timer_expired()
+            }
+            Self::ConnectTimeout
+            | Self::ConnectFailed
+            | Self::Closed
+            | Self::Received(_)
+            | Self::Dropped => false,
+        }
+    }
 }
 
 /// What the machine wants, or has to tell.

@@ -1,4 +1,4 @@
-//! Every state against every event, and the timers.
+//! The timers, the octets, and in `table` every state against every event.
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant")]
 
 use std::net::Ipv4Addr;
@@ -10,14 +10,17 @@ use State::{Active, Connect, Established, Idle, OpenConfirm, OpenSent};
 use crate::bgp::PeerAsn;
 use crate::bgp::message::{Families, Family};
 use crate::bgp::open::Capability;
-use crate::bgp::timers::{RETRY_MAX, RETRY_MIN};
+use crate::bgp::timers::{CONNECT_LIMIT, RETRY_MAX, RETRY_MIN};
 use crate::bgp::wire;
+
+mod table;
 
 const BOTH: Families = Families {
     ipv4: true,
     ipv6: true,
 };
 const HOLD: Duration = Duration::from_secs(9);
+const DELAY: Duration = Duration::from_secs(120);
 
 fn local() -> Local {
     Local {
@@ -62,7 +65,7 @@ fn machine(role: Role, state: State, now: Instant) -> Connection {
         machine.handle_closed(now);
     }
     if state >= OpenSent {
-        machine.handle_connected(now, local());
+        machine.handle_connected(now, local(), Duration::ZERO);
     }
     if state >= OpenConfirm {
         machine.handle_bytes(now, &peer_open().encode());
@@ -85,135 +88,6 @@ fn end(machine: &mut Connection) -> Option<End> {
         | Event::Update(_)
         | Event::RouteRefresh(_) => None,
     })
-}
-
-/// What an event does in a state: the next state, and the NOTIFICATION that is sent.
-type Row = [(State, Option<(u8, u8)>); 6];
-
-fn check(name: &str, role: Role, row: Row, event: impl Fn(&mut Connection, Instant)) {
-    let start = Instant::now();
-    for (from, (to, notification)) in State::ALL.into_iter().zip(row) {
-        if role == Role::Accepted && from == Connect {
-            continue; // never dials
-        }
-        let mut machine = machine(role, from, start);
-        event(&mut machine, start);
-        assert_eq!(machine.state(), to, "{name} in {from:?}");
-        let sent = match end(&mut machine) {
-            Some(End::Sent(sent)) => Some((sent.code, sent.subcode)),
-            _ => None,
-        };
-        assert_eq!(sent, notification, "{name} in {from:?}");
-    }
-}
-
-const fn quiet(states: [State; 6]) -> Row {
-    let [a, b, c, d, e, f] = states;
-    [
-        (a, None),
-        (b, None),
-        (c, None),
-        (d, None),
-        (e, None),
-        (f, None),
-    ]
-}
-
-/// The row of an event that ends any connection that has TCP.
-const fn ends_with(open_sent: (u8, u8), open_confirm: (u8, u8), established: (u8, u8)) -> Row {
-    [
-        (Idle, None),
-        (Connect, None),
-        (Active, None),
-        (Idle, Some(open_sent)),
-        (Idle, Some(open_confirm)),
-        (Idle, Some(established)),
-    ]
-}
-
-/// RFC 4271 §8.2.2, events 1–5, 9, 16–18: starting, stopping and TCP.
-#[test]
-fn starting_stopping_and_tcp_move_every_state_as_written() {
-    let dialled = Role::Dialled;
-    let row = quiet([Connect, Connect, Active, OpenSent, OpenConfirm, Established]);
-    check("start", dialled, row, |m, now| m.handle_start(now));
-    let row = quiet([Active, Connect, Active, OpenSent, OpenConfirm, Established]);
-    check("passive", dialled, row, |m, _| m.handle_start_passively());
-    let mut row = ends_with((6, 2), (6, 2), (6, 2));
-    row[1].0 = Idle;
-    row[2].0 = Idle;
-    check("stop", dialled, row, |m, _| {
-        m.handle_stop(Notification::administrative_shutdown("bye"));
-    });
-    let row = quiet([Idle; 6]);
-    check("drop", dialled, row, |m, _| m.handle_drop());
-    let row = quiet([Idle, OpenSent, OpenSent, OpenSent, OpenConfirm, Established]);
-    check("connected", dialled, row, |m, now| {
-        m.handle_connected(now, local())
-    });
-    let row = quiet([Idle, Active, Active, Active, Idle, Idle]);
-    check("closed", dialled, row, |m, now| m.handle_closed(now));
-    let row = quiet([Idle, Idle, Idle, Idle, Idle, Idle]);
-    check("closed", Role::Accepted, row, |m, now| m.handle_closed(now));
-    let row = quiet([Idle, Connect, Connect, OpenSent, OpenConfirm, Established]);
-    check("hurry", dialled, row, |m, now| m.handle_hurry(now));
-    let row = quiet([Idle, Active, Connect, OpenSent, OpenConfirm, Established]);
-    check("retry", dialled, row, |m, now| {
-        m.handle_timeout(now + RETRY_MAX);
-    });
-}
-
-/// RFC 4271 §8.2.2, events 10, 19–28; RFC 6608 §3: what each message and the hold timer do.
-#[test]
-fn messages_move_every_state_as_written() {
-    let fsm = ends_with((5, 1), (5, 2), (5, 3));
-    for role in [Role::Dialled, Role::Accepted] {
-        let mut row = fsm;
-        row[3] = (OpenConfirm, None);
-        check("open", role, row, |m, now| {
-            m.handle_bytes(now, &peer_open().encode());
-        });
-        let mut row = fsm;
-        row[4] = (Established, None);
-        row[5] = (Established, None);
-        check("keepalive", role, row, |m, now| {
-            m.handle_bytes(now, &keepalive())
-        });
-        let mut row = fsm;
-        row[5] = (Established, None);
-        check("update", role, row, |m, now| {
-            m.handle_bytes(now, &end_of_rib())
-        });
-        let refresh = message::encode(Kind::RouteRefresh, &[0, 1, 0, 1]).unwrap();
-        check("refresh", role, row, |m, now| m.handle_bytes(now, &refresh));
-
-        let mut bad_open = peer_open();
-        bad_open.hold_time_s = 1;
-        let row = ends_with((2, 6), (5, 2), (5, 3));
-        check("bad open", role, row, |m, now| {
-            m.handle_bytes(now, &bad_open.encode());
-        });
-        let bad_update = message::encode(Kind::Update, &[0, 9, 0, 0]).unwrap();
-        let row = ends_with((5, 1), (5, 2), (3, 1));
-        check("bad update", role, row, |m, now| {
-            m.handle_bytes(now, &bad_update)
-        });
-        let row = ends_with((1, 1), (1, 1), (1, 1));
-        check("garbage", role, row, |m, now| {
-            m.handle_bytes(now, b"GET / HTTP/1.1")
-        });
-        let row = quiet([Idle, Connect, Active, Idle, Idle, Idle]);
-        let goodbye = Notification::administrative_shutdown("bye").encode();
-        check("notification", role, row, |m, now| {
-            m.handle_bytes(now, &goodbye)
-        });
-        let row = ends_with((4, 0), (4, 0), (4, 0));
-        check("hold timer", role, row, |m, now| {
-            if m.state() >= OpenSent {
-                m.handle_timeout(now + OPEN_LIMIT);
-            }
-        });
-    }
 }
 
 /// RFC 4271 §6.5: just before and at the hold time; UPDATE and KEEPALIVE restart it.
@@ -264,6 +138,93 @@ fn without_hold_time_nothing_expires() {
     machine.handle_bytes(now, &keepalive());
     assert_eq!(machine.state(), Established);
     assert_eq!(machine.poll_timeout(), None);
+}
+
+/// RFC 4271 §8.1.1: just before, at and after the wait; the peer's OPEN ends it.
+#[test]
+fn the_own_open_waits_for_the_peers_or_the_timer() {
+    let start = Instant::now();
+    let tick = Duration::from_millis(1);
+    let mut machine = machine(Role::Accepted, Active, start);
+    machine.handle_connected(start, local(), DELAY);
+    assert_eq!(machine.poll_timeout(), Some(start + DELAY));
+    machine.handle_timeout(start + DELAY - tick);
+    assert_eq!(machine.poll_transmit(), None);
+    machine.handle_timeout(start + DELAY);
+    assert_eq!(machine.poll_transmit(), Some(local().open().encode()));
+    assert_eq!(machine.poll_timeout(), Some(start + DELAY + OPEN_LIMIT));
+
+    let mut machine = Connection::new(Role::Accepted, 3);
+    machine.handle_start_passively();
+    machine.handle_connected(start, local(), DELAY);
+    let now = start + DELAY - tick;
+    machine.handle_bytes(now, &peer_open().encode());
+    assert_eq!(machine.poll_transmit(), Some(local().open().encode()));
+    assert_eq!(machine.poll_transmit(), Some(keepalive()));
+    machine.handle_timeout(start + DELAY);
+    assert_eq!(machine.poll_transmit(), None);
+    machine.handle_bytes(now, &keepalive());
+    assert_eq!(machine.state(), Established);
+}
+
+/// RFC 4271 §8.1.1: what is left of a delay does not meet the next connection.
+#[test]
+fn a_connection_that_closes_while_its_open_waits_is_tried_again() {
+    let start = Instant::now();
+    let mut machine = machine(Role::Dialled, Connect, start);
+    machine.handle_connected(start, local(), DELAY);
+    machine.handle_closed(start);
+    assert_eq!(end(&mut machine), Some(End::Closed));
+    let due = machine.poll_timeout().unwrap();
+    assert!((RETRY_MIN..=RETRY_MAX).contains(&(due - start)));
+    machine.handle_timeout(due);
+    assert_eq!(machine.poll_event(), Some(Event::Dial));
+    machine.handle_timeout(due + CONNECT_LIMIT);
+    assert_eq!(end(&mut machine), Some(End::ConnectTimeout));
+}
+
+/// RFC 4271 §6.5: octets alone are no message. An OPEN that trickles in is given up after its
+/// limit, a KEEPALIVE or UPDATE that does restarts nothing, and neither takes memory.
+#[test]
+fn a_message_that_trickles_in_restarts_no_timer() {
+    let start = Instant::now();
+    let second = Duration::from_secs(1);
+    let cases = [
+        (OpenSent, peer_open().encode(), OPEN_LIMIT),
+        (Established, end_of_rib(), HOLD),
+    ];
+    for (state, message, limit) in cases {
+        let mut machine = machine(Role::Accepted, state, start);
+        for (octet, at) in message.iter().zip(0..) {
+            machine.handle_bytes(start + at * second, &[*octet]);
+            machine.handle_timeout(start + at * second);
+            assert_eq!(machine.state() == state, at * second < limit);
+            assert!(machine.received.len() <= message.len());
+        }
+        let expired = Notification::hold_timer_expired();
+        assert_eq!(end(&mut machine), Some(End::Sent(expired)));
+    }
+}
+
+/// RFC 4271 §4.1: what is kept of a message is bounded, whatever its length says.
+#[test]
+fn no_more_than_one_message_is_kept() {
+    let now = Instant::now();
+    let mut machine = machine(Role::Accepted, Established, now);
+    let mut large = vec![0xFF; 16];
+    large.extend([16, 0, 2]);
+    large.resize(message::MESSAGE_MAX - 1, 0);
+    for octet in large {
+        machine.handle_bytes(now, &[octet]);
+    }
+    assert_eq!(machine.received.len(), message::MESSAGE_MAX - 1);
+    assert!(machine.received.capacity() <= 2 * message::MESSAGE_MAX);
+    let mut too_large = vec![0xFF; 16];
+    too_large.extend([16, 1, 2]);
+    let mut machine = self::machine(Role::Accepted, Established, now);
+    machine.handle_bytes(now, &too_large);
+    let refused = Notification::new(1, 2, vec![16, 1]);
+    assert_eq!(end(&mut machine), Some(End::Sent(refused)));
 }
 
 /// RFC 9687 §3: a peer that reads nothing is left after the hold time, and queues one KEEPALIVE.
@@ -352,7 +313,7 @@ fn a_notification_is_the_last_message_after_all_that_was_queued() {
     let now = Instant::now();
     let mut machine = Connection::new(Role::Accepted, 1);
     machine.handle_start_passively();
-    machine.handle_connected(now, local());
+    machine.handle_connected(now, local(), Duration::ZERO);
     machine.handle_stop(Notification::collision());
     let expected = [local().open().encode(), Notification::collision().encode()].concat();
     let Some(Event::Ended { last, .. }) = machine.poll_event() else {
@@ -396,4 +357,33 @@ fn marks_of_a_refresh_are_ignored_and_a_wrong_length_is_not() {
     machine.handle_bytes(now, &long);
     let told = Notification::new(7, 1, long);
     assert_eq!(end(&mut machine), Some(End::Sent(told)));
+}
+
+impl Connection {
+    /// RFC 4271 §8.2.2, §10: timers that must run do, and nothing piles up.
+    pub(in crate::bgp) fn check_bounds(&self) {
+        let timers = &self.timers;
+        let has_hold_time = self
+            .negotiated
+            .is_some_and(|agreed| agreed.hold_time.is_some());
+        if matches!(self.state, OpenConfirm | Established) {
+            assert_eq!(timers.hold.is_some(), has_hold_time, "hold timer");
+            assert_eq!(timers.keepalive.is_some(), has_hold_time, "keepalive timer");
+        }
+        assert_eq!(
+            timers.hold.is_some(),
+            self.state == OpenSent || has_hold_time
+        );
+        assert!(timers.delay_open.is_none() || matches!(self.state, Connect | Active));
+        assert!(
+            self.control.len() <= 3,
+            "{} messages wait",
+            self.control.len()
+        );
+        assert!(self.received.len() < message::MESSAGE_MAX);
+        assert!(
+            self.events.is_empty(),
+            "an event that the neighbour has not had"
+        );
+    }
 }

@@ -74,6 +74,13 @@ impl Journal {
         }
     }
 
+    pub(super) fn dead_man(&self) {
+        tracing::error!(
+            peer = %self.peer,
+            "withdraw on a stale lease not delivered: no bgp session until the lease is good"
+        );
+    }
+
     pub(super) fn route_refused(&self, prefix: &IpNet) {
         tracing::error!(
             peer = %self.peer, %prefix, "route has too many communities or too much prepending"

@@ -18,7 +18,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::{FAREWELL, TURN};
 use crate::bgp::Security;
 use crate::bgp::peer::{Ends, Peer, PeerParameters, Slot};
-use crate::os::socket::guard;
+use crate::os::socket::{guard, queue};
 
 /// So many connections may be saying goodbye; the next one is closed without.
 const FAREWELLS_MAX: usize = 4;
@@ -235,6 +235,25 @@ impl Links {
         }
         // The rest waits for the next turn, which comes with the room for it.
         stream.refill(slot, peer);
+    }
+
+    /// Writes last words as far as there is room, and only if nothing stands before them.
+    pub(super) fn say(&mut self, slot: Slot, last: &[u8]) {
+        if let Link::Up(stream) = self.link(slot)
+            && stream.rest().is_none()
+            && !last.is_empty()
+        {
+            // Whoever does not read them learns it from the end of the connection.
+            let _ = stream.tcp.try_write(last);
+        }
+    }
+
+    /// Whether the peer's TCP has acknowledged all that was written, and nothing waits.
+    pub(super) fn is_delivered(&mut self, slot: Slot) -> bool {
+        let Link::Up(stream) = self.link(slot) else {
+            return false;
+        };
+        stream.rest().is_none() && queue::unacknowledged(&stream.tcp).is_ok_and(|rest| rest == 0)
     }
 
     fn link(&mut self, slot: Slot) -> &mut Link {

@@ -16,6 +16,8 @@ use crate::bgp::metrics::Metrics;
 use crate::bgp::notification::Notification;
 use crate::bgp::{Attributes, Preference};
 
+mod hostile;
+
 const ROUTER: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 1);
 const NODE: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 2);
 

@@ -47,7 +47,11 @@ impl Pace {
             End::Sent(notification) | End::Received(notification) => {
                 notification.asks_for_back_off()
             }
-            End::ConnectTimeout | End::ConnectFailed | End::Closed | End::Dropped => false,
+            End::ConnectTimeout
+            | End::ConnectFailed
+            | End::Closed
+            | End::Dropped
+            | End::Undelivered => false,
         };
         if self.refused_last {
             self.refusals = self.refusals.saturating_add(1);

@@ -127,6 +127,7 @@ impl Peer {
         };
         PeerStatus {
             announced: self.rib_out.advertised(),
+            is_dead_man: self.dead_man.has_fired(),
             ..self
                 .history
                 .status(self.state, Some(nearest), self.restart, messages)
@@ -198,7 +199,11 @@ impl History {
                 self.last_error_received = Some(notification.to_string());
                 self.error_times.received = Some(now);
             }
-            End::ConnectTimeout | End::ConnectFailed | End::Closed | End::Dropped => {}
+            End::ConnectTimeout
+            | End::ConnectFailed
+            | End::Closed
+            | End::Dropped
+            | End::Undelivered => {}
         }
         self.last_end = Some(end.to_string());
         self.error_times.end = Some(now);

@@ -9,11 +9,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::*;
+use crate::bgp::update::Update;
 use crate::bgp::{Attributes, PeerAsn, Preference};
 
+mod collision;
+mod lifelines;
 mod pair;
+mod properties;
+mod simulation;
 
-use pair::{Node, Pair};
+use pair::Pair;
 
 const A: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const B: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
@@ -50,66 +55,6 @@ fn ends(events: &[Event]) -> Vec<End> {
 
 const BOTH_UP: [State; 2] = [State::Established; 2];
 const SECOND: Duration = Duration::from_secs(1);
-
-/// RFC 4271 §6.8: however two simultaneous connects interleave, one session comes out of them, and
-/// both sides agree on which TCP connection carries it.
-#[test]
-fn simultaneous_connects_always_leave_one_session() {
-    for seed in 0..300 {
-        let mut pair = Pair::new(seed, |_, _| {});
-        pair.start();
-        pair.run(6 * SECOND);
-        assert_eq!(pair.states(), BOTH_UP, "seed {seed}");
-        let tcp = |node: &Node| node.tcp.iter().flatten().copied().collect::<Vec<_>>();
-        assert_eq!(tcp(&pair.nodes[0]), tcp(&pair.nodes[1]), "seed {seed}");
-        assert_eq!(tcp(&pair.nodes[0]).len(), 1, "seed {seed}");
-        // And it stays.
-        for at in 0..2 {
-            pair.seen(at);
-        }
-        pair.run(60 * SECOND);
-        assert_eq!(pair.states(), BOTH_UP, "seed {seed}");
-        assert_eq!(ends(&pair.seen(0)), [], "seed {seed}");
-    }
-}
-
-/// RFC 4271 §6.8, RFC 6286 §2.3: the higher identifier's connection stays, then the higher AS's.
-#[test]
-fn of_two_connections_the_one_of_the_higher_identifier_stays() {
-    let now = Instant::now();
-    for (own, asn, stays) in [
-        ([192, 0, 2, 9], 65053, Slot::Dialled),
-        ([192, 0, 2, 2], 65053, Slot::Accepted),
-        ([192, 0, 2, 5], 65053, Slot::Dialled),
-        ([192, 0, 2, 5], 64000, Slot::Accepted),
-    ] {
-        let mut ours = parameters(A, B, asn);
-        ours.identifier = own.into();
-        let mut theirs = parameters(B, A, 65000);
-        theirs.identifier = [192, 0, 2, 5].into();
-        let hops = theirs.next_hops(B);
-        let open = theirs.opening(&hops).open().encode();
-        let mut peer = Peer::new(ours, 1, now);
-        peer.handle_start(now);
-        peer.handle_connected(now, Slot::Dialled, A);
-        assert!(peer.handle_accepted(now, A));
-        peer.handle_bytes(now, Slot::Dialled, &open);
-        peer.handle_bytes(now, Slot::Accepted, &open);
-        let hung_up: Vec<Slot> = std::iter::from_fn(|| peer.poll_event())
-            .filter_map(|event| match event {
-                Event::HangUp { slot, last } => {
-                    assert!(last.ends_with(&Notification::collision().encode()));
-                    Some(slot)
-                }
-                _ => None,
-            })
-            .collect();
-        assert_eq!(hung_up, [stays.other()]);
-        peer.handle_bytes(now, stays, &crate::bgp::message::keepalive());
-        assert_eq!(peer.state(), State::Established);
-        assert!(!peer.handle_accepted(now, A));
-    }
-}
 
 /// Issue: announce, replace, withdraw, each seen by the other side as it is.
 #[test]
