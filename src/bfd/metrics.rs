@@ -36,7 +36,10 @@ impl Metrics {
             added(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let seconds = |name: &str, help: &str| {
-            added(registry, GaugeVec::new(Opts::new(name, help), &["neighbor"])?)
+            added(
+                registry,
+                GaugeVec::new(Opts::new(name, help), &["neighbor"])?,
+            )
         };
         let up = Opts::new(
             "sidestep_bfd_session_up",
