@@ -30,6 +30,14 @@ pub struct Settings {
     pub authentication: Option<Authentication>,
 }
 
+impl Settings {
+    /// After how much silence a neighbour on the same terms counts as gone. RFC 5880 §6.8.4.
+    #[must_use]
+    pub fn detection(&self) -> Duration {
+        self.interval * u32::from(self.multiplier)
+    }
+}
+
 /// How packets are signed. RFC 5880 §6.7.4.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authentication {

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
@@ -34,6 +34,11 @@ use path::Path;
 use status::History;
 pub use status::{Ends, ErrorTimes, PeerStatus, Told};
 
+/// A killed predecessor's BFD may be up at the neighbour for a detection time still, and FRR 8.4 lets
+/// no newcomer end it: a session that is Established before that would be closed when it runs out.
+/// What is sent last by the one and noticed by the other takes so much longer.
+const BFD_MARGIN: Duration = Duration::from_millis(100);
+
 /// A neighbour.
 #[derive(Debug)]
 pub struct Peer {
@@ -47,6 +52,8 @@ pub struct Peer {
     pace: Pace,
     path: Path,
     dead_man: DeadMan,
+    /// No connection before this.
+    opens_at: Option<Instant>,
     state: State,
     history: History,
     events: VecDeque<Event>,
@@ -86,18 +93,24 @@ impl Peer {
             pace: Pace::new(seed.wrapping_add(2)),
             path: Path::default(),
             dead_man: DeadMan::default(),
+            opens_at: None,
             state: State::Idle,
             history: History::new(now),
             events: VecDeque::new(),
         }
     }
 
-    /// Begins to dial, or to wait. Harmless when called again.
+    /// Begins to dial, or to wait; with BFD after a detection time. Harmless when called again.
     pub fn handle_start(&mut self, now: Instant) {
-        if !std::mem::replace(&mut self.running, true) {
-            self.begin(now);
-            self.settle(now);
+        if std::mem::replace(&mut self.running, true) {
+            return;
         }
+        let detection = self.parameters.bfd_detection;
+        match detection.map(|time| now + time + BFD_MARGIN) {
+            Some(at) => (self.opens_at, self.restart) = (Some(at), Some(at)),
+            None => self.begin(now),
+        }
+        self.settle(now);
     }
 
     /// The slot's TCP is up; `local` is the own address of it.
@@ -119,6 +132,7 @@ impl Peer {
     pub fn handle_accepted(&mut self, now: Instant, local: IpAddr) -> bool {
         let half_open = self.accepted.connection.state() < State::OpenConfirm;
         let may_run = self.running && !self.dead_man.has_fired();
+        let may_run = may_run && self.opens_at.is_none_or(|at| at <= now);
         if !may_run || self.established.is_some() || !half_open {
             return false;
         }

@@ -41,7 +41,7 @@ impl Peer {
     /// The link is back: what waits for its next attempt need not wait.
     pub fn handle_link_up(&mut self, now: Instant) {
         if self.restart.is_some() {
-            self.restart = Some(now);
+            self.restart = Some(self.opens_at.map_or(now, |at| at.max(now)));
         }
         self.dialled.connection.handle_hurry(now);
         self.handle_timeout(now);

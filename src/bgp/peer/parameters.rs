@@ -40,8 +40,8 @@ pub struct PeerParameters {
     pub families: Families,
     /// What distinguishes this neighbour's routes from everybody's.
     pub marks: NeighborMarks,
-    /// BFD watches this neighbour: it may be told of [`super::BfdState`].
-    pub has_bfd: bool,
+    /// How long BFD, if it watches this neighbour, needs to notice silence, at this side's terms.
+    pub bfd_detection: Option<Duration>,
     /// Next hop of IPv4 routes. `None`: the session's local address if that is IPv4, else IPv4 is
     /// not offered.
     pub next_hop_v4: Option<Ipv4Addr>,
@@ -71,7 +71,7 @@ impl PeerParameters {
             role: None,
             families: Families::ALL,
             marks: NeighborMarks::default(),
-            has_bfd: false,
+            bfd_detection: None,
             next_hop_v4: None,
             next_hop_v6: None,
             ipv4_over_ipv6: false,

@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use crate::bfd;
 use crate::bgp::peer::PeerParameters;
 use crate::bgp::{self, NeighborAddress, NeighborSettings, Ttl};
 use crate::node::session::Wanted;
@@ -138,7 +139,7 @@ impl Resolver<'_> {
             role: neighbor.role,
             families: neighbor.families,
             marks: neighbor.marks.clone(),
-            has_bfd: neighbor.bfd.is_some(),
+            bfd_detection: neighbor.bfd.as_ref().map(bfd::Settings::detection),
             next_hop_v4,
             next_hop_v6: local.and_then(|local| local.next_hop_v6.ok()),
         };

@@ -57,6 +57,28 @@ fn hung_up(peer: &mut Peer) -> Option<(Vec<u8>, bool)> {
     })
 }
 
+/// FRR 8.4 closes BGP when the BFD session of a killed predecessor runs out.
+#[test]
+fn with_bfd_nothing_connects_before_a_predecessors_detection_time_is_over() {
+    #![expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    let start = Instant::now();
+    let detection = Duration::from_millis(150);
+    let terms = PeerParameters {
+        bfd_detection: Some(detection),
+        ..parameters(A, B, 65053)
+    };
+    let mut peer = Peer::new(terms, 1, start);
+    peer.handle_start(start);
+    let opens_at = start + detection + BFD_MARGIN;
+    assert_eq!(peer.poll_timeout(), Some(opens_at));
+    peer.handle_link_up(opens_at - TICK);
+    assert!(!peer.handle_accepted(opens_at - TICK, A));
+    assert_eq!(peer.poll_event(), None);
+    peer.handle_timeout(opens_at);
+    assert!(std::iter::from_fn(|| peer.poll_event()).any(|event| event == Event::Dial));
+    assert!(peer.handle_accepted(opens_at, A));
+}
+
 /// RFC 9384 §3: the neighbour is told why, TCP is reset, and the next attempt has the usual pace.
 #[test]
 fn bfd_down_closes_the_session_and_the_next_attempt_is_soon() {

@@ -46,7 +46,7 @@ async fn until_path(watch: &Watch, path: PathState) {
 fn parameters(number: u8, router: SocketAddr) -> PeerParameters {
     PeerParameters {
         local: Some([127, 53, number, 1].into()),
-        has_bfd: true,
+        bfd_detection: Some(DETECTION),
         ..PeerParameters::new(router, 65_053, [192, 0, 2, 1].into())
     }
 }
