@@ -1,5 +1,6 @@
 //! One neighbour's session as a task of the routing thread, with the ends that lead to it.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -100,6 +101,8 @@ pub(super) struct Session {
     is_closing: bool,
     /// BFD beside it.
     bfd: Option<Rc<Watch>>,
+    /// The goodbye has been ordered: what accompanies the session knows it from here.
+    is_leaving: Rc<Cell<bool>>,
     /// What it knows of its link; it begins in the belief that it is up.
     link_up: bool,
 }
@@ -136,7 +139,13 @@ impl Session {
         let running = driver::run_peer(wanted.parameters.clone(), channels, metrics);
         let bfd = bfd.map(Rc::new);
         let watch = bfd.clone();
-        let accompanying = bfd::accompany(watch.clone(), commands.downgrade(), status.clone());
+        let is_leaving = Rc::<Cell<bool>>::default();
+        let accompanying = bfd::accompany(
+            watch.clone(),
+            commands.downgrade(),
+            status.clone(),
+            Rc::clone(&is_leaving),
+        );
         let task = tokio::task::spawn_local(async move {
             let bell = Bell(changed);
             tokio::pin!(running, accompanying);
@@ -158,6 +167,7 @@ impl Session {
             obsolete_since: None,
             is_closing: false,
             bfd,
+            is_leaving,
             link_up: true,
         }
     }
@@ -265,6 +275,7 @@ impl Session {
             self.is_closing = self.order(Command::Shutdown {
                 text: text.to_owned(),
             });
+            self.is_leaving.set(self.is_closing);
         }
     }
 
@@ -373,6 +384,7 @@ mod tests {
             obsolete_since: None,
             is_closing: false,
             bfd: None,
+            is_leaving: Rc::default(),
             link_up: true,
         };
         (session, orders)

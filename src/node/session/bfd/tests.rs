@@ -176,7 +176,7 @@ async fn bfd_is_held_down_until_bgp_is_established_and_after_its_end() {
         let weak = commands.downgrade();
         let watched = Rc::clone(&own);
         tokio::task::spawn_local(async move {
-            accompany(Some(watched), weak, seen).await;
+            accompany(Some(watched), weak, seen, Rc::default()).await;
         });
         status.send_modify(|status| status.state = State::Established);
         assert_eq!(orders.recv().await, Some(Command::Bfd(BfdState::Up)));
@@ -189,6 +189,31 @@ async fn bfd_is_held_down_until_bgp_is_established_and_after_its_end() {
         .run_until(timeout(PATIENCE, test))
         .await
         .unwrap();
+}
+
+/// A router may want BFD before BGP: with FRR the one session that this costs is back in a second.
+#[tokio::test(start_paused = true)]
+async fn a_neighbor_that_speaks_bfd_for_ten_seconds_without_bgp_gets_it_first() {
+    let test = async {
+        let parameters = parameters(115, "127.53.115.2:179".parse().unwrap());
+        let other = watch_from(&driver(), back(&parameters));
+        let own = Rc::new(begin(&driver(), &settings(), &parameters));
+        let (commands, mut orders) = mpsc::channel(16);
+        let (_status, seen) = watch::channel(PeerStatus::new(Instant::now()));
+        let weak = commands.downgrade();
+        tokio::task::spawn_local(async move {
+            accompany(Some(own), weak, seen, Rc::default()).await;
+        });
+        let start = tokio::time::Instant::now();
+        assert_eq!(orders.recv().await, Some(Command::Bfd(BfdState::Up)));
+        assert!(
+            start.elapsed() >= STRICT_AFTER - 2 * LOOK,
+            "{:?}",
+            start.elapsed()
+        );
+        until_path(&other, PathState::Up).await;
+    };
+    LocalSet::new().run_until(test).await;
 }
 
 /// Design §3, lease: a neighbour that could not be told of a withdraw must see BFD go down, and not
@@ -204,7 +229,7 @@ async fn a_dead_mans_bfd_is_down_until_the_lease_is_good() {
         status.send_modify(|status| status.state = State::Established);
         let weak = commands.downgrade();
         tokio::task::spawn_local(async move {
-            accompany(Some(own), weak, seen).await;
+            accompany(Some(own), weak, seen, Rc::default()).await;
         });
         assert_eq!(orders.recv().await, Some(Command::Bfd(BfdState::Up)));
         until_path(&other, PathState::Up).await;
