@@ -269,7 +269,9 @@ impl Neighbors {
             let Some(waited) = session.obsolete_for(now) else {
                 continue;
             };
-            if waited > SUCCESSION_LIMIT || has_heir.contains(&session.wanted().setting) {
+            // One that is up does no harm until its heir is, should that one never come up.
+            let is_given_up = waited > SUCCESSION_LIMIT && !session.is_established();
+            if is_given_up || has_heir.contains(&session.wanted().setting) {
                 session.close("another neighbor has taken its place");
             }
         }

@@ -38,9 +38,15 @@ pub(super) fn fate(session: Running<'_>, wanted: &[Wanted]) -> Fate {
     let old = session.terms;
     let same = wanted.iter().filter(|new| new.key() == old.key());
     let Some(first) = same.clone().next() else {
-        return match wanted.iter().any(|new| new.setting == old.setting) {
-            true => Fate::Retire,
-            false => Fate::Leave,
+        let mut heirs = wanted.iter().filter(|new| new.setting == old.setting);
+        // Its interface was made anew: operators and metrics know both by one name.
+        let is_namesake = |new: &Wanted| {
+            old.parameters.interface.is_some() && new.parameters.name() == old.parameters.name()
+        };
+        return match (heirs.clone().next(), heirs.any(is_namesake)) {
+            (None, _) => Fate::Leave,
+            (Some(_), true) => Fate::Close,
+            (Some(_), false) => Fate::Retire,
         };
     };
     if !session.is_link_up && old.is_on_link && !first.is_on_link {

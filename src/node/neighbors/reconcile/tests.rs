@@ -59,6 +59,18 @@ fn a_neighbor_that_changed_its_address_is_left_when_the_new_session_is_up() {
     assert_eq!(fate(up(&old), &[]), Fate::Leave);
 }
 
+/// Two sessions of one name would take each other's metrics along.
+#[test]
+fn a_neighbor_on_an_interface_that_was_made_anew_needs_another_connection() {
+    let mut old = wanted(0, "[fe80::1%3]:179");
+    old.parameters.interface = Some("eth1".to_owned());
+    let mut new = wanted(0, "[fe80::1%7]:179");
+    new.parameters.interface = Some("eth1".to_owned());
+    assert_eq!(fate(up(&old), &[new.clone()]), Fate::Close);
+    new.parameters.interface = Some("eth2".to_owned());
+    assert_eq!(fate(up(&old), &[new]), Fate::Retire);
+}
+
 #[test]
 fn other_next_hops_are_told_and_other_sources_need_another_connection() {
     let old = wanted(0, "[fe80::1%3]:179");
