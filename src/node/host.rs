@@ -3,8 +3,10 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use self::task::{Order, Task};
 use crate::announce::{self, ServiceSettings};
@@ -16,6 +18,9 @@ mod task;
 
 /// Where a node without IFA_PROTO in its kernel remembers what it has added.
 const RUNTIME_DIRECTORY: &str = "/run/sidestep";
+
+/// A stop waits no longer than this for the kernel to remove routes.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A service address and where it belongs.
 #[derive(Clone, Debug)]
@@ -124,9 +129,20 @@ impl Host {
     pub(super) async fn remove_routes(&mut self, services: &[ServiceSettings]) {
         let (done, end) = oneshot::channel();
         let prefixes = announce::unreachable_prefixes(services);
-        if !prefixes.is_empty() && self.order(Order::RemoveRoutes(prefixes, done)) {
-            // An error means that the task has ended: nobody is left who could.
-            let _ = end.await;
+        if prefixes.is_empty() || !self.order(Order::RemoveRoutes(prefixes, done)) {
+            return;
+        }
+        // What is still told of addresses has to be taken, or the task would wait for that.
+        let news = async { while self.news.recv().await.is_some() {} };
+        let done = async {
+            tokio::select! {
+                // An error means that the task has ended: nobody is left who could.
+                _ = end => {}
+                () = news => {}
+            }
+        };
+        if timeout(FAREWELL, done).await.is_err() {
+            tracing::warn!("the kernel is slow: routes of floors may be left");
         }
     }
 
