@@ -245,6 +245,9 @@ fn is_unreachable(errno: i32) -> bool {
         libc::EHOSTUNREACH,
         libc::EACCES,
         libc::EINVAL,
+        // A host without that family.
+        libc::EOPNOTSUPP,
+        libc::EAFNOSUPPORT,
     ]
     .contains(&errno)
 }
