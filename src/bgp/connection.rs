@@ -323,6 +323,9 @@ impl Connection {
                         self.send(Kind::Keepalive, message::keepalive());
                         self.restart_keepalive(now);
                         self.restart_hold(now);
+                        // Without a hold time too, the KEEPALIVE that is due now is not waited
+                        // for for ever.
+                        self.timers.hold.get_or_insert(now + OPEN_LIMIT);
                         self.events.push_back(Event::Opened(agreed));
                     }
                     Err(error) => self.end(End::Sent(error.notification())),

@@ -349,7 +349,9 @@ pub fn negotiate(local: &Local, received: &Open) -> Result<Negotiated, OpenError
     let four_octet_asn = received.four_octet_asn();
     let peer_asn = four_octet_asn.unwrap_or(u32::from(received.asn_field));
     let field_fits = match u16::try_from(peer_asn) {
-        Ok(small) => received.asn_field == small,
+        // RFC 6793 §4.1 does not keep a small number from the field that it fits; some write
+        // AS_TRANS all the same.
+        Ok(small) => received.asn_field == small || received.asn_field == AS_TRANS,
         Err(_) => received.asn_field == AS_TRANS,
     };
     let internal = peer_asn == local.asn;

@@ -38,6 +38,8 @@ pub use status::{Ends, ErrorTimes, PeerStatus, Told};
 /// no newcomer end it: a session that is Established before that would be closed when it runs out.
 /// What is sent last by the one and noticed by the other takes so much longer.
 const BFD_MARGIN: Duration = Duration::from_millis(100);
+/// With longer detection times the one lost session of a quick restart costs less than the wait.
+const BFD_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A neighbour.
 #[derive(Debug)]
@@ -106,7 +108,7 @@ impl Peer {
             return;
         }
         let detection = self.parameters.bfd_detection;
-        match detection.map(|time| now + time + BFD_MARGIN) {
+        match detection.map(|time| now + time.min(BFD_PATIENCE) + BFD_MARGIN) {
             Some(at) => (self.opens_at, self.restart) = (Some(at), Some(at)),
             None => self.begin(now),
         }

@@ -135,6 +135,8 @@ fn without_hold_time_nothing_expires() {
     let mut open = peer_open();
     open.hold_time_s = 0;
     machine.handle_bytes(now, &open.encode());
+    // But a peer that dies between its OPEN and its KEEPALIVE is not waited for without an end.
+    assert_eq!(machine.poll_timeout(), Some(now + OPEN_LIMIT));
     machine.handle_bytes(now, &keepalive());
     assert_eq!(machine.state(), Established);
     assert_eq!(machine.poll_timeout(), None);

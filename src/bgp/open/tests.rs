@@ -232,6 +232,10 @@ fn only_the_expected_as_number_is_accepted() {
         Ok((4_200_000_001, false))
     );
     assert_eq!(
+        accepts(PeerAsn::External, AS_TRANS, Some(65000)),
+        Ok((65000, false))
+    );
+    assert_eq!(
         accepts(PeerAsn::Internal, 65053, Some(65053)),
         Ok((65053, true))
     );
