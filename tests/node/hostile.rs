@@ -155,7 +155,7 @@ fn drain_is_heard(site: &Site, node: &Node, router: &Router) {
     );
 }
 
-/// Issue: nothing is imported, so a million prefixes leave nothing behind.
+/// Own rule: nothing is imported, so a million prefixes leave nothing behind.
 #[test]
 fn a_million_prefixes_cost_no_memory_and_no_other_session() {
     let upstream = Upstream::start(ADDRESS);

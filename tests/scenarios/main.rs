@@ -16,7 +16,7 @@ mod runner;
 
 use runner::text::Scenario;
 
-/// Issue 4 wants at least so many.
+/// There are at least so many.
 const SCENARIOS_MIN: usize = 150;
 
 fn folder() -> &'static Path {
@@ -105,7 +105,7 @@ fn every_scenario_has_a_title_of_its_own_and_a_source() {
             titles.insert(&scenario.title),
             "{at}: the title is there twice"
         );
-        let has_source = ["RFC ", "design", "issue"]
+        let has_source = ["RFC ", "design", "own rule"]
             .iter()
             .any(|word| scenario.source.contains(word));
         assert!(has_source, "{at}: name the RFC and its section");

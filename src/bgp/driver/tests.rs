@@ -135,7 +135,7 @@ async fn pair() -> (
     (router, node, neighbors, address)
 }
 
-/// Issue: the whole life of a route, and a goodbye with text, over real sockets.
+/// Own rule: the whole life of a route, and a goodbye with text, over real sockets.
 #[tokio::test]
 async fn a_route_is_announced_replaced_and_withdrawn_and_the_goodbye_arrives() {
     locally(async {
@@ -272,7 +272,7 @@ async fn a_slow_observer_does_not_delay_a_shutdown() {
     .await;
 }
 
-/// Issue: an operator sees which routes went out and between which ends, and the time that they took
+/// Own rule: an operator sees which routes went out and between which ends, and the time that they took
 /// counts from the verdict and not from when the table came here.
 #[tokio::test]
 async fn a_session_shows_its_ends_and_routes_and_measures_from_the_verdict() {
@@ -303,7 +303,7 @@ async fn a_session_shows_its_ends_and_routes_and_measures_from_the_verdict() {
     .await;
 }
 
-/// Issue: what only TCP knows about a failed connect is shown, for it tells an operator where to look.
+/// Own rule: what only TCP knows about a failed connect is shown, for it tells an operator where to look.
 #[tokio::test]
 async fn a_connect_that_is_refused_says_why() {
     locally(async {

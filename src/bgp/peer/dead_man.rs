@@ -111,7 +111,7 @@ mod tests {
         (dead_man, now)
     }
 
-    /// Issue: just before and at the limit; saying "stale" again does not move it.
+    /// Own rule: just before and at the limit; saying "stale" again does not move it.
     #[test]
     fn a_withdraw_is_overdue_after_its_limit() {
         let (mut dead_man, start) = stale();

@@ -154,7 +154,7 @@ mod tests {
         assert!(!path.handle_timeout(start + RETURN));
     }
 
-    /// Issue: a session during which BFD was never Up is not BFD's to end.
+    /// Own rule: a session during which BFD was never Up is not BFD's to end.
     #[test]
     fn a_session_whose_bfd_was_never_up_is_left_alone() {
         let (mut path, start) = up();

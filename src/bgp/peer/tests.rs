@@ -56,7 +56,7 @@ fn ends(events: &[Event]) -> Vec<End> {
 const BOTH_UP: [State; 2] = [State::Established; 2];
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Issue: announce, replace, withdraw, each seen by the other side as it is.
+/// Own rule: announce, replace, withdraw, each seen by the other side as it is.
 #[test]
 fn routes_arrive_are_replaced_and_withdrawn() {
     let mut pair = Pair::new(7, |_, b| b.passive = true);

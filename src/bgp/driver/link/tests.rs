@@ -157,7 +157,7 @@ async fn a_neighbour_that_was_not_heard_is_told_with_a_hint_at_its_ttl() {
     assert!(links.take_dial_error().is_none());
 }
 
-/// Issue: a withdraw that cannot be written ends in a TCP reset.
+/// Own rule: a withdraw that cannot be written ends in a TCP reset.
 #[tokio::test]
 async fn an_aborted_slot_resets_its_connection() {
     let (listener, mut links) = ends(Security::default()).await;

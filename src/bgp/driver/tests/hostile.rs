@@ -136,7 +136,7 @@ impl Handle {
     }
 }
 
-/// Issue: a peer that sends without end costs no other session, and not its own node's orders.
+/// Own rule: a peer that sends without end costs no other session, and not its own node's orders.
 #[tokio::test]
 async fn a_flooding_peer_delays_neither_other_sessions_nor_orders() {
     locally(async {
@@ -218,7 +218,7 @@ async fn a_peer_that_never_reads_is_reset_after_a_hold_time() {
     .await;
 }
 
-/// Issue: a withdraw on a stale lease that a peer does not take costs it the session at once, and
+/// Own rule: a withdraw on a stale lease that a peer does not take costs it the session at once, and
 /// nothing is dialled until the lease is good.
 #[tokio::test]
 async fn a_peer_that_does_not_take_the_withdraw_is_reset_until_the_lease_is_good() {
@@ -244,7 +244,7 @@ async fn a_peer_that_does_not_take_the_withdraw_is_reset_until_the_lease_is_good
     .await;
 }
 
-/// Issue: a peer whose TCP acknowledges keeps its session through a stale lease.
+/// Own rule: a peer whose TCP acknowledges keeps its session through a stale lease.
 #[tokio::test]
 async fn a_peer_that_takes_the_withdraw_keeps_its_session() {
     locally(async {

@@ -126,7 +126,7 @@ fn a_flap_while_the_session_begins_is_forgiven_once() {
     assert!(hung_up(&mut peer).is_some_and(|(_, is_abrupt)| is_abrupt));
 }
 
-/// Issue: an operator who switches BFD off takes no session down.
+/// Own rule: an operator who switches BFD off takes no session down.
 #[test]
 fn bfd_that_is_switched_off_closes_nothing() {
     let start = Instant::now();
@@ -139,7 +139,7 @@ fn bfd_that_is_switched_off_closes_nothing() {
     }
 }
 
-/// Issue: on a stale lease everything is withdrawn, and nothing is announced whatever the table says.
+/// Own rule: on a stale lease everything is withdrawn, and nothing is announced whatever the table says.
 #[test]
 fn a_stale_lease_withdraws_everything_and_announces_nothing() {
     let now = Instant::now();
@@ -169,7 +169,7 @@ fn a_stale_lease_withdraws_everything_and_announces_nothing() {
     assert_eq!(transmitted(&mut peer)[0].announced.len(), 1);
 }
 
-/// Issue: a withdraw that does not arrive costs the session, and it stays away till the lease is
+/// Own rule: a withdraw that does not arrive costs the session, and it stays away till the lease is
 /// good. Just before and at the limit.
 #[test]
 fn a_withdraw_that_does_not_arrive_resets_the_session_until_the_lease_is_good() {

@@ -219,7 +219,7 @@ fn check(peer: &mut Peer) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Issue, RFC 4271 §6.8 and §8.2.2: never two Established to one neighbour, never an
+    /// RFC 4271 §6.8 and §8.2.2: never two Established to one neighbour, never an
     /// announcement on a stale lease, no attempt while dead-man, timers that run, bounded queues,
     /// no panic.
     #[test]

@@ -231,7 +231,7 @@ impl World {
     }
 }
 
-/// Issue: whatever is lost, delayed, stalled, half open, frozen, restarted or withdrawn, in the end
+/// Own rule: whatever is lost, delayed, stalled, half open, frozen, restarted or withdrawn, in the end
 /// there is one session on one TCP connection, and each side knows the other's table.
 #[test]
 fn a_thousand_worlds_converge() {

@@ -219,7 +219,7 @@ fn a_prefix_alone_may_use_all_that_upstreams_can_give() {
     assert!(answered >= 8000, "{answered} of 10000 that were possible");
 }
 
-/// Bulkheads: design §3 item 3 of the issue.
+/// Bulkheads: design §3.
 #[test]
 fn a_zone_whose_upstreams_are_slow_leaves_the_other_its_places() {
     let slow: Script = Box::new(|_, _, _| vec![(1900, Word::Rcode(NOERROR))]);

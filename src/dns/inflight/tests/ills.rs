@@ -100,7 +100,7 @@ impl Run {
     }
 }
 
-/// What the issue wants of every illness: nothing lost, of the first second nothing over 500 ms, and
+/// What every illness may cost: nothing lost, of the first second nothing over 500 ms, and
 /// later nothing over what is usual and 250 ms.
 fn bear(name: &str, illness: Script) -> Run {
     let mut run = Run::new(ill(illness), healthy(2));
