@@ -2,7 +2,7 @@
 #![no_main]
 
 use std::net::Ipv4Addr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use sidestep::bgp::PeerAsn;
@@ -38,7 +38,7 @@ fuzz_target!(|input: &[u8]| {
     let machine = || {
         let mut machine = Connection::new(Role::Accepted, 1);
         machine.handle_start_passively();
-        machine.handle_connected(now, local(65053, 1));
+        machine.handle_connected(now, local(65053, 1), Duration::ZERO);
         machine.handle_bytes(now, &before_them);
         machine
     };
