@@ -224,31 +224,6 @@ fn a_link_local_session_sends_both_next_hops() {
     assert_eq!((hops.v6, hops.link_local), (Some(link_local), None));
 }
 
-/// A restarted neighbour's new connection replaces the old one that never got anywhere.
-#[test]
-fn a_newer_inbound_connection_replaces_a_half_open_one() {
-    let now = Instant::now();
-    let mut waiting = parameters(A, B, 65053);
-    waiting.passive = true;
-    let mut peer = Peer::new(waiting, 1, now);
-    assert!(!peer.handle_accepted(now, A), "not before it is started");
-    peer.handle_start(now);
-    for _ in 0..50 {
-        assert!(peer.handle_accepted(now, A));
-    }
-    let hung_up = std::iter::from_fn(|| peer.poll_event()).filter(|event| {
-        matches!(
-            event,
-            Event::HangUp {
-                slot: Slot::Accepted,
-                ..
-            }
-        )
-    });
-    assert_eq!(hung_up.count(), 49);
-    assert_eq!(peer.state(), State::OpenSent);
-}
-
 /// RFC 4271 §3.1: the address of an interface changed, and the session stays.
 #[test]
 fn another_next_hop_is_told_on_the_same_session() {
