@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::health::{Family, OnSharedFault, ServicePolicy};
+use crate::health::{Family, OnLocalFault, OnSharedFault, ServicePolicy};
 
 mod machine;
 mod order;
@@ -33,6 +33,8 @@ pub struct ServiceSettings {
     pub interface: Option<String>,
     /// Policy for faults that others may share.
     pub on_shared_fault: OnSharedFault,
+    /// Policy for faults of this node alone.
+    pub on_local_fault: OnLocalFault,
     /// How `backup` is made less attractive.
     pub backup: BackupSettings,
     /// Covering prefixes that stay announced as long as the node runs.
@@ -44,8 +46,9 @@ impl ServiceSettings {
     #[must_use]
     pub fn policy(&self) -> ServicePolicy {
         ServicePolicy {
-            families: self.addresses.iter().copied().map(Family::of).collect(),
             on_shared_fault: self.on_shared_fault,
+            on_local_fault: self.on_local_fault,
+            ..ServicePolicy::new(self.addresses.iter().copied().map(Family::of).collect())
         }
     }
 }
@@ -77,6 +80,7 @@ pub(crate) mod tests {
             port: 53,
             interface: Some("lo".to_owned()),
             on_shared_fault: OnSharedFault::Backup,
+            on_local_fault: OnLocalFault::Withdraw,
             backup: BackupSettings {
                 prepend: 3,
                 med: Some(1000),

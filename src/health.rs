@@ -17,6 +17,7 @@ mod machine;
 pub mod metrics;
 pub mod prober;
 mod probes;
+mod signal;
 mod streak;
 mod target;
 mod verdict;
@@ -26,6 +27,10 @@ mod worker;
 pub use drain::DrainPhase;
 pub use lease::{FloorLevel, Grant, LEASE_VALIDITY, Lease};
 pub use machine::{Event, Health};
+pub use signal::{
+    CheckFault, CheckOutcome, CheckPolicy, DrainOrder, Memory, PeersView, PoorAnswers, PoorCanaries,
+    StartGate, TargetMemory,
+};
 pub use verdict::{Awaited, Reason, Verdict};
 
 /// What health is told by the configuration; already checked.
@@ -43,6 +48,14 @@ pub struct Settings {
     pub drain_wait: Duration,
     /// How long queries are still answered after the withdrawal at a stop. Default 1 s.
     pub linger: Duration,
+    /// A change to `preferred` after a fault waits a time between zero and this, by chance, so that a
+    /// fleet does not turn as one. 0 to 1 min. Default 1 s.
+    pub jitter: Duration,
+    /// So many changes to `preferred` in an hour at most, for each target; 1 to 3600. Default 12.
+    pub promotions_per_hour: u32,
+    /// What chance starts from: another number on every node and at every start. The configuration
+    /// says 0, and the node draws one.
+    pub seed: u64,
 }
 
 /// How attractive a service is made to its neighbours; ordered from worst to best.
@@ -124,6 +137,27 @@ pub enum OnSharedFault {
     Withdraw,
 }
 
+/// What a service does while it has a local fault (`on_local_fault`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLocalFault {
+    /// Withdraws: another site answers.
+    #[default]
+    Withdraw,
+    /// Announces less attractively, for a service that would rather be ill than absent. A stale lease
+    /// withdraws it all the same.
+    Backup,
+}
+
+/// Who answers for a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// The workers of this process.
+    #[default]
+    Workers,
+    /// Another program (`target`), of which no more is known than what probes tell.
+    Another,
+}
+
 /// An address family; each of a service has a level of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
@@ -175,6 +209,26 @@ pub struct ServicePolicy {
     pub families: Vec<Family>,
     /// Policy for faults that others may share.
     pub on_shared_fault: OnSharedFault,
+    /// Policy for faults of this node alone.
+    pub on_local_fault: OnLocalFault,
+    /// Who answers.
+    pub answered_by: AnsweredBy,
+    /// Further checks that it depends on.
+    pub checks: Vec<CheckPolicy>,
+}
+
+impl ServicePolicy {
+    /// A service of this node's workers that has all defaults.
+    #[must_use]
+    pub fn new(families: Vec<Family>) -> Self {
+        Self {
+            families,
+            on_shared_fault: OnSharedFault::default(),
+            on_local_fault: OnLocalFault::default(),
+            answered_by: AnsweredBy::default(),
+            checks: Vec::new(),
+        }
+    }
 }
 
 /// What a worker left in its atomics, read once per interval; every field only ever grows.
@@ -186,6 +240,8 @@ pub struct WorkerSample {
     pub answered: u64,
     /// TCP connections that waited or were turned away because every slot was taken.
     pub tcp_shed: u64,
+    /// Questions that were not passed on because too many were under way.
+    pub shed: u64,
 }
 
 /// What a self-probe asked.

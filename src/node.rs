@@ -190,7 +190,11 @@ impl Parts {
         let workers = config.dns.workers.get();
         let policies: Vec<_> = config.services.iter().map(|s| s.policy()).collect();
         let names: Vec<_> = config.services.iter().map(|s| s.name.clone()).collect();
-        let mut health = Health::new(config.health.clone(), &policies, workers, now);
+        let settings = health::Settings {
+            seed: rand::random(),
+            ..config.health.clone()
+        };
+        let mut health = Health::new(settings, &policies, workers, now);
         let linger = config.health.linger;
         let mut announcer = Announcer::new(config.services.clone(), linger, now);
         for (target, _) in targets(&config.services).filter(|(t, _)| host.is_bound(*t).is_none()) {

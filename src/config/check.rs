@@ -112,6 +112,13 @@ impl Checker<'_> {
                 s(0)..=s(300),
             ),
             linger: self.duration(&path.key("linger"), raw.linger.as_ref(), s(0)..=s(60)),
+            jitter: self.duration(&path.key("jitter"), raw.jitter.as_ref(), s(0)..=s(60)),
+            promotions_per_hour: self.number(
+                &path.key("promotions_per_hour"),
+                raw.promotions_per_hour,
+                1..=3600,
+            ),
+            seed: 0,
         }
     }
 

@@ -38,6 +38,7 @@ pub(super) struct Service {
     pub(super) port: Option<i64>,
     pub(super) interface: Option<String>,
     pub(super) on_shared_fault: Option<String>,
+    pub(super) on_local_fault: Option<String>,
     pub(super) backup: Marks,
     pub(super) floor: List<String>,
 }
@@ -200,6 +201,8 @@ pub(super) struct Health {
     pub(super) fall: Option<i64>,
     pub(super) rise: Option<i64>,
     pub(super) hold_down: Option<DurationText>,
+    pub(super) jitter: Option<DurationText>,
+    pub(super) promotions_per_hour: Option<i64>,
     pub(super) drain_wait: Option<DurationText>,
     pub(super) linger: Option<DurationText>,
 }

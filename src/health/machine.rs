@@ -3,7 +3,7 @@
 //! Each input is judged at once, so that nothing but the hold-down ever waits. Left out on
 //! purpose: logging (the owner tells each [`Event`]), and any opinion on routes (`announce`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use super::target::{Surroundings, TargetState};
 use super::window::RateWindow;
 use super::worker::Worker;
 use super::{
-    Grant, Lease, Level, ProbeReport, Reason, ServicePolicy, Settings, Target, Verdict,
-    WorkerSample,
+    CheckOutcome, DrainOrder, Grant, Lease, Level, Memory, PeersView, PoorAnswers, PoorCanaries,
+    ProbeReport, Reason, ServicePolicy, Settings, StartGate, Target, Verdict, WorkerSample,
 };
 
 /// The lease is renewed this often while inputs are fresh, however long the interval is.
@@ -27,11 +27,22 @@ pub struct Health {
     sampled_at: Option<Instant>,
     answered: RateWindow,
     dead_zones: BTreeSet<Arc<str>>,
+    others: Others,
     drain: Drain,
     told_phase: DrainPhase,
     targets: Vec<TargetState>,
     lease: Lease,
     evaluated_at: Instant,
+}
+
+/// What was told beside counters, probes, addresses and breakers.
+#[derive(Clone, Debug, Default)]
+struct Others {
+    answers: BTreeMap<Arc<str>, PoorAnswers>,
+    canaries: BTreeMap<Arc<str>, PoorCanaries>,
+    peers: PeersView,
+    links: (usize, usize),
+    gates: Vec<StartGate>,
 }
 
 /// What the owner of [`Health`] should tell and do.
@@ -75,6 +86,7 @@ impl Health {
             sampled_at: None,
             answered: RateWindow::default(),
             dead_zones: BTreeSet::new(),
+            others: Others::default(),
             told_phase: DrainPhase::Serving,
             targets: targets.collect(),
             lease: Lease::default(),
@@ -135,14 +147,82 @@ impl Health {
         self.evaluate(now);
     }
 
-    /// The operator wants the node to leave.
-    pub fn handle_drain(&mut self, now: Instant, reason: &str) {
-        self.drain.handle_drain(now, reason, self.answered.rate());
+    /// Takes how the answers of a *critical* zone are; `None`: as they should be.
+    pub fn handle_answers(&mut self, now: Instant, zone: &str, poor: Option<PoorAnswers>) {
+        put(&mut self.others.answers, zone, poor);
         self.evaluate(now);
     }
 
-    /// The operator wants the node back. Nothing happens when it is stopping.
-    pub fn handle_undrain(&mut self, now: Instant) {
+    /// Takes how the canaries of a *critical* zone are; `None`: enough of them resolve.
+    pub fn handle_canaries(&mut self, now: Instant, zone: &str, poor: Option<PoorCanaries>) {
+        put(&mut self.others.canaries, zone, poor);
+        self.evaluate(now);
+    }
+
+    /// Takes what the other nodes of the service say.
+    pub fn handle_peers(&mut self, now: Instant, view: PeersView) {
+        self.others.peers = view;
+        self.evaluate(now);
+    }
+
+    /// Takes the result of the check at `check` of the service at `service`.
+    pub fn handle_check(
+        &mut self,
+        now: Instant,
+        service: usize,
+        check: usize,
+        outcome: &CheckOutcome,
+    ) {
+        let _ = (service, check, outcome);
+        self.evaluate(now);
+    }
+
+    /// Takes how many of the links that neighbours are behind are up.
+    pub fn handle_links(&mut self, now: Instant, up: usize, of: usize) {
+        self.others.links = (up, of);
+        self.evaluate(now);
+    }
+
+    /// Takes how late the routing thread came to look at its clock.
+    pub fn handle_lateness(&mut self, now: Instant, late: Duration) {
+        let _ = late;
+        self.evaluate(now);
+    }
+
+    /// Takes that a start need not wait for `gate` (any more). Without [`Health::expect`] it does not.
+    pub fn handle_gate(&mut self, now: Instant, gate: StartGate) {
+        self.others.gates.retain(|closed| *closed != gate);
+        self.evaluate(now);
+    }
+
+    /// Makes the start wait for `gate`. To be called before anything else.
+    pub fn expect(&mut self, gate: StartGate) {
+        self.others.gates.push(gate);
+    }
+
+    /// Takes what it knew before the restart. To be called before anything else.
+    pub fn recall(&mut self, now: Instant, memory: &Memory) {
+        let _ = (now, memory);
+    }
+
+    /// What it wants to know again after a restart.
+    #[must_use]
+    pub fn memory(&self, now: Instant) -> Memory {
+        let _ = now;
+        Memory::new()
+    }
+
+    /// The operator wants a service, or the node, to leave.
+    pub fn handle_drain(&mut self, now: Instant, order: &DrainOrder) {
+        self.drain
+            .handle_drain(now, &order.reason, self.answered.rate());
+        self.evaluate(now);
+    }
+
+    /// The operator wants a service, or with `None` the whole node, back. Nothing happens when it is
+    /// stopping.
+    pub fn handle_undrain(&mut self, now: Instant, service: Option<usize>) {
+        let _ = service;
         self.drain.handle_undrain();
         self.evaluate(now);
     }
@@ -256,6 +336,17 @@ impl Health {
             self.lease = Lease::new(now, grants);
         } else {
             self.lease.restrict(&grants);
+        }
+    }
+}
+
+fn put<T>(by_zone: &mut BTreeMap<Arc<str>, T>, zone: &str, value: Option<T>) {
+    match value {
+        Some(value) => {
+            by_zone.insert(zone.into(), value);
+        }
+        None => {
+            by_zone.remove(zone);
         }
     }
 }

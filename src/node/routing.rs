@@ -271,13 +271,19 @@ impl Routing {
             _ if self.is_stopping => Err("the node is stopping".to_owned()),
             Change::Drain { reason } => {
                 tracing::info!(reason, user_id, "drain asked for");
-                self.health.handle_drain(now, &reason);
+                let wish = health::DrainOrder {
+                    service: None,
+                    who: "".into(),
+                    reason: reason.as_str().into(),
+                    until: None,
+                };
+                self.health.handle_drain(now, &wish);
                 self.reporter.take_drain(now, Some(reason));
                 Ok("draining: clients are moved away, then the routes are withdrawn".to_owned())
             }
             Change::Undrain => {
                 tracing::info!(user_id, "drain taken back");
-                self.health.handle_undrain(now);
+                self.health.handle_undrain(now, None);
                 self.reporter.take_drain(now, None);
                 Ok("the drain is over".to_owned())
             }

@@ -59,6 +59,7 @@ impl Signals {
                 heartbeat: worker.heartbeat.value(),
                 answered: worker.responses_value(),
                 tcp_shed: worker.tcp_rejected.value(),
+                shed: worker.shed.value(),
             })
             .collect()
     }

@@ -8,7 +8,7 @@ use crate::announce::{BackupSettings, ServiceSettings};
 use crate::bgp::GRACEFUL_SHUTDOWN;
 use crate::config::key_path::KeyPath;
 use crate::config::raw::{self, List};
-use crate::health::OnSharedFault;
+use crate::health::{OnLocalFault, OnSharedFault};
 
 use super::{Checker, address, elements, owner};
 
@@ -47,6 +47,7 @@ impl Checker<'_> {
             port: self.port(&path.key("port"), raw.port, 53),
             interface: self.interface(raw.interface.as_deref(), &path.key("interface")),
             on_shared_fault: self.on_shared_fault(raw, &path.key("on_shared_fault")),
+            on_local_fault: self.on_local_fault(raw, &path.key("on_local_fault")),
             backup: self.backup(&raw.backup, &path.key("backup")),
             floor,
         }
@@ -159,6 +160,18 @@ impl Checker<'_> {
                 let text = format!("write \"backup\", \"keep\" or \"withdraw\", not {other:?}");
                 self.error(path, &text);
                 OnSharedFault::default()
+            }
+        }
+    }
+
+    fn on_local_fault(&mut self, raw: &raw::Service, path: &KeyPath) -> OnLocalFault {
+        match raw.on_local_fault.as_deref() {
+            None | Some("withdraw") => OnLocalFault::Withdraw,
+            Some("backup") => OnLocalFault::Backup,
+            Some(other) => {
+                let text = format!("write \"withdraw\" or \"backup\", not {other:?}");
+                self.error(path, &text);
+                OnLocalFault::default()
             }
         }
     }

@@ -32,6 +32,9 @@ pub(in crate::health) fn settings() -> Settings {
         hold_down: Duration::from_secs(10),
         drain_wait: Duration::from_secs(5),
         linger: Duration::from_secs(1),
+        jitter: Duration::ZERO,
+        promotions_per_hour: 12,
+        seed: 1,
     }
 }
 
@@ -66,8 +69,8 @@ impl Bench {
 
     fn new(on_shared_fault: OnSharedFault, settings: Settings) -> Self {
         let policy = ServicePolicy {
-            families: vec![Family::V4, Family::V6],
             on_shared_fault,
+            ..ServicePolicy::new(vec![Family::V4, Family::V6])
         };
         let now = start();
         Self {
@@ -102,6 +105,17 @@ impl Bench {
         for target in Self::TARGETS {
             self.health.handle_address(self.now, target, is_present);
         }
+    }
+
+    /// An operator's wish that the node should leave.
+    fn drain(&mut self, reason: &str) {
+        let order = DrainOrder {
+            service: None,
+            who: "root".into(),
+            reason: reason.into(),
+            until: None,
+        };
+        self.health.handle_drain(self.now, &order);
     }
 
     /// One interval: the probes of the last one end, then the counters are read.

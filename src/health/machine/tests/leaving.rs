@@ -8,7 +8,7 @@ fn a_drain_withdraws_when_the_rate_is_under_one_per_cent_of_its_start() {
     let mut bench = Bench::started();
     bench.answers = [100; 2];
     bench.ticks(10);
-    bench.health.handle_drain(bench.now, "maintenance");
+    bench.drain("maintenance");
     assert_eq!(
         (bench.level(), bench.grant().unwrap().leaving),
         (Level::Backup, true)
@@ -22,7 +22,7 @@ fn a_drain_withdraws_when_the_rate_is_under_one_per_cent_of_its_start() {
     assert_eq!(bench.level(), Level::Withdrawn);
     assert_eq!(bench.reason(), "drained: maintenance");
     assert_eq!(bench.grant().unwrap().floor, FloorLevel::Withdrawn);
-    bench.health.handle_undrain(bench.now);
+    bench.health.handle_undrain(bench.now, None);
     assert_eq!(
         bench.level(),
         Level::Preferred,
@@ -34,7 +34,7 @@ fn a_drain_withdraws_when_the_rate_is_under_one_per_cent_of_its_start() {
 fn a_drain_of_a_quiet_node_waits_a_second_for_the_routers() {
     let mut bench = Bench::started();
     bench.ticks(10);
-    bench.health.handle_drain(bench.now, "maintenance");
+    bench.drain("maintenance");
     assert_eq!(bench.until(Level::Withdrawn), Duration::from_secs(1));
 }
 
@@ -43,7 +43,7 @@ fn a_drain_withdraws_after_drain_wait_however_many_still_ask() {
     let mut bench = Bench::started();
     bench.answers = [100; 2];
     bench.ticks(10);
-    bench.health.handle_drain(bench.now, "maintenance");
+    bench.drain("maintenance");
     let deadline = bench.now + settings().drain_wait;
     bench
         .health
@@ -58,7 +58,7 @@ fn a_local_fault_does_not_wait_for_a_drain() {
     let mut bench = Bench::started();
     bench.answers = [100; 2];
     bench.ticks(10);
-    bench.health.handle_drain(bench.now, "maintenance");
+    bench.drain("maintenance");
     bench.set_address(false);
     assert_eq!(bench.level(), Level::Withdrawn);
 }
@@ -69,8 +69,8 @@ fn a_stop_drains_lingers_and_finishes_and_cannot_be_taken_back() {
     bench.answers = [100; 2];
     bench.ticks(10);
     bench.health.handle_stop(bench.now, "SIGTERM");
-    bench.health.handle_undrain(bench.now);
-    bench.health.handle_drain(bench.now, "something else");
+    bench.health.handle_undrain(bench.now, None);
+    bench.drain("something else");
     assert_eq!(
         (bench.level(), bench.reason().as_str()),
         (Level::Backup, "draining: SIGTERM")
@@ -89,7 +89,7 @@ fn a_stop_drains_lingers_and_finishes_and_cannot_be_taken_back() {
 #[test]
 fn a_stop_of_a_drained_node_lingers_no_second_time() {
     let mut bench = Bench::started();
-    bench.health.handle_drain(bench.now, "maintenance");
+    bench.drain("maintenance");
     bench.until(Level::Withdrawn);
     bench.ticks(10);
     bench.health.handle_stop(bench.now, "SIGTERM");

@@ -129,7 +129,7 @@ const OTHERS: [Row; 5] = [
         what_fails: "nothing, but the operator wants it to leave",
         break_it: |b| {
             b.answers = [9; 2];
-            b.health.handle_drain(b.now, "maintenance");
+            b.drain("maintenance");
         },
         levels: BACKUP,
         class: Some(FaultClass::Operator),

@@ -33,8 +33,8 @@ fn apply(bench: &mut Bench, step: Step) {
         Step::TcpFull(is_full) => bench.is_tcp_full = is_full,
         Step::Address(is_present) => bench.set_address(is_present),
         Step::Zone(zone, is_dead) => bench.health.handle_zone(bench.now, zone, is_dead),
-        Step::Drain(true) => bench.health.handle_drain(bench.now, "test"),
-        Step::Drain(false) => bench.health.handle_undrain(bench.now),
+        Step::Drain(true) => bench.drain("test"),
+        Step::Drain(false) => bench.health.handle_undrain(bench.now, None),
     }
 }
 
