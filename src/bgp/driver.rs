@@ -125,6 +125,7 @@ pub async fn run_peer(parameters: PeerParameters, channels: PeerChannels, metric
     task.peer.handle_start(now);
     let (mut has_routes, mut has_inbound) = (true, true);
     loop {
+        task.catch_up().await;
         task.settle();
         let deadline = task.peer.poll_timeout();
         let reads = task.notices.is_empty();
@@ -180,6 +181,22 @@ struct Task {
 }
 
 impl Task {
+    /// Before timers are looked at: what came while this process, or the whole machine, got no time is
+    /// no silence of the neighbour's. One turn of octets for each connection, however much waits.
+    async fn catch_up(&mut self) {
+        let is_due = self.peer.poll_timeout().is_some_and(|at| at <= clock());
+        if !is_due || !self.notices.is_empty() {
+            return;
+        }
+        // The runtime asks the kernel meanwhile: timers may have come to it before sockets did.
+        tokio::task::yield_now().await;
+        for slot in Slot::ALL {
+            if let Some(signal) = self.links.waiting(slot) {
+                self.take(slot, signal);
+            }
+        }
+    }
+
     /// Timers, then what the peer wants, then all that can be written, until nothing is left.
     fn settle(&mut self) {
         // First of all: what has arrived while others had their turn is not overdue.

@@ -10,8 +10,8 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -185,7 +185,17 @@ impl Links {
             result = self.dialled.signal(reads) => (Slot::Dialled, result),
             result = self.accepted.signal(reads) => (Slot::Accepted, result),
         };
-        let signal = result.unwrap_or_else(|error| {
+        Some((slot, self.signal_of(result)))
+    }
+
+    /// What has happened to a slot already, without waiting for it.
+    pub(super) fn waiting(&mut self, slot: Slot) -> Option<Signal> {
+        let result = self.link(slot).signal(true).now_or_never()?;
+        Some(self.signal_of(result))
+    }
+
+    fn signal_of(&mut self, result: io::Result<Signal>) -> Signal {
+        result.unwrap_or_else(|error| {
             self.dial_error = Some(error);
             Signal::Failed
         });

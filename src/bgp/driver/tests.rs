@@ -17,6 +17,7 @@ use crate::bgp::notification::Notification;
 use crate::bgp::{Attributes, Preference};
 
 mod hostile;
+mod pauses;
 
 const ROUTER: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 1);
 const NODE: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 2);

@@ -13,7 +13,7 @@ use super::*;
 
 const HOSTILE: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 66);
 /// OPEN of AS 65000, hold time 3 s, both families, route refresh, four-octet AS.
-const OPEN: [u8; 51] = [
+pub(super) const OPEN: [u8; 51] = [
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 51, 1, 4,
     0xFD, 0xE8, 0, 3, 127, 53, 0, 66, 22, 2, 20, 1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1, 65, 4, 0, 0,
     0xFD, 0xE8, 2, 0,
