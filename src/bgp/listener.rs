@@ -2,9 +2,12 @@
 //!
 //! Source: RFC 4271 §8.2.1 (a connection from an address that is no neighbour's is closed), RFC 2385
 //! (TCP-MD5), RFC 5082 (GTSM).
-//! Half-open connections are bounded: the kernel holds 17 per address listened on, and of those that
-//! were accepted each neighbour has at most one that waits for its task and one that has not yet
-//! shown who it is. What is over that, or comes from anybody else, is closed at once and counted.
+//! Half-open connections are bounded, each by a limit of its own: the kernel holds 17 per address
+//! listened on, and of those that were accepted each neighbour has at most one that waits for its
+//! task, one that has not yet shown who it is, and four that are being told goodbye, for half a second.
+//! In all that is 17 per address and 6 per neighbour, of whom there are as many as are configured (with
+//! `default-gateway`: as the default route has next hops). What is over that, or comes from anybody
+//! else, is closed at once and counted.
 #![expect(clippy::disallowed_methods, reason = "a shell: reads the clock")]
 
 use std::future::poll_fn;

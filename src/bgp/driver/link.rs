@@ -26,6 +26,12 @@ const FAREWELLS_MAX: usize = 4;
 const HOLD_TIME_MIN: Duration = Duration::from_secs(3);
 /// What is sent may stay unacknowledged for so long if no hold time is offered. RFC 4271 §10.
 const PATIENCE_WITHOUT_HOLD_TIME: Duration = Duration::from_secs(90);
+/// Without a hold time nobody says anything, and a neighbour that lost its power would be Established
+/// for hours, with its own new connection refused: so the kernel asks, after this silence, at this
+/// interval, and so often. With a hold time there is never such a silence.
+const SILENCE: Duration = Duration::from_secs(30);
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+const PROBES: u32 = 6;
 /// A wrong key looks like a peer that is not there: its kernel drops the SYN (RFC 2385 §2).
 const UNSIGNED: &str = "if one side alone has a password, or another one, its kernel drops what \
      comes without a word: see TcpExtTCPMD5* in `nstat -az` on both sides";
@@ -198,8 +204,7 @@ impl Links {
         result.unwrap_or_else(|error| {
             self.dial_error = Some(error);
             Signal::Failed
-        });
-        Some((slot, signal))
+        })
     }
 
     /// What there is to read, at most a buffer full; `None` if it was a false alarm.
@@ -350,6 +355,7 @@ impl Terms {
         let (peer, ttl) = (self.remote.ip(), self.security.ttl);
         guard::set_hops(socket, peer, ttl.sent(), ttl.least())?;
         guard::set_precedence(socket, peer)?;
+        guard::probe_silence(socket, SILENCE, PROBE_INTERVAL, PROBES)?;
         guard::set_patience(socket, self.patience)
     }
 

@@ -1,7 +1,8 @@
-//! TCP with one known neighbour: signatures, distance, patience, precedence.
+//! TCP with one known neighbour: signatures, distance, patience, probes of silence, precedence.
 //!
 //! Source: RFC 2385 and tcp(7) (TCP-MD5), RFC 5082 §3 and ip(7) (GTSM), RFC 4271 Appendix E
-//! (precedence) with RFC 2474 §4.2.2.2 (class selector 6), RFC 5482 and tcp(7) (user timeout).
+//! (precedence) with RFC 2474 §4.2.2.2 (class selector 6), RFC 5482 and tcp(7) (user timeout), RFC
+//! 9293 §3.8.4 (keepalive).
 //! Not done on purpose: keys for whole prefixes and per VRF (`TCP_MD5SIG_EXT`), because every
 //! neighbour is known by its address, and the kernel takes no other interface than a VRF. So one
 //! link-local address has one key on a listening socket, whatever the link.
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 
 use super::{checked, socklen};
 
@@ -160,6 +161,24 @@ pub fn set_precedence(socket: &impl AsFd, peer: IpAddr) -> io::Result<()> {
 /// Not a TCP socket.
 pub fn set_patience(socket: &impl AsFd, patience: Duration) -> io::Result<()> {
     SockRef::from(socket).set_tcp_user_timeout(Some(patience))
+}
+
+/// Asks a silent other end whether it is still there: after `silence`, then `probes` times at
+/// `interval`. What stays unanswered ends the connection.
+///
+/// # Errors
+/// Not a TCP socket.
+pub fn probe_silence(
+    socket: &impl AsFd,
+    silence: Duration,
+    interval: Duration,
+    probes: u32,
+) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(silence)
+        .with_interval(interval)
+        .with_retries(probes);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
 /// Makes the next close a RST: nothing that waits is sent any more, and nothing is remembered.

@@ -84,6 +84,26 @@ async fn a_neighbour_gets_the_hops_that_were_configured() {
     }
 }
 
+/// RFC 4271 §4.2: a hold time of 0 is no hold timer; RFC 9293 §3.8.4 finds out that nobody is there.
+#[tokio::test]
+async fn a_connection_notices_by_itself_that_the_other_end_is_gone() {
+    let (listener, mut links) = ends(Security::default()).await;
+    let stream = accepted(&listener, &mut links).await;
+    links.accept(stream);
+    for link in [&links.dialled, &links.accepted] {
+        let Link::Up(up) = link else {
+            panic!("not connected");
+        };
+        let socket = socket2::SockRef::from(&up.tcp);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), SILENCE);
+        let probing = PROBE_INTERVAL * PROBES;
+        assert_eq!(SILENCE + probing, PATIENCE_WITHOUT_HOLD_TIME);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+    }
+}
+
 /// A withdraw lingers for as long as the neighbour believes in the session, 3 s at least.
 #[test]
 fn patience_follows_the_hold_time() {
