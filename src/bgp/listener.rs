@@ -125,7 +125,7 @@ impl Door {
         self.metrics.unsigned.inc_by(closed);
     }
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         poll_fn(|context| self.doorway.poll_accept(context)).await
     }
 

@@ -21,6 +21,9 @@ const BACKLOG: i32 = 16;
 #[derive(Debug)]
 pub(super) struct Doorway {
     listeners: Vec<TcpListener>,
+    /// Which of them is asked first: after each connection another one, or a flood of one address
+    /// would shut the others.
+    first: usize,
     /// By the address that a packet comes from: the kernel looks at nothing else.
     keys: BTreeMap<IpAddr, Key>,
     /// Neighbours whose address has the key of another one.
@@ -55,17 +58,20 @@ impl Doorway {
     pub(super) fn new(listeners: Vec<TcpListener>) -> Self {
         Self {
             listeners,
+            first: 0,
             keys: BTreeMap::new(),
             clashes: BTreeSet::new(),
         }
     }
 
     pub(super) fn poll_accept(
-        &self,
+        &mut self,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        for listener in &self.listeners {
+        let (late, early) = self.listeners.split_at(self.first);
+        for (steps, listener) in early.iter().chain(late).enumerate() {
             if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                self.first = (self.first + steps + 1) % self.listeners.len();
                 return Poll::Ready(accepted);
             }
         }

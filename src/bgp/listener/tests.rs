@@ -89,3 +89,27 @@ async fn who_shares_its_host_with_a_router_daemon_is_told_what_to_do() {
     let beside = SocketAddr::new(Ipv4Addr::new(127, 53, 0, 11).into(), taken.port());
     bind(&[beside]).unwrap();
 }
+
+/// Own rule: whoever floods one address of the listener does not shut the others.
+#[tokio::test]
+async fn each_address_is_listened_on_in_turn() {
+    let own = |last| SocketAddr::from((Ipv4Addr::new(127, 53, 0, last), 0));
+    let listeners = bind(&[own(12), own(13), own(14)]).unwrap();
+    let addresses: Vec<_> = listeners.iter().map(|l| l.local_addr().unwrap()).collect();
+    let mut doorway = Doorway::new(listeners);
+    let mut waiting = Vec::new();
+    for (address, connections) in addresses.iter().zip([3, 0, 2]) {
+        for _ in 0..connections {
+            waiting.push(std::net::TcpStream::connect(address).unwrap());
+        }
+    }
+    let mut taken = Vec::new();
+    for _ in &waiting {
+        // The runtime hears of all that wait.
+        tokio::task::yield_now().await;
+        let accepting = poll_fn(|context| doorway.poll_accept(context));
+        let (stream, _) = timeout(PATIENCE, accepting).await.unwrap().unwrap();
+        taken.push(stream.local_addr().unwrap());
+    }
+    assert_eq!(taken, [0, 2, 0, 2, 0].map(|at: usize| addresses[at]));
+}
