@@ -1,7 +1,8 @@
 //! UPDATEs of a peer: read with its own walk, for whoever follows routes.
 //!
 //! Source: RFC 4271 §4.3 and §6.3, RFC 7606 (which error has which consequence), RFC 4760 §3–4,
-//! RFC 6793 §4.2.3 (AS4_PATH), RFC 4724 §2 (End-of-RIB), RFC 8950 §4 (IPv4 with an IPv6 next hop).
+//! RFC 6793 §4.2.3 (AS4_PATH), RFC 4724 §2 (End-of-RIB), RFC 8950 §4 (IPv4 with an IPv6 next hop),
+//! RFC 9774 §3 (AS_SET).
 //! Not done on purpose: loop detection, route leak rules (RFC 9234 §5) and policy; the node itself
 //! imports nothing.
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
@@ -115,7 +116,7 @@ impl Update {
             large_communities: read.large_communities,
             only_to_customer: read.only_to_customer,
             end_of_rib: read.end_of_rib,
-            treated_as_withdraw: read.error,
+            treated_as_withdraw: read.error.or(read.set),
         };
         if update.treated_as_withdraw.is_some() {
             update.withdrawn.append(&mut update.announced);
@@ -158,7 +159,7 @@ impl UpdateError {
     }
 }
 
-/// An attribute error that costs the UPDATE's prefixes and nothing more. RFC 7606 §7.
+/// An attribute error that costs the UPDATE's prefixes and nothing more. RFC 7606 §7, RFC 9774 §3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttributeError {
     /// An attribute reaches past the end of the list. RFC 7606 §4.
@@ -170,6 +171,9 @@ pub enum AttributeError {
     /// A length or value that the attribute cannot have.
     #[error("malformed attribute {0}")]
     Malformed(u8),
+    /// It names ASes without their order, which nobody may do any more. RFC 9774 §3.
+    #[error("AS_SET or AS_CONFED_SET in attribute {0}")]
+    Set(u8),
     /// A mandatory attribute is not there. RFC 7606 §3 (d).
     #[error("missing attribute {0}")]
     Missing(u8),

@@ -1,7 +1,7 @@
 //! The walk over path attributes.
 //!
 //! Source: RFC 7606 §3 (general), §4 (lengths), §7 (each attribute), RFC 8092 §5 (large communities),
-//! RFC 9234 §5 (OTC), RFC 8950 §3 (IPv4 with an IPv6 next hop), RFC 7607 §2 (AS 0), RFC 5065 §5
+//! RFC 9234 §5 (OTC), RFC 9774 §3 (AS_SET), RFC 8950 §3 (IPv4 with an IPv6 next hop), RFC 7607 §2 (AS 0), RFC 5065 §5
 //! (confederations).
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
@@ -54,6 +54,8 @@ pub(super) struct Attributes {
     pub(super) end_of_rib: Option<Family>,
     /// The first error for which the prefixes count as withdrawn.
     pub(super) error: Option<AttributeError>,
+    /// A path with a set: so do they for that, but it can be read, and throws no doubt on the rest.
+    pub(super) set: Option<AttributeError>,
     path: Option<AsPath>,
     path4: Option<AsPath>,
     /// Something is announced that is of no family of the session.
@@ -185,6 +187,9 @@ impl Attributes {
                 if is_foreign || path.asns().any(|asn| asn == 0) {
                     return None;
                 }
+                if path.has_set() {
+                    self.set = Some(AttributeError::Set(code));
+                }
                 self.path = Some(path);
                 Some(())
             }
@@ -227,6 +232,9 @@ impl Attributes {
             AS4_PATH if !reading.four_octet => {
                 let path = AsPath::decode(value, true);
                 self.path4 = path.filter(|path| path.asns().all(|asn| asn != 0));
+                if self.path4.as_ref().is_some_and(AsPath::has_set) {
+                    self.set = Some(AttributeError::Set(code));
+                }
                 Some(())
             }
             // §7.6, §7.7: discarded when malformed, and of no interest otherwise.

@@ -1,7 +1,7 @@
 //! AS_PATH and AS4_PATH.
 //!
 //! Source: RFC 4271 §4.3 and §9.1.2.2 (length), RFC 6793 §4.2.3 (merging), RFC 7606 §7.2,
-//! RFC 5065 §5.3 (confederation segments do not count).
+//! RFC 5065 §5.3 (confederation segments do not count), RFC 9774 §3 (sets).
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::Octets;
@@ -47,6 +47,12 @@ impl AsPath {
     #[must_use]
     pub fn origin(&self) -> Option<u32> {
         self.asns().last()
+    }
+
+    /// Whether it names ASes without their order. RFC 9774 §3.
+    pub(super) fn has_set(&self) -> bool {
+        let mut kinds = self.segments.iter().map(|segment| segment.kind);
+        kinds.any(|kind| matches!(kind, AS_SET | CONFED_SET))
     }
 
     /// Whether it names member ASes of a confederation. RFC 5065 §3.

@@ -222,7 +222,11 @@ fn as_zero_and_foreign_confederations_cost_the_prefixes() {
         let bytes = body(&[], &[ORIGIN, path, NEXT_HOP], PREFIX);
         assert_treated_as_withdraw(&bytes, &READING, AttributeError::Malformed(2));
         let bytes = body(&[], &[ORIGIN, path, NEXT_HOP, LOCAL_PREF], PREFIX);
-        assert_eq!(assert_kept(&bytes, &INTERNAL).as_path.length(), 0);
+        let update = Update::decode(&bytes, &INTERNAL).unwrap();
+        let is_set = kind == 4;
+        let error = is_set.then_some(AttributeError::Set(2));
+        assert_eq!(update.treated_as_withdraw, error);
+        assert_eq!(update.as_path.length(), 0);
     }
 }
 
@@ -370,9 +374,35 @@ fn a_two_octet_path_is_merged_with_as4_path() {
 #[test]
 fn an_as_set_counts_once() {
     let path = [0x40, 2, 16, 2, 1, 0, 0, 0, 9, 1, 2, 0, 0, 0, 1, 0, 0, 0, 2];
-    let update = assert_kept(&body(&[], &[ORIGIN, &path, NEXT_HOP], PREFIX), &READING);
+    let bytes = body(&[], &[ORIGIN, &path, NEXT_HOP], PREFIX);
+    let update = Update::decode(&bytes, &READING).unwrap();
     assert_eq!(update.as_path.length(), 2);
     assert_eq!(update.as_path.asns().collect::<Vec<_>>(), [9, 1, 2]);
+}
+
+/// RFC 9774 §3: such a route is withdrawn, wherever the set stands, and the session stays.
+#[test]
+fn an_as_set_costs_the_prefixes_only() {
+    let set = [0x40, 2, 16, 2, 1, 0, 0, 0, 9, 1, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+    let bytes = body(&[], &[ORIGIN, &set, NEXT_HOP], PREFIX);
+    assert_treated_as_withdraw(&bytes, &READING, AttributeError::Set(2));
+    let confederation = [0x40, 2, 6, 4, 1, 0, 0, 0xFD, 0xE8];
+    let attributes = [ORIGIN, &confederation, NEXT_HOP, LOCAL_PREF];
+    let bytes = body(&[], &attributes, PREFIX);
+    assert_treated_as_withdraw(&bytes, &INTERNAL, AttributeError::Set(2));
+    let old = Reading {
+        four_octet: false,
+        ..READING
+    };
+    let path = [0x40, 2, 6, 2, 2, 0, 9, 0x5B, 0xA0];
+    let four = [0xC0, 17, 6, 1, 1, 0, 1, 0, 1];
+    let bytes = body(&[], &[ORIGIN, &path, NEXT_HOP, &four], PREFIX);
+    assert_treated_as_withdraw(&bytes, &old, AttributeError::Set(17));
+    // Nothing is announced: no reason to doubt the rest.
+    let update = Update::decode(&body(&[], &[ORIGIN, &set], &[]), &READING).unwrap();
+    assert_eq!((update.announced, update.withdrawn), (vec![], vec![]));
+    // RFC 6793 §6: from a four-octet speaker AS4_PATH is ignored, whatever is in it.
+    assert_kept(&with(&four), &READING);
 }
 
 fn rich() -> Vec<u8> {
