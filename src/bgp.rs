@@ -1,7 +1,9 @@
 //! The BGP speaker: announces the node's own prefixes and imports nothing.
 //!
-//! Source: RFC 4271 (BGP-4), RFC 4760 (MP-BGP), RFC 6793 (four-octet AS), RFC 2918 (route refresh),
-//! RFC 7606 (revised error handling), RFC 9003 (shutdown text), RFC 8326 (graceful shutdown).
+//! Source: RFC 4271 (BGP-4), RFC 4760 (MP-BGP), RFC 6793 (four-octet AS), RFC 2918 and RFC 7313 (route
+//! refresh), RFC 7606 (revised error handling), RFC 9003 (shutdown text), RFC 8326 (graceful
+//! shutdown), RFC 8092 (large communities), RFC 8538 (hard reset), RFC 8950 (IPv4 with an IPv6 next
+//! hop), RFC 9234 (roles), RFC 9384 (Cease for BFD), RFC 9774 (no AS_SET).
 //! Not done on purpose: graceful restart (RFC 4724) and LLGR, which keep a dead node's route alive.
 
 mod capability_name;
