@@ -151,6 +151,12 @@ impl Announcer {
         self.advance(now);
     }
 
+    /// The node has taken back its routes for good, or is about to: [`Self::handle_stop`].
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.phase != Phase::Running
+    }
+
     /// Every session is closed. Counts only after [`Action::CloseSessions`].
     pub fn handle_sessions_closed(&mut self, now: Instant) {
         if let Phase::Closing { .. } = self.phase

@@ -115,9 +115,11 @@ impl Neighbors {
     }
 
     /// Whether health renews its lease. A neighbour that refuses to come back waits for this, and
-    /// perhaps for no change of routes.
-    pub(super) fn tell_lease(&self, is_good: bool) {
+    /// perhaps for no change of routes. What they are told.
+    pub(super) fn tell_lease(&self, is_fresh: bool, is_ending: bool) -> bool {
+        let mut is_good = is_fresh;
         self.routes.send_if_modified(|table| {
+            is_good = is_lease_good(is_fresh, is_ending, table.is_lease_good);
             let is_news = table.is_lease_good != is_good;
             if is_news {
                 table.is_lease_good = is_good;
@@ -125,6 +127,7 @@ impl Neighbors {
             }
             is_news
         });
+        is_good
     }
 
     /// Looks for neighbours soon: something on the host has changed.
@@ -392,3 +395,13 @@ impl Neighbors {
         self.part(now);
     }
 }
+
+/// Once the routes are taken back for good no lease is needed, so that it may run out while the node
+/// ends. Before that, a stop needs it as everything does; and a lease that had run out is none: a
+/// neighbour that could not be told so must not be met again.
+const fn is_lease_good(is_fresh: bool, is_ending: bool, was_good: bool) -> bool {
+    is_fresh || (is_ending && was_good)
+}
+
+#[cfg(test)]
+mod tests;

@@ -121,8 +121,8 @@ impl Routing {
         }
         let now = Instant::now();
         self.announcer.handle_lease(now, self.health.lease());
-        let is_good = self.health.lease().is_fresh(now) || self.is_stopping;
-        self.neighbors.tell_lease(is_good);
+        let is_fresh = self.health.lease().is_fresh(now);
+        let is_good = (self.neighbors).tell_lease(is_fresh, self.announcer.is_ending());
         while let Some(action) = self.announcer.poll_action() {
             match action {
                 Action::Routes(routes) => {

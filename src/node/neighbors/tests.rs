@@ -1,0 +1,18 @@
+use super::*;
+
+/// Design §3, lease: once any stop counted as a good lease, from its beginning on, which let a
+/// neighbour come back that had not taken the withdraw.
+#[test]
+fn a_stop_needs_a_lease_until_the_routes_are_taken_back_and_makes_none_good() {
+    for (is_fresh, is_ending, was_good, is_good) in [
+        (true, false, false, true),
+        (true, true, false, true),
+        (false, false, true, false),
+        (false, false, false, false),
+        // The routes are gone: what runs out now runs out by the stop.
+        (false, true, true, true),
+        (false, true, false, false),
+    ] {
+        assert_eq!(is_lease_good(is_fresh, is_ending, was_good), is_good);
+    }
+}
