@@ -26,6 +26,10 @@ pub struct Status {
     pub services: Vec<Service>,
     /// Each BGP neighbour that is known now.
     pub neighbors: Vec<Neighbor>,
+    /// How many `[[bgp.neighbor]]` are configured. `default-gateway` may stand for several
+    /// neighbours, or for none yet.
+    #[serde(default)]
+    pub neighbors_configured: usize,
     /// Each forward zone.
     pub zones: Vec<Zone>,
     /// The cache of all workers together.
@@ -177,7 +181,7 @@ impl Status {
     /// Why the node is not ready; empty: ready.
     ///
     /// Ready means that the node does what it was told. A service family is ready when its address
-    /// is bound and some neighbour has been told it, at whatever level; without any neighbour,
+    /// is bound and some neighbour has been told it, at whatever level; when none is configured,
     /// when its level is not `withdrawn`. While a drain is asked for, or its level is the
     /// operator's wish, it is ready too: being withdrawn is then right.
     #[must_use]
@@ -206,10 +210,14 @@ impl Status {
         if family.level == Level::Withdrawn {
             return Some(format!("withdrawn: {}", family.reason));
         }
-        if self.neighbors.is_empty() || self.is_announced(family.address) {
+        if self.is_announced(family.address) {
             return None;
         }
-        Some("no neighbour has been told the route".to_owned())
+        match (self.neighbors_configured, self.neighbors.as_slice()) {
+            (0, []) => None,
+            (_, []) => Some("no configured neighbour has been found yet".to_owned()),
+            (_, [_, ..]) => Some("no neighbour has been told the route".to_owned()),
+        }
     }
 
     /// Whether an established neighbour has been told the host route of `address`.
@@ -248,6 +256,7 @@ pub(crate) fn example() -> Status {
             ],
         }],
         neighbors: vec![neighbor::example().summary],
+        neighbors_configured: 1,
         zones: vec![Zone {
             zone: ".".into(),
             critical: true,
@@ -311,11 +320,23 @@ mod tests {
     fn a_node_without_neighbours_is_ready_when_it_would_announce() {
         let mut status = example();
         status.neighbors.clear();
+        status.neighbors_configured = 0;
         assert!(status.unready_reasons().is_empty());
         status.services[0].families[0].level = Level::Withdrawn;
         assert_eq!(
             status.unready_reasons(),
             ["resolver 10.53.53.53: withdrawn: all probes are answered"]
+        );
+    }
+
+    /// Once such a node was ready, though nobody would ever ask it.
+    #[test]
+    fn a_node_whose_configured_neighbours_are_not_found_yet_is_not_ready() {
+        let mut status = example();
+        status.neighbors.clear();
+        assert_eq!(
+            status.unready_reasons()[0],
+            "resolver 10.53.53.53: no configured neighbour has been found yet"
         );
     }
 

@@ -313,6 +313,12 @@ impl Neighbors {
         self.is_shut_down && self.sessions.iter().all(Session::is_finished)
     }
 
+    /// How many `[[bgp.neighbor]]` there are.
+    pub(super) fn configured(&self) -> usize {
+        let settings = self.settings.as_ref();
+        settings.map_or(0, |settings| settings.neighbors.len())
+    }
+
     /// What is worse than configured.
     pub(super) fn warnings(&self) -> Vec<String> {
         self.warnings.clone()

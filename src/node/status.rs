@@ -54,6 +54,7 @@ impl Reporter {
         let records = neighbors.records();
         let mut status = self.status(now, health, host, signals);
         status.neighbors = records.iter().map(|known| known.summary(now)).collect();
+        status.neighbors_configured = neighbors.configured();
         status.warnings = neighbors.warnings();
         if !self.is_supervisor_told && self.heartbeats.iter().all(|(beat, _)| *beat > 0) {
             self.is_supervisor_told = true;
