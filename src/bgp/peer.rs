@@ -36,7 +36,8 @@ pub use status::{Ends, ErrorTimes, PeerStatus, Told};
 
 /// A killed predecessor's BFD may be up at the neighbour for a detection time still, and FRR 8.4 lets
 /// no newcomer end it: a session that is Established before that would be closed when it runs out.
-/// What is sent last by the one and noticed by the other takes so much longer.
+/// What is sent last by the one and noticed by the other takes so much longer. Only a process that has
+/// just begun can have had a predecessor.
 const BFD_MARGIN: Duration = Duration::from_millis(100);
 /// With longer detection times the one lost session of a quick restart costs less than the wait.
 const BFD_PATIENCE: Duration = Duration::from_secs(3);
@@ -102,13 +103,17 @@ impl Peer {
         }
     }
 
-    /// Begins to dial, or to wait; with BFD after a detection time. Harmless when called again.
+    /// Begins to dial, or to wait; with BFD not before a predecessor's has run out. Harmless when called
+    /// again.
     pub fn handle_start(&mut self, now: Instant) {
         if std::mem::replace(&mut self.running, true) {
             return;
         }
-        let detection = self.parameters.bfd_detection;
-        match detection.map(|time| now + time.min(BFD_PATIENCE) + BFD_MARGIN) {
+        let (detection, start) = (self.parameters.bfd_detection, self.parameters.process_start);
+        let opens_at = detection
+            .zip(start)
+            .map(|(time, start)| start + time.min(BFD_PATIENCE) + BFD_MARGIN);
+        match opens_at.filter(|at| *at > now) {
             Some(at) => (self.opens_at, self.restart) = (Some(at), Some(at)),
             None => self.begin(now),
         }

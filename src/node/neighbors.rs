@@ -47,6 +47,7 @@ pub(super) struct Neighbors {
     /// `None`: nothing of the settings needs the kernel's tables.
     inquiry: Option<Inquiry>,
     identifier: Option<Ipv4Addr>,
+    process_start: Instant,
     routes: watch::Sender<RouteTable>,
     sessions: Vec<Session>,
     unnumbered: Unnumbered,
@@ -88,6 +89,7 @@ impl Neighbors {
         let unnumbered = Unnumbered::start(settings.as_ref(), discovery, &changed);
         Ok(Self {
             identifier: settings.as_ref().and_then(|settings| settings.router_id),
+            process_start: Instant::now(),
             has_heard: false,
             inquiry,
             settings: settings.map(Arc::new),
@@ -186,6 +188,7 @@ impl Neighbors {
             settings: &settings,
             identifier,
             view,
+            process_start: self.process_start,
         };
         for (setting, neighbor) in settings.neighbors.iter().enumerate() {
             let choice = match (&neighbor.address, view) {

@@ -4,7 +4,7 @@
 //! of IPv4 routes).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bgp::message::Families;
 use crate::bgp::open::Local;
@@ -42,6 +42,8 @@ pub struct PeerParameters {
     pub marks: NeighborMarks,
     /// How long BFD, if it watches this neighbour, needs to notice silence, at this side's terms.
     pub bfd_detection: Option<Duration>,
+    /// When this process began, just after a killed predecessor perhaps; `None`: long ago.
+    pub process_start: Option<Instant>,
     /// Next hop of IPv4 routes. `None`: the session's local address if that is IPv4, else IPv4 is
     /// not offered.
     pub next_hop_v4: Option<Ipv4Addr>,
@@ -72,6 +74,7 @@ impl PeerParameters {
             families: Families::ALL,
             marks: NeighborMarks::default(),
             bfd_detection: None,
+            process_start: None,
             next_hop_v4: None,
             next_hop_v6: None,
             ipv4_over_ipv6: false,

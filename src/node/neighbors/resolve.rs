@@ -7,6 +7,7 @@
 //! address of the interface, if there is one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Instant;
 
 use crate::bfd;
 use crate::bgp::peer::PeerParameters;
@@ -20,6 +21,7 @@ pub(super) struct Resolver<'a> {
     pub(super) identifier: Ipv4Addr,
     /// `None`: nothing of the configuration needs it.
     pub(super) view: Option<&'a View>,
+    pub(super) process_start: Instant,
 }
 
 /// A neighbour's end of the connection, and this end.
@@ -140,6 +142,7 @@ impl Resolver<'_> {
             families: neighbor.families,
             marks: neighbor.marks.clone(),
             bfd_detection: neighbor.bfd.as_ref().map(bfd::Settings::detection),
+            process_start: Some(self.process_start),
             next_hop_v4,
             next_hop_v6: local.and_then(|local| local.next_hop_v6.ok()),
         };

@@ -65,6 +65,7 @@ fn with_bfd_nothing_connects_before_a_predecessors_detection_time_is_over() {
     let detection = Duration::from_millis(150);
     let terms = PeerParameters {
         bfd_detection: Some(detection),
+        process_start: Some(start),
         ..parameters(A, B, 65053)
     };
     let mut peer = Peer::new(terms, 1, start);
@@ -77,6 +78,27 @@ fn with_bfd_nothing_connects_before_a_predecessors_detection_time_is_over() {
     peer.handle_timeout(opens_at);
     assert!(std::iter::from_fn(|| peer.poll_event()).any(|event| event == Event::Dial));
     assert!(peer.handle_accepted(opens_at, A));
+}
+
+/// Once every new neighbour waited, a gateway that the node had just been moved to included.
+#[test]
+fn a_neighbour_that_is_met_long_after_the_start_has_known_no_predecessor() {
+    let start = Instant::now();
+    let detection = Duration::from_millis(150);
+    let opens_at = start + detection + BFD_MARGIN;
+    for (met, dials) in [(opens_at - TICK, false), (opens_at, true)] {
+        for process_start in [Some(start), None] {
+            let terms = PeerParameters {
+                bfd_detection: Some(detection),
+                process_start,
+                ..parameters(A, B, 65053)
+            };
+            let mut peer = Peer::new(terms, 1, met);
+            peer.handle_start(met);
+            let has_dialled = peer.poll_event() == Some(Event::Dial);
+            assert_eq!(has_dialled, dials || process_start.is_none());
+        }
+    }
 }
 
 /// RFC 9384 §3: the neighbour is told why, TCP is reset, and the next attempt has the usual pace.

@@ -24,6 +24,7 @@ fn resolve_with(
         settings: &settings,
         identifier: Ipv4Addr::new(192, 0, 2, 53),
         view: Some(view),
+        process_start: Instant::now(),
     };
     resolver.resolve(0, neighbor, router.map(|router| router.parse().unwrap()))
 }
