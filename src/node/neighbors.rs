@@ -228,16 +228,16 @@ impl Neighbors {
 
     /// Whom an unnumbered neighbour's session is with, and whether it is up.
     fn current_router(&self, setting: usize) -> (Option<Ipv6Addr>, bool) {
-        let mut sessions = self.sessions.iter();
-        let current =
-            sessions.find(|session| session.wanted().setting == setting && !session.is_obsolete());
-        match current {
-            Some(session) => (
-                unnumbered::v6(session.wanted().parameters.remote.ip()),
-                session.is_established(),
-            ),
-            None => (None, false),
-        }
+        let of_setting = |session: &&Session| session.wanted().setting == setting;
+        let sessions = self.sessions.iter().filter(of_setting);
+        let known = sessions.filter_map(|session| {
+            Some(unnumbered::Known {
+                router: unnumbered::v6(session.wanted().parameters.remote.ip())?,
+                is_up: session.is_established() && !session.is_closing(),
+                is_obsolete: session.is_obsolete(),
+            })
+        });
+        unnumbered::current(known)
     }
 
     /// The next change of any session's state, or the end of a session.

@@ -231,6 +231,11 @@ impl Session {
         self.obsolete_since.is_some() || self.is_closing
     }
 
+    /// Whether its goodbye has been ordered.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
     /// How long it has not been wanted; `None`: it is.
     pub(super) fn obsolete_for(&self, now: Instant) -> Option<Duration> {
         self.obsolete_since

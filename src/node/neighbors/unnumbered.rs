@@ -121,6 +121,23 @@ impl Unnumbered {
     }
 }
 
+/// A session of an unnumbered neighbour.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) router: Ipv6Addr,
+    pub(super) is_up: bool,
+    /// Another router has taken its place, or is to.
+    pub(super) is_obsolete: bool,
+}
+
+/// Whom the session is with, and whether it is up. One that is up counts before the one that is to
+/// take its place: if its router speaks again, it was none that had changed its address.
+pub(super) fn current(sessions: impl Iterator<Item = Known>) -> (Option<Ipv6Addr>, bool) {
+    let likely = sessions.filter(|known| known.is_up || !known.is_obsolete);
+    let current = likely.max_by_key(|known| (known.is_up, !known.is_obsolete));
+    current.map_or((None, false), |known| (Some(known.router), known.is_up))
+}
+
 /// The address of an IPv6 neighbour.
 pub(super) fn v6(address: IpAddr) -> Option<Ipv6Addr> {
     match address {
@@ -133,7 +150,10 @@ pub(super) fn v6(address: IpAddr) -> Option<Ipv6Addr> {
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "a test needs some instant")]
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::os::advertisement::LinkLayer;
 
     fn link() -> (
         Unnumbered,
@@ -175,6 +195,52 @@ mod tests {
             heard: (now, now),
         }]);
         assert_eq!(chosen(&view), Some(ip("fe80::2")));
+    }
+
+    /// Somebody with the router's link-layer address said that it has another address now, and it has
+    /// not: once its session was then given up at last, though it was the only one that was up.
+    #[test]
+    fn an_established_router_that_speaks_again_is_kept() {
+        let second = Duration::from_secs(1);
+        let (links, heard, _wanted) = link();
+        let start = Instant::now();
+        let link_layer = LinkLayer::try_from([2, 0, 0, 0, 0, 1].as_slice()).ok();
+        let router = |address: &str, first: u32, last: u32| Router {
+            address: ip(address),
+            link_layer,
+            heard: (start + first * second, start + last * second),
+        };
+        let session = |address: &str, is_up, is_obsolete| Known {
+            router: ip(address),
+            is_up,
+            is_obsolete,
+        };
+        let chosen = |sessions: &[Known], now: u32| {
+            let (current, is_up) = current(sessions.iter().copied());
+            let now = start + now * second;
+            links.choose("eth1", &host(), current, is_up, now).router
+        };
+        let before = [session("fe80::1", true, false)];
+        heard.send_replace(vec![router("fe80::1", 0, 10), router("fe80::2", 11, 11)]);
+        assert_eq!(chosen(&before, 11), Some(ip("fe80::2")));
+        let both = [
+            session("fe80::1", true, true),
+            session("fe80::2", false, false),
+        ];
+        assert_eq!(chosen(&both, 11), Some(ip("fe80::2")));
+        heard.send_replace(vec![router("fe80::1", 0, 12), router("fe80::2", 11, 11)]);
+        assert_eq!(chosen(&both, 12), Some(ip("fe80::1")));
+        // It was true: the new session is up, or the old one is over.
+        let moved = [
+            session("fe80::1", true, true),
+            session("fe80::2", true, false),
+        ];
+        assert_eq!(current(moved.into_iter()), (Some(ip("fe80::2")), true));
+        let over = [
+            session("fe80::1", false, true),
+            session("fe80::2", false, false),
+        ];
+        assert_eq!(current(over.into_iter()), (Some(ip("fe80::2")), false));
     }
 
     #[test]
