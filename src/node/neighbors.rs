@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use self::inquiry::{Answer, Inquiry};
 use self::reconcile::{Fate, fate};
-use self::resolve::{Resolver, name, warning};
+use self::resolve::{Resolver, missing, name, warning};
 use self::unnumbered::Unnumbered;
 use super::session::{self, Record, Session, Wanted};
 use crate::bfd::driver::{Driver, Watch};
@@ -57,6 +57,10 @@ pub(super) struct Neighbors {
     changed: Rc<Notify>,
     refresh_at: Option<Instant>,
     warnings: Vec<String>,
+    /// Families that are not offered, and why.
+    missing: Vec<String>,
+    /// Addresses of services.
+    services: Vec<IpAddr>,
     tentative_since: Option<Instant>,
     is_shut_down: bool,
 }
@@ -82,9 +86,9 @@ impl Neighbors {
             changed: Instant::now(),
             is_lease_good: false,
         };
-        let inquiry = netlink
-            .zip(settings.as_ref())
-            .map(|(netlink, settings)| Inquiry::new(netlink, services, &settings.neighbors));
+        let inquiry = netlink.zip(settings.as_ref()).map(|(netlink, settings)| {
+            Inquiry::new(netlink, services.clone(), &settings.neighbors)
+        });
         let changed = Rc::default();
         let unnumbered = Unnumbered::start(settings.as_ref(), discovery, &changed);
         Ok(Self {
@@ -102,6 +106,8 @@ impl Neighbors {
             changed,
             refresh_at: None,
             warnings: Vec::new(),
+            missing: Vec::new(),
+            services,
             tentative_since: None,
             is_shut_down: false,
         })
@@ -211,6 +217,20 @@ impl Neighbors {
         }
         self.take_warnings(now, warnings);
         self.reconcile(now, &wanted);
+        self.take_missing(now, &wanted);
+    }
+
+    /// Unlike other warnings these are no reason to look again: an address that comes makes an event.
+    fn take_missing(&mut self, now: Instant, wanted: &[Wanted]) {
+        let since = self.tentative_since;
+        let is_checking = since.is_some_and(|since| now < since + TENTATIVE_LIMIT);
+        let lines = wanted.iter();
+        let lines = lines.flat_map(|new| missing(new, &self.services, is_checking));
+        let lines: Vec<String> = lines.collect();
+        for line in lines.iter().filter(|line| !self.missing.contains(line)) {
+            tracing::warn!(reason = line, "neighbor not offered all families");
+        }
+        self.missing = lines;
     }
 
     fn take_warnings(&mut self, now: Instant, warnings: Vec<String>) {
@@ -324,7 +344,8 @@ impl Neighbors {
 
     /// What is worse than configured.
     pub(super) fn warnings(&self) -> Vec<String> {
-        self.warnings.clone()
+        let warnings = self.warnings.iter().chain(&self.missing);
+        warnings.cloned().collect()
     }
 
     /// What is known of each.

@@ -14,8 +14,10 @@ use crate::bfd::driver::Watch;
 use crate::bgp::connection::State;
 use crate::bgp::driver::{self, Command, PeerChannels, RouteTable};
 use crate::bgp::listener::{self, PeerKey};
+use crate::bgp::message::Family;
 use crate::bgp::metrics::PeerMetrics;
 use crate::bgp::peer::{PeerParameters, PeerStatus};
+use crate::os::gateway::NoNextHop;
 
 mod describe;
 
@@ -39,6 +41,8 @@ pub(super) struct Wanted {
     /// The interface's IPv6 address is still being checked for duplicates: there will be more to
     /// offer in a second or two.
     pub(super) is_tentative: bool,
+    /// Families that are configured and cannot be offered, with the reason as far as it is known.
+    pub(super) missing: Vec<(Family, Option<NoNextHop>)>,
 }
 
 /// What a running session needs in order to be one on new terms.
@@ -319,6 +323,7 @@ mod tests {
             is_on_link: true,
             setting: 0,
             is_tentative: false,
+            missing: Vec::new(),
         }
     }
 

@@ -73,7 +73,7 @@ pub struct NeighborList {
     pub node: String,
     /// In the order of the configuration.
     pub neighbors: Vec<NeighborDetail>,
-    /// Why there are fewer than configured.
+    /// Why there are fewer than configured, or fewer families.
     pub warnings: Vec<String>,
 }
 

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Instant;
 
 use crate::bfd;
+use crate::bgp::message::Family;
 use crate::bgp::peer::PeerParameters;
 use crate::bgp::{self, NeighborAddress, NeighborSettings, Ttl};
 use crate::node::session::Wanted;
@@ -146,7 +147,14 @@ impl Resolver<'_> {
             next_hop_v4,
             next_hop_v6: local.and_then(|local| local.next_hop_v6.ok()),
         };
+        let offered = parameters.offered();
+        let missing = neighbor.families.iter().filter(|f| !offered.contains(*f));
+        let reason = |family| match family {
+            Family::Ipv4 => local?.next_hop_v4.err(),
+            Family::Ipv6 => local?.next_hop_v6.err(),
+        };
         Wanted {
+            missing: missing.map(|family| (family, reason(family))).collect(),
             parameters,
             interface_index: local
                 .filter(|local| self.lives_by_link(neighbor, local))
@@ -178,6 +186,38 @@ fn remote(gateway: &Gateway, port: u16) -> SocketAddr {
 /// Why a neighbour is not there, in a line.
 pub(super) fn warning(neighbor: &NeighborSettings, error: &GatewayError) -> String {
     format!("neighbor {}: {error}", name(neighbor))
+}
+
+/// Which of the families that services have cannot be offered to a neighbour, in lines.
+pub(super) fn missing(new: &Wanted, services: &[IpAddr], is_checking: bool) -> Vec<String> {
+    let has = |family| {
+        let mut families = services.iter().map(|address| match address {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        });
+        families.any(|other| other == family)
+    };
+    let missing = new.missing.iter().filter(|(family, reason)| {
+        let is_coming = is_checking && *reason == Some(NoNextHop::Tentative);
+        has(*family) && !is_coming
+    });
+    let lines = missing.map(|(family, reason)| {
+        let (name, family) = (
+            new.parameters.name(),
+            match family {
+                Family::Ipv4 => "IPv4",
+                Family::Ipv6 => "IPv6",
+            },
+        );
+        let reason = reason.map_or_else(
+            || "it is not known which interface leads there".to_owned(),
+            |reason| reason.to_string(),
+        );
+        format!(
+            "neighbor {name}: {family} routes are not offered, for there is no next hop: {reason}"
+        )
+    });
+    lines.collect()
 }
 
 /// A neighbour as the configuration names it.

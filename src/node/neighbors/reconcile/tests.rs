@@ -13,6 +13,7 @@ fn wanted(setting: usize, remote: &str) -> Wanted {
         is_on_link: true,
         setting,
         is_tentative: false,
+        missing: Vec::new(),
     }
 }
 

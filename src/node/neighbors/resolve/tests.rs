@@ -176,6 +176,51 @@ fn a_neighbor_with_a_configured_source_is_dialled_without_a_route() {
     assert_eq!(found.interface_index, None);
 }
 
+/// Design §8, default gateway: a family without a next hop is not offered, with the reason.
+#[test]
+fn a_family_that_is_not_offered_is_told_with_the_reason() {
+    let anycast = [ip("10.53.53.53"), ip("fd53::53")];
+    let over_ipv4 = NeighborSettings::new(NeighborAddress::Ip(ip("192.0.2.1")), PeerAsn::External);
+    let told = |addresses: &[&str], services: &[IpAddr]| {
+        let view = View::example(&[(ETH1, "eth1", addresses)]);
+        let view = view.with_route("192.0.2.1", ETH1, None);
+        missing(&one(&view, &over_ipv4, None), services, true)
+    };
+    let lines = told(&["192.0.2.53/24"], &anycast);
+    assert_eq!(
+        lines,
+        [
+            "neighbor 192.0.2.1: IPv6 routes are not offered, for there is no next hop: the \
+          interface has no global address of this family"
+        ]
+    );
+    // There is one, or nothing would be offered anyway.
+    assert!(told(&["192.0.2.53/24", "2001:db8::53/64"], &anycast).is_empty());
+    assert!(told(&["192.0.2.53/24"], &anycast[..1]).is_empty());
+    let mut ipv4_alone = over_ipv4.clone();
+    ipv4_alone.families.ipv6 = false;
+    let view = View::example(&[(ETH1, "eth1", &["192.0.2.53/24"])]);
+    let view = view.with_route("192.0.2.1", ETH1, None);
+    assert_eq!(one(&view, &ipv4_alone, None).missing, []);
+    // An address that is being checked will be there in a second or two, or it will not.
+    let view = View::example(&[(ETH1, "eth1", &["192.0.2.53/24", "2001:db8::53/64"])]);
+    let view = view.with_route("192.0.2.1", ETH1, None);
+    let checked = one(&view.tentative("2001:db8::53"), &over_ipv4, None);
+    assert!(missing(&checked, &anycast, true).is_empty());
+    let late = missing(&checked, &anycast, false);
+    assert!(late[0].contains("still being checked"), "{late:?}");
+}
+
+#[test]
+fn a_neighbor_whose_interface_is_not_known_gets_one_family_and_a_warning() {
+    let address = NeighborAddress::Ip(ip("198.51.100.1"));
+    let mut neighbor = NeighborSettings::new(address, PeerAsn::External);
+    neighbor.source = Some(ip("192.0.2.53"));
+    let found = one(&View::example(&[]), &neighbor, None);
+    let lines = missing(&found, &[ip("fd53::53")], false);
+    assert!(lines[0].contains("not known which interface"), "{lines:?}");
+}
+
 #[test]
 fn only_an_address_that_brings_a_family_is_waited_for() {
     let addresses: &[&str] = &["fe80::53/64", "2001:db8::53/64", "192.0.2.53/24"];

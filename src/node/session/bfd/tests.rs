@@ -75,6 +75,7 @@ fn session(parameters: PeerParameters, watch: Watch) -> Session {
         is_on_link: true,
         setting: 0,
         is_tentative: false,
+        missing: Vec::new(),
     };
     let (_, routes) = watch::channel(routes);
     Session::start(wanted, routes, metrics, Rc::default(), Some(watch))
