@@ -297,6 +297,37 @@ fn a_password_that_cannot_be_used_is_refused_and_never_shown() {
     }
 }
 
+/// RFC 2385 §2, RFC 4007 §6: once such a configuration passed, and one of the two could never connect.
+#[test]
+fn two_passive_neighbours_with_one_link_local_address_have_one_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = |octets: &str| {
+        let file = directory.path().join(octets);
+        fs::write(&file, octets).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        format!("password_file = {file:?}\n")
+    };
+    let two = |one: String, other: String| {
+        let texts = [text("fe80::1%eth1", &one), text("fe80::1%eth2", &other)];
+        let overlay = format!("bgp.listen = [\"::\"]\n{}\n{}", texts[0], texts[1]);
+        match read(&[EXAMPLES[2], &overlay], &[]) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }
+    };
+    let passive = |key: String| key + "passive = true\n";
+    let errors = two(passive(key("sesame")), passive(key("other")));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let place = "1.toml:9:11: error: bgp.neighbor.address: ";
+    assert!(errors[0].starts_with(place), "{errors:?}");
+    assert!(errors[0].contains("fe80::1%eth1 and fe80::1%eth2"));
+    // Nor may one have none, or one alone be dialled.
+    assert_eq!(two(key("sesame"), passive(String::new())).len(), 1);
+    assert_eq!(two(passive(key("sesame")), String::new()).len(), 1);
+    assert!(two(passive(key("same")), passive(key("same"))).is_empty());
+    assert!(two(key("sesame"), key("other")).is_empty());
+}
+
 /// RFC 5880 §4.4: 1 to 20 octets.
 #[test]
 fn bfd_is_signed_with_the_key_in_its_file() {

@@ -4,7 +4,7 @@
 //! Not done on purpose: TCP-AO. Linux has it from 6.7 on if it was built with it, and no kernel that
 //! this version was tested on was.
 
-use crate::bgp::{NeighborAddress, Password, Security, Ttl};
+use crate::bgp::{NeighborAddress, NeighborSettings, Password, Security, Ttl};
 use crate::config::check::{Checker, file};
 use crate::config::key_path::KeyPath;
 use crate::config::raw;
@@ -56,6 +56,42 @@ impl Checker<'_> {
             );
         }
         Ttl::Multihop(hops)
+    }
+
+    /// What a listening socket demands goes by address alone, for the kernel takes no other interface
+    /// in a TCP-MD5 key than a VRF (`TCP_MD5SIG_FLAG_IFINDEX`): of two link-local neighbours with one
+    /// address and two passwords one would not be heard.
+    pub(super) fn one_password(
+        &mut self,
+        neighbor: &NeighborSettings,
+        before: &[NeighborSettings],
+        path: &KeyPath,
+    ) {
+        let NeighborAddress::LinkLocal { address, interface } = &neighbor.address else {
+            return;
+        };
+        let clash = before.iter().find_map(|other| match &other.address {
+            NeighborAddress::LinkLocal {
+                address: its,
+                interface: there,
+            } => {
+                let is_one = its == address && (neighbor.passive || other.passive);
+                let differs = other.security.password != neighbor.security.password;
+                (is_one && differs).then_some(there)
+            }
+            NeighborAddress::Ip(_)
+            | NeighborAddress::DefaultGateway
+            | NeighborAddress::Interface(_) => None,
+        });
+        let has_failed = self.has_failed(&path.key("password_file"));
+        if let Some(there) = clash.filter(|_| !has_failed) {
+            let text = format!(
+                "{address}%{there} and {address}%{interface} have one address and not the same \
+                 password: where connections of neighbors are accepted the kernel knows one \
+                 password per address; give both the same, or let this node dial both"
+            );
+            self.error(&path.key("address"), &text);
+        }
     }
 
     /// The secret is read here, for a node that starts without it could not tell why nobody answers.

@@ -48,6 +48,7 @@ impl Checker<'_> {
         let mut neighbors: Vec<NeighborSettings> = Vec::new();
         for (path, raw) in elements(list, path) {
             let neighbor = self.neighbor(raw, &neighbors, node, &path);
+            self.one_password(&neighbor, &neighbors, &path);
             neighbors.push(neighbor);
         }
         neighbors
