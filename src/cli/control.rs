@@ -1,6 +1,6 @@
 //! The client of the control socket: one command, one answer, and what becomes of it.
 //!
-//! Exit codes: 0 done, 1 refused by the node, 3 the node is not reachable.
+//! Exit codes: 0 done, 1 refused by the node or not understood, 3 the node is not reachable.
 #![expect(clippy::print_stderr, reason = "errors of a command go to its user")]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -32,9 +32,13 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let answer = match ask(socket, command) {
         Ok(answer) => answer,
-        Err(error) => {
+        Err(AskError::Io(error)) => {
             eprintln!("error: {}", unreachable_text(socket, &error));
             return Ok(ExitCode::from(NOT_REACHABLE));
+        }
+        Err(error @ AskError::Unreadable { .. }) => {
+            eprintln!("error: {}", printable(&error.to_string()));
+            return Ok(ExitCode::from(REFUSED));
         }
     };
     let text = match answer {
@@ -61,8 +65,32 @@ pub(super) fn unexpected(_: Answer) -> anyhow::Result<String> {
     anyhow::bail!("the node answered another question")
 }
 
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    /// Nobody answers, or not in full.
+    #[error("no answer")]
+    Io(#[source] io::Error),
+    /// The node is there and speaks otherwise.
+    #[error(
+        "the answer of the node is not understood ({source}): it may be of another version than this \
+         program, which is {}; use the program that the node was started from",
+        env!("CARGO_PKG_VERSION")
+    )]
+    Unreadable {
+        /// Where reading stopped.
+        source: serde_json::Error,
+    },
+}
+
 /// One command, one answer.
-fn ask(socket: &Path, command: &Command) -> io::Result<Answer> {
+fn ask(socket: &Path, command: &Command) -> Result<Answer, AskError> {
+    let line = exchange(socket, command).map_err(AskError::Io)?;
+    serde_json::from_str(&line).map_err(|source| AskError::Unreadable { source })
+}
+
+/// A line for a line.
+fn exchange(socket: &Path, command: &Command) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.set_write_timeout(Some(ANSWER_LIMIT))?;
@@ -71,7 +99,11 @@ fn ask(socket: &Path, command: &Command) -> io::Result<Answer> {
     stream.write_all(&line)?;
     let mut answer = String::new();
     BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_line(&mut answer)?;
-    Ok(serde_json::from_str(&answer)?)
+    match answer.ends_with('\n') {
+        true => Ok(answer),
+        // The node is going down, or says more than anybody wants.
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 fn unreachable_text(socket: &Path, error: &io::Error) -> String {
@@ -121,6 +153,33 @@ pub(super) mod tests {
         let (answer, asked) = with_node(&line, |path| ask(path, &Command::Status));
         assert_eq!(asked, "{\"command\":\"status\"}\n");
         assert_eq!(answer.unwrap(), Answer::Status(Box::new(example())));
+    }
+
+    /// Once it was told as a node that is not reachable, which a script would start anew.
+    #[test]
+    fn an_answer_that_is_not_understood_is_no_missing_node() {
+        let run = |answer: &str| {
+            let show = |_: Answer| anyhow::Ok(String::new());
+            let (code, _) = with_node(answer, |path| run(path, &Command::Status, show).unwrap());
+            format!("{code:?}")
+        };
+        let code = |code: u8| format!("{:?}", ExitCode::from(code));
+        for odd in [
+            "{\"neighbor_map\":{}}\n",
+            "null\n",
+            "\n",
+            "{\"status\":{}}\n",
+        ] {
+            assert_eq!(run(odd), code(REFUSED), "{odd}");
+        }
+        // Cut off.
+        for part in ["", "{\"status\":"] {
+            assert_eq!(run(part), code(NOT_REACHABLE), "{part}");
+        }
+        let (answer, _) = with_node("{}\n", |path| ask(path, &Command::Status));
+        let text = answer.unwrap_err().to_string();
+        assert!(text.contains("another version"), "{text}");
+        assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");
     }
 
     #[test]
