@@ -173,6 +173,8 @@ pub struct Timers {
     pub restart_ms: Option<u64>,
     /// The present connect is given up, or the next one begins.
     pub connect_retry_ms: Option<u64>,
+    /// The own OPEN no longer waits for the neighbour's. RFC 4271 §8.1.1 (DelayOpen).
+    pub delay_open_ms: Option<u64>,
     /// The session ends for silence of the neighbour.
     pub hold_ms: Option<u64>,
     /// The next KEEPALIVE.

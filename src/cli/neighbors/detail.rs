@@ -143,6 +143,7 @@ fn timers(timers: &Timers) -> String {
     let running = [
         ("next attempt in", timers.restart_ms),
         ("connect retry in", timers.connect_retry_ms),
+        ("own open in", timers.delay_open_ms),
         ("hold expires in", timers.hold_ms),
         ("next keepalive in", timers.keepalive_ms),
         ("send hold expires in", timers.send_hold_ms),

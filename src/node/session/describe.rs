@@ -121,6 +121,7 @@ impl Record {
         Timers {
             restart_ms: left(self.status.restart),
             connect_retry_ms: left(timers.connect_retry),
+            delay_open_ms: left(timers.delay_open),
             hold_ms: left(timers.hold),
             keepalive_ms: left(timers.keepalive),
             send_hold_ms: left(timers.send_hold),

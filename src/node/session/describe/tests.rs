@@ -106,8 +106,10 @@ fn a_neighbour_that_was_never_reached_is_told_as_configured() {
     record.parameters.peer_asn = PeerAsn::Number(65_001);
     record.parameters.security.ttl = Ttl::Multihop(3);
     record.parameters.hold_time = None;
+    record.status.timers.delay_open = Some(now + Duration::from_secs(2));
     let detail = record.describe(now);
     assert_eq!(detail.summary.state, SessionState::Idle);
+    assert_eq!(detail.timers.delay_open_ms, Some(2_000));
     assert_eq!(detail.summary.asn, Some(65_001));
     assert_eq!(detail.summary.hold_time_s, None);
     assert_eq!(detail.local.address.as_deref(), Some("192.0.2.10"));
