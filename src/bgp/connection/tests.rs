@@ -369,12 +369,14 @@ impl Connection {
             .negotiated
             .is_some_and(|agreed| agreed.hold_time.is_some());
         if matches!(self.state, OpenConfirm | Established) {
-            assert_eq!(timers.hold.is_some(), has_hold_time, "hold timer");
             assert_eq!(timers.keepalive.is_some(), has_hold_time, "keepalive timer");
         }
+        // Before the first KEEPALIVE there is a limit even without a hold time.
+        let is_opening = matches!(self.state, OpenSent | OpenConfirm);
         assert_eq!(
             timers.hold.is_some(),
-            self.state == OpenSent || has_hold_time
+            is_opening || has_hold_time,
+            "hold timer"
         );
         assert!(timers.delay_open.is_none() || matches!(self.state, Connect | Active));
         assert!(

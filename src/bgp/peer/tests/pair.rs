@@ -69,6 +69,8 @@ impl Pair {
         let now = Instant::now();
         let mut a = parameters(A, B, 65053);
         let mut b = parameters(B, A, 65000);
+        a.process_start = Some(now);
+        b.process_start = Some(now);
         change(&mut a, &mut b);
         let node = |parameters: PeerParameters, address, seed| Node {
             peer: Peer::new(parameters, seed, now),
@@ -281,15 +283,14 @@ impl Pair {
             self.now = next.max(self.now);
             let arrivals = self.flying.iter().enumerate();
             let first = arrivals.min_by_key(|(_, (at, ..))| *at);
-            match first
-                .filter(|(_, (at, ..))| *at <= self.now)
-                .map(|(index, _)| index)
-            {
-                Some(index) => {
+            let first = first.filter(|(_, (at, ..))| *at <= self.now);
+            match first.map(|(index, _)| index) {
+                // What arrives while a timer is due may be seen before it or after it.
+                Some(index) if !self.is_timer_due() || self.is_by_chance() => {
                     let (_, at, parcel) = self.flying.remove(index);
                     self.deliver(at, parcel);
                 }
-                None => {
+                Some(_) | None => {
                     let now = self.now;
                     for node in self.nodes.iter_mut().filter(|node| !node.is_frozen) {
                         node.peer.handle_timeout(now);
@@ -297,6 +298,34 @@ impl Pair {
                 }
             }
         }
+    }
+
+    fn is_timer_due(&self) -> bool {
+        let mut awake = self.nodes.iter().filter(|node| !node.is_frozen);
+        awake.any(|node| node.peer.poll_timeout().is_some_and(|at| at <= self.now))
+    }
+
+    /// As often as not.
+    fn is_by_chance(&mut self) -> bool {
+        self.random.retry() < Duration::from_millis(500)
+    }
+
+    /// What the kernel's probes of silence find out: a connection that only one side has ends.
+    pub(super) fn probe_silence(&mut self) {
+        for at in 0..2 {
+            for slot in Slot::ALL {
+                let own = self.nodes[at].tcp[slot as usize];
+                let is_half_open =
+                    |tcp: &u64| self.slot_of(1 - at, *tcp).is_none() && !self.is_flying(*tcp);
+                if own.filter(is_half_open).is_some() {
+                    self.break_tcp(at, slot, false);
+                }
+            }
+        }
+    }
+
+    fn is_flying(&self, tcp: u64) -> bool {
+        self.flying.iter().any(|(.., parcel)| parcel.tcp() == tcp)
     }
 
     pub(super) fn states(&self) -> [State; 2] {

@@ -18,6 +18,7 @@ enum Happening {
     Bfd(BfdState),
     Lease(bool),
     Routes(u8),
+    NextHops(bool, bool),
     Connected(Slot),
     Accepted,
     Closed(Slot),
@@ -100,6 +101,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => bfd.prop_map(Happening::Bfd),
         3 => any::<bool>().prop_map(Happening::Lease),
         4 => (0_u8..4).prop_map(Happening::Routes),
+        2 => any::<(bool, bool)>().prop_map(|(v4, v6)| Happening::NextHops(v4, v6)),
         4 => slot().prop_map(Happening::Connected),
         3 => Just(Happening::Accepted),
         2 => slot().prop_map(Happening::Closed),
@@ -127,6 +129,10 @@ fn happen(peer: &mut Peer, now: &mut Instant, happening: Happening) {
             let routes = ["10.53.53.53/32", "fd53::53/128", "10.53.53.52/30"];
             let routes = routes.map(|prefix| route(prefix, med.into()));
             peer.handle_routes(&routes[..usize::from(med)]);
+        }
+        Happening::NextHops(v4, v6) => {
+            let v6 = v6.then(|| "2001:db8::9".parse().unwrap());
+            peer.handle_next_hops(v4.then_some(Ipv4Addr::new(192, 0, 2, 9)), v6);
         }
         Happening::Connected(slot) => peer.handle_connected(*now, slot, A),
         Happening::Accepted => {
@@ -198,8 +204,9 @@ fn check(peer: &mut Peer) {
         assert_eq!(states, [State::Idle; 2]);
         assert_eq!(peer.poll_timeout(), None);
     } else if peer.running && !peer.parameters.passive {
+        let is_timeless = peer.established.is_some() && peer.parameters.hold_time.is_none();
         assert!(
-            peer.poll_timeout().is_some(),
+            is_timeless || peer.poll_timeout().is_some(),
             "nothing would ever happen: {states:?}"
         );
     }
@@ -227,12 +234,17 @@ proptest! {
         seed in any::<u64>(),
         is_passive in any::<bool>(),
         delay_s in prop_oneof![Just(0_u64), 1_u64..240],
+        hold_s in prop_oneof![Just(None), (3_u64..240).prop_map(Some)],
+        detection_ms in prop_oneof![Just(None), (30_u64..10_000).prop_map(Some)],
         happenings in proptest::collection::vec(happening(), 1..120),
     ) {
         let mut now = Instant::now();
         let parameters = PeerParameters {
             passive: is_passive,
             delay_open: Duration::from_secs(delay_s),
+            hold_time: hold_s.map(Duration::from_secs),
+            bfd_detection: detection_ms.map(Duration::from_millis),
+            process_start: Some(now),
             ..parameters(A, B, 65053)
         };
         let mut peer = Peer::new(parameters, seed, now);

@@ -9,8 +9,8 @@ use super::pair::Pair;
 use super::*;
 use crate::bgp::BfdState;
 
-/// What one side knows from the other: prefix and metric.
-type Table = BTreeMap<IpNet, Option<u32>>;
+/// What one side knows from the other: prefix, metric and next hop.
+type Table = BTreeMap<IpNet, (Option<u32>, Option<IpAddr>)>;
 
 const PREFIXES: [&str; 4] = [
     "10.53.53.53/32",
@@ -35,11 +35,13 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let delay_open = [0, 0, 0, 2].map(Duration::from_secs);
-        let hold_time = [3, 9, 9, 90].map(Duration::from_secs);
+        let hold_time = [3, 9, 9, 90, 0].map(Duration::from_secs);
+        let detection = [150, 900, 9000].map(Duration::from_millis);
         let mut draw = |passive: bool, parameters: PeerParameters| PeerParameters {
             passive,
             delay_open: delay_open[random.random_range(0..4)],
-            hold_time: Some(hold_time[random.random_range(0..4)]),
+            hold_time: Some(hold_time[random.random_range(0..5)]).filter(|time| !time.is_zero()),
+            bfd_detection: detection.get(random.random_range(0..6)).copied(),
             ..parameters
         };
         let parameters = [
@@ -47,8 +49,10 @@ impl World {
             draw(seed.is_multiple_of(3), parameters(B, A, 65000)),
         ];
         let mut pair = Pair::new(seed, |a, b| {
+            let process_start = a.process_start;
             *a = parameters[0].clone();
             *b = parameters[1].clone();
+            (a.process_start, b.process_start) = (process_start, process_start);
         });
         pair.delay = Duration::from_millis(random.random_range(1..150));
         pair.start();
@@ -83,11 +87,12 @@ impl World {
                     }
                     Event::Update(update) => {
                         assert!(self.is_established[at], "routes without a session");
-                        for prefix in update.withdrawn {
-                            self.known[at].remove(&prefix);
+                        for prefix in &update.withdrawn {
+                            self.known[at].remove(prefix);
                         }
-                        for prefix in update.announced {
-                            self.known[at].insert(prefix, update.med);
+                        for prefix in update.announced.clone() {
+                            let next_hop = update.next_hop(&prefix);
+                            self.known[at].insert(prefix, (update.med, next_hop));
                         }
                     }
                     Event::DeadMan => {
@@ -122,6 +127,7 @@ impl World {
     fn restart(&mut self, at: usize) {
         let closes = self.random.random_bool(0.5);
         let seed = self.random.random();
+        self.parameters[at].process_start = Some(self.pair.now);
         let peer = Peer::new(self.parameters[at].clone(), seed, self.pair.now);
         self.pair.replace(at, peer, closes);
         self.is_established[at] = false;
@@ -135,6 +141,24 @@ impl World {
         self.pair.nodes[at].peer.handle_bfd(now, state);
     }
 
+    /// The families that there is a next hop for stay the same.
+    fn change_next_hops(&mut self, at: usize) {
+        let last = self.random.random_range(1..4);
+        let parameters = &mut self.parameters[at];
+        parameters.next_hop_v4 = (last < 3).then_some(Ipv4Addr::new(192, 0, 2, 100 + last));
+        parameters.next_hop_v6 = format!("2001:db8::{last}").parse().ok();
+        let (v4, v6) = (parameters.next_hop_v4, parameters.next_hop_v6);
+        self.pair.nodes[at].peer.handle_next_hops(v4, v6);
+    }
+
+    fn next_hop(&self, at: usize, prefix: &IpNet) -> Option<IpAddr> {
+        let parameters = &self.parameters[at];
+        match prefix {
+            IpNet::V4(_) => parameters.next_hop_v4.map(IpAddr::V4).or(parameters.local),
+            IpNet::V6(_) => parameters.next_hop_v6.map(IpAddr::V6),
+        }
+    }
+
     fn upto(&mut self, millis: u64) -> Duration {
         Duration::from_millis(self.random.random_range(0..=millis))
     }
@@ -143,7 +167,7 @@ impl World {
     fn disturb(&mut self) {
         let at = usize::from(self.random.random_bool(0.5));
         let now = self.pair.now;
-        match self.random.random_range(0..14) {
+        match self.random.random_range(0..15) {
             0..=2 => self.change_routes(at),
             3 => {
                 let slot = Slot::ALL[usize::from(self.random.random_bool(0.5))];
@@ -192,6 +216,7 @@ impl World {
                 self.tell_routes(at);
             }
             12 => self.restart(at),
+            13 => self.change_next_hops(at),
             _ => {
                 let peer = &mut self.pair.nodes[at].peer;
                 if self.random.random_bool(0.5) {
@@ -220,7 +245,10 @@ impl World {
             |at: usize| -> Vec<u64> { self.pair.nodes[at].tcp.iter().flatten().copied().collect() };
         let knows = |at: usize| {
             let wanted = self.wanted[1 - at].iter();
-            let wanted = wanted.map(|route| (route.prefix, route.attributes.med));
+            let wanted = wanted.map(|route| {
+                let next_hop = self.next_hop(1 - at, &route.prefix);
+                (route.prefix, (route.attributes.med, next_hop))
+            });
             self.known[at] == wanted.collect::<Table>()
         };
         self.pair.states() == BOTH_UP
@@ -255,6 +283,8 @@ fn a_thousand_worlds_converge() {
                 world.wanted
             );
             world.run(SECOND);
+            // Without a hold time it is the kernel that notices.
+            world.pair.probe_silence();
         }
         world.run(30 * SECOND);
         assert!(world.has_converged(), "seed {seed}: does not stay");
