@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use prometheus::Registry;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
@@ -12,12 +13,19 @@ use crate::admin::Describe;
 use crate::admin::status::neighbor::BfdState as Shown;
 use crate::bfd::metrics::Metrics;
 use crate::bgp::driver::RouteTable;
+use crate::bgp::message::keepalive;
 use crate::bgp::metrics::Metrics as BgpMetrics;
 use crate::node::session::{Session, Wanted};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(100);
 const DETECTION: Duration = Duration::from_millis(300);
+
+/// Of AS 65000, without a hold time: IPv4, four-octet AS.
+const OPEN: [u8; 43] = [
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 43, 1, 4,
+    0xFD, 0xE8, 0, 0, 127, 53, 0, 66, 14, 2, 12, 1, 4, 0, 1, 0, 1, 65, 4, 0, 0, 0xFD, 0xE8,
+];
 
 fn driver() -> Driver {
     let driver = Driver::new(Metrics::register(&Registry::new()).unwrap());
@@ -114,14 +122,19 @@ async fn bfd_is_switched_off_after_bgp_is_closed_and_told_for_a_detection_time()
         let parameters = parameters(110, router.local_addr().unwrap());
         let (here, there) = (driver(), driver());
         let other = watch_from(&there, back(&parameters));
-        let own = watch_from(&here, path(&parameters));
+        let own = begin(&here, &settings(), &parameters);
         let mut session = session(parameters, own);
-        let (stream, from) = router.accept().await.unwrap();
+        let (mut stream, from) = router.accept().await.unwrap();
         assert_eq!(from.ip(), IpAddr::from([127, 53, 110, 1]));
+        // Only a session that was Established is one whose end could be taken for a fault.
+        let opening = [&OPEN[..], &keepalive()].concat();
+        stream.write_all(&opening).await.unwrap();
         until_path(&other, PathState::Up).await;
         timeout(PATIENCE, until_shown(&session)).await.unwrap();
+        assert!(session.is_established());
         session.close("stop");
         until_path(&other, PathState::AdminDown).await;
+        assert_eq!(other.reports().borrow().losses, 0, "Down came first");
         let start = Instant::now();
         assert_closed(&stream);
         assert!(!session.is_finished());
