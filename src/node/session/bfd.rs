@@ -133,4 +133,4 @@ const fn state(path: PathState) -> BfdState {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

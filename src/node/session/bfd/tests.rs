@@ -22,7 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const DETECTION: Duration = Duration::from_millis(300);
 
 /// Of AS 65000, without a hold time: IPv4, four-octet AS.
-const OPEN: [u8; 43] = [
+pub(in crate::node::session) const OPEN: [u8; 43] = [
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 43, 1, 4,
     0xFD, 0xE8, 0, 0, 127, 53, 0, 66, 14, 2, 12, 1, 4, 0, 1, 0, 1, 65, 4, 0, 0, 0xFD, 0xE8,
 ];
