@@ -33,6 +33,10 @@ mod unnumbered;
 const REFRESH_DELAY: Duration = Duration::from_millis(20);
 /// What cannot be found is looked for again, event or not.
 const REFRESH_RETRY: Duration = Duration::from_secs(2);
+/// The kernel's answer may be long, for anybody on a link may fill its tables, and reading it takes time
+/// from sessions: the longer it took, the longer it is left alone. See [`rest_after`].
+const REST_FACTOR: u32 = 4;
+const REST_MAX: Duration = Duration::from_secs(2);
 /// A first session waits so long for the check of the IPv6 address (RFC 4862 §5.4), so that it need
 /// not be replaced, and IPv4 withdrawn with it, a second later.
 const TENTATIVE_LIMIT: Duration = Duration::from_secs(5);
@@ -56,6 +60,9 @@ pub(super) struct Neighbors {
     bfd: Driver,
     changed: Rc<Notify>,
     refresh_at: Option<Instant>,
+    asked_at: Option<Instant>,
+    /// The kernel is not asked before.
+    rests_until: Instant,
     warnings: Vec<String>,
     /// Families that are not offered, and why.
     missing: Vec<String>,
@@ -87,7 +94,13 @@ impl Neighbors {
             is_lease_good: false,
         };
         let inquiry = netlink.zip(settings.as_ref()).map(|(netlink, settings)| {
-            Inquiry::new(netlink, services.clone(), &settings.neighbors)
+            let needs_identifier = settings.router_id.is_none();
+            Inquiry::new(
+                netlink,
+                services.clone(),
+                &settings.neighbors,
+                needs_identifier,
+            )
         });
         let changed = Rc::default();
         let unnumbered = Unnumbered::start(settings.as_ref(), discovery, &changed);
@@ -105,6 +118,8 @@ impl Neighbors {
             bfd,
             changed,
             refresh_at: None,
+            asked_at: None,
+            rests_until: Instant::now(),
             warnings: Vec::new(),
             missing: Vec::new(),
             services,
@@ -153,9 +168,16 @@ impl Neighbors {
 
     /// Begins to find out who the neighbours are now.
     pub(super) fn refresh(&mut self, now: Instant) {
+        if now < self.rests_until {
+            self.refresh_at = Some(self.rests_until);
+            return;
+        }
         self.refresh_at = None;
         match &mut self.inquiry {
-            Some(inquiry) => inquiry.begin(&self.changed),
+            Some(inquiry) => {
+                self.asked_at.get_or_insert(now);
+                inquiry.begin(&self.changed);
+            }
             None => self.take_view(now, None),
         }
     }
@@ -167,6 +189,9 @@ impl Neighbors {
         let Some(answer) = inquiry.take() else {
             return;
         };
+        if let Some(asked_at) = self.asked_at.take() {
+            self.rests_until = now + rest_after(now.saturating_duration_since(asked_at));
+        }
         if inquiry.is_outdated() {
             self.refresh_soon(now);
         }
@@ -423,6 +448,14 @@ impl Neighbors {
         let directory = sessions.map(|session| (session.wanted().key(), session.inbound()));
         self.directory.send_replace(Arc::new(directory.collect()));
         self.part(now);
+    }
+}
+
+/// How long to leave the kernel alone when its answer took so long; the usual one is no matter.
+fn rest_after(answer: Duration) -> Duration {
+    match answer <= REFRESH_DELAY {
+        true => Duration::ZERO,
+        false => answer.saturating_mul(REST_FACTOR).min(REST_MAX),
     }
 }
 

@@ -127,6 +127,17 @@ pub enum GatewayError {
     Netlink(#[from] NetlinkError),
 }
 
+/// What will be asked of a [`View`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Whom [`View::local_for`] will be asked for.
+    pub neighbors: Vec<IpAddr>,
+    /// Whether [`View::known_routers`] will.
+    pub with_routers: bool,
+    /// Whether [`View::default_gateways`] or [`View::router_id`] will.
+    pub with_defaults: bool,
+}
+
 /// What the kernel told at one time: answers without waiting.
 #[derive(Clone, Debug, Default)]
 pub struct View {
@@ -138,26 +149,24 @@ pub struct View {
 }
 
 impl View {
-    /// Asks the kernel; `services` are left out of all answers, `neighbors` are those whose routes
-    /// will be asked for, and `with_routers` says whether [`Self::known_routers`] will.
+    /// Asks the kernel; `services` are left out of all answers.
     ///
     /// # Errors
     /// The kernel could not be asked.
     pub async fn look(
         netlink: &Netlink,
         services: &[IpAddr],
-        neighbors: &[IpAddr],
-        with_routers: bool,
+        questions: &Questions,
     ) -> Result<Self, NetlinkError> {
         let mut view = Self::default();
-        for neighbor in neighbors {
+        for neighbor in &questions.neighbors {
             let route = netlink.route_to(*neighbor).await?;
             view.routes.push((*neighbor, route));
         }
-        if with_routers {
+        if questions.with_routers {
             view.routers = netlink.routers().await?;
         }
-        view.tables = tables(netlink, services).await?;
+        view.tables = tables(netlink, services, questions.with_defaults).await?;
         Ok(view)
     }
 
@@ -241,15 +250,27 @@ pub async fn router_id(
     netlink: &Netlink,
     services: &[IpAddr],
 ) -> Result<Option<Ipv4Addr>, GatewayError> {
-    Ok(tables(netlink, services).await?.router_id())
+    Ok(tables(netlink, services, true).await?.router_id())
 }
 
-async fn tables(netlink: &Netlink, services: &[IpAddr]) -> Result<Tables, NetlinkError> {
-    Ok(Tables {
+async fn tables(
+    netlink: &Netlink,
+    services: &[IpAddr],
+    with_defaults: bool,
+) -> Result<Tables, NetlinkError> {
+    let mut tables = Tables {
         links: netlink.links().await?,
         addresses: netlink.addresses().await?,
-        defaults_v4: netlink.default_routes(AddressFamily::Inet).await?,
-        defaults_v6: netlink.default_routes(AddressFamily::Inet6).await?,
         services: services.to_vec(),
-    })
+        ..Tables::default()
+    };
+    // The kernel can only list the whole table, which others may have filled, anybody on a link with
+    // router advertisements: only what is needed is asked for.
+    if with_defaults {
+        tables.defaults_v4 = netlink.default_routes(AddressFamily::Inet).await?;
+    }
+    if with_defaults && tables.needs_defaults_v6() {
+        tables.defaults_v6 = netlink.default_routes(AddressFamily::Inet6).await?;
+    }
+    Ok(tables)
 }

@@ -8,16 +8,14 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::bgp::{NeighborAddress, NeighborSettings};
 use crate::node::session::Bell;
-use crate::os::gateway::View;
+use crate::os::gateway::{Questions, View};
 use crate::os::netlink::{Netlink, NetlinkError};
 
 /// One question at a time.
 pub(super) struct Inquiry {
     netlink: Netlink,
     services: Vec<IpAddr>,
-    /// Neighbours that are named by their address.
-    named: Vec<IpAddr>,
-    with_routers: bool,
+    questions: Questions,
     answer: Option<oneshot::Receiver<Result<View, NetlinkError>>>,
     is_outdated: bool,
 }
@@ -35,6 +33,7 @@ impl Inquiry {
         netlink: Netlink,
         services: Vec<IpAddr>,
         neighbors: &[NeighborSettings],
+        needs_identifier: bool,
     ) -> Self {
         let named = neighbors
             .iter()
@@ -44,13 +43,19 @@ impl Inquiry {
                 | NeighborAddress::LinkLocal { .. }
                 | NeighborAddress::Interface(_) => None,
             });
-        let is_unnumbered =
-            |neighbor: &NeighborSettings| matches!(neighbor.address, NeighborAddress::Interface(_));
+        let mut addresses = neighbors.iter().map(|neighbor| &neighbor.address);
+        let is_unnumbered = |address| matches!(address, &NeighborAddress::Interface(_));
+        let has_gateway = neighbors
+            .iter()
+            .any(|neighbor| neighbor.address == NeighborAddress::DefaultGateway);
         Self {
             netlink,
             services,
-            named: named.collect(),
-            with_routers: neighbors.iter().any(is_unnumbered),
+            questions: Questions {
+                neighbors: named.collect(),
+                with_routers: addresses.any(is_unnumbered),
+                with_defaults: needs_identifier || has_gateway,
+            },
             answer: None,
             is_outdated: false,
         }
@@ -67,11 +72,11 @@ impl Inquiry {
         self.answer = Some(answer);
         let bell = Bell(Rc::clone(changed));
         let (netlink, services) = (self.netlink.clone(), self.services.clone());
-        let (named, with_routers) = (self.named.clone(), self.with_routers);
+        let questions = self.questions.clone();
         tokio::task::spawn_local(async move {
             let _bell = bell;
             // Who asked may be gone.
-            let _ = told.send(View::look(&netlink, &services, &named, with_routers).await);
+            let _ = told.send(View::look(&netlink, &services, &questions).await);
         });
     }
 
@@ -103,7 +108,7 @@ mod tests {
     async fn a_kernel_that_does_not_answer_is_waited_for_by_nobody() {
         // Nobody works on the connection: no question is ever sent.
         let (netlink, _connection) = Netlink::connect().unwrap();
-        let mut inquiry = Inquiry::new(netlink, Vec::new(), &[]);
+        let mut inquiry = Inquiry::new(netlink, Vec::new(), &[], false);
         let changed = Rc::new(Notify::new());
         let asking = async {
             inquiry.begin(&changed);

@@ -152,6 +152,11 @@ impl Tables {
         !self.addresses.iter().any(elsewhere)
     }
 
+    /// Whether the default routes of IPv6 matter, for there are none of IPv4.
+    pub(super) fn needs_defaults_v6(&self) -> bool {
+        best(&self.defaults_v4).is_empty()
+    }
+
     /// The next hops in use, with the source that their route names.
     fn default_hops(&self) -> Vec<(&Hop, Option<IpAddr>)> {
         let v4 = best(&self.defaults_v4);
