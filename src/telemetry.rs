@@ -82,10 +82,7 @@ impl Logs {
     /// # Errors
     /// See [`TelemetryError`].
     pub fn install(&self, format: Format, filter: &str) -> Result<(), TelemetryError> {
-        let filter = EnvFilter::try_new(filter).map_err(|source| TelemetryError::Filter {
-            filter: filter.to_owned(),
-            source,
-        })?;
+        let filter = parse(filter)?;
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(io::stderr().is_terminal())
@@ -256,6 +253,21 @@ impl Collector for DroppedLines {
         self.total.inc_by(now.saturating_sub(self.total.get()));
         self.total.collect()
     }
+}
+
+/// A dump of the kernel's that nobody waits for any more is told by netlink_proto with a line for each
+/// message, a million in a bad minute: only what it calls an error is heard, unless asked for.
+fn parse(text: &str) -> Result<EnvFilter, TelemetryError> {
+    let error = |source| TelemetryError::Filter {
+        filter: text.to_owned(),
+        source,
+    };
+    let filter = EnvFilter::try_new(text).map_err(error)?;
+    if text.contains("netlink_proto") {
+        return Ok(filter);
+    }
+    let quiet = "netlink_proto=error".parse().map_err(error)?;
+    Ok(filter.add_directive(quiet))
 }
 
 #[cfg(test)]
