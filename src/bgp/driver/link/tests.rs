@@ -84,6 +84,26 @@ async fn a_neighbour_gets_the_hops_that_were_configured() {
     }
 }
 
+/// RFC 4271 §8.2.2, event 9: before a connect is given up it is asked whether it has succeeded.
+#[tokio::test]
+async fn a_connect_that_has_succeeded_is_known_without_waiting() {
+    let (_listener, mut links) = ends(Security::default()).await;
+    assert!(links.waiting(Slot::Dialled).is_none(), "nothing is dialled");
+    links.dial();
+    let mut signal = links.waiting(Slot::Dialled);
+    for _ in 0..1000 {
+        if signal.is_some() {
+            break;
+        }
+        tokio::task::yield_now().await;
+        signal = links.waiting(Slot::Dialled);
+    }
+    assert!(
+        matches!(signal, Some(Signal::Connected(NODE))),
+        "{signal:?}"
+    );
+}
+
 /// RFC 4271 §4.2: a hold time of 0 is no hold timer; RFC 9293 §3.8.4 finds out that nobody is there.
 #[tokio::test]
 async fn a_connection_notices_by_itself_that_the_other_end_is_gone() {

@@ -5,7 +5,6 @@ use std::net::TcpListener as StdListener;
 
 use super::hostile::OPEN;
 use super::*;
-use crate::bgp::timers::CONNECT_LIMIT;
 
 /// Without ever letting the runtime idle, for its stopped clock would leap to the next timer.
 async fn until_awake(node: &Handle, wanted: impl Fn(&PeerStatus) -> bool) -> PeerStatus {
@@ -38,22 +37,6 @@ async fn a_keepalive_that_waits_is_read_before_the_hold_timer_ends_the_session()
         let after = until_awake(&node, |s| s.messages.received.keepalive > heard).await;
         assert_eq!((after.state, after.last_end), (State::Established, None));
         assert_eq!(after.established_total, 1);
-    })
-    .await;
-}
-
-/// RFC 4271 §8.2.2, event 9: so is a handshake that is complete.
-#[tokio::test(start_paused = true)]
-async fn a_connect_that_has_succeeded_is_not_given_up() {
-    locally(async {
-        let router = StdListener::bind((ROUTER, 0)).unwrap();
-        let address = router.local_addr().unwrap();
-        let node = start(parameters(NODE, address, 65053), false);
-        tokio::task::yield_now().await;
-        assert_eq!(node.status.borrow().state, State::Connect);
-        tokio::time::advance(CONNECT_LIMIT).await;
-        let after = until_awake(&node, |s| s.state != State::Connect).await;
-        assert_eq!((after.state, after.last_end), (State::OpenSent, None));
     })
     .await;
 }
