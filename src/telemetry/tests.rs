@@ -99,3 +99,12 @@ fn the_build_is_among_the_metrics() {
     let sample = format!("sidestep_build_info{{version=\"{version}\"}} 1\n");
     assert!(text.contains(&sample), "{text}");
 }
+
+/// Once a flood on a link made a million lines of it.
+#[test]
+fn netlink_proto_is_heard_only_when_asked_for() {
+    let shown = |filter| parse(filter).unwrap().to_string();
+    assert!(shown("info").contains("netlink_proto=error"));
+    assert!(!shown("info,netlink_proto=debug").contains("netlink_proto=error"));
+    assert!(parse("sidestep=loud").is_err());
+}
