@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use self::inquiry::{Answer, Inquiry};
+use self::inquiry::{Answer, Inquiry, rest_after};
 use self::reconcile::{Fate, fate};
 use self::resolve::{Resolver, missing, name, warning};
 use self::unnumbered::Unnumbered;
@@ -17,7 +17,7 @@ use super::session::{self, Record, Session, Wanted};
 use crate::bfd::driver::{Driver, Watch};
 use crate::bgp::driver::RouteTable;
 use crate::bgp::listener;
-use crate::bgp::{self, NeighborAddress, Route};
+use crate::bgp::{self, NeighborAddress};
 use crate::os::advertisement;
 use crate::os::gateway::View;
 use crate::os::netlink::Netlink;
@@ -25,6 +25,7 @@ use crate::os::netlink::Netlink;
 pub(super) use self::reconcile::Running;
 
 mod inquiry;
+mod lease;
 mod reconcile;
 mod resolve;
 mod unnumbered;
@@ -33,10 +34,6 @@ mod unnumbered;
 const REFRESH_DELAY: Duration = Duration::from_millis(20);
 /// What cannot be found is looked for again, event or not.
 const REFRESH_RETRY: Duration = Duration::from_secs(2);
-/// The kernel's answer may be long, for anybody on a link may fill its tables, and reading it takes time
-/// from sessions: the longer it took, the longer it is left alone. See [`rest_after`].
-const REST_FACTOR: u32 = 4;
-const REST_MAX: Duration = Duration::from_secs(2);
 /// A first session waits so long for the check of the IPv6 address (RFC 4862 §5.4), so that it need
 /// not be replaced, and IPv4 withdrawn with it, a second later.
 const TENTATIVE_LIMIT: Duration = Duration::from_secs(5);
@@ -126,31 +123,6 @@ impl Neighbors {
             tentative_since: None,
             is_shut_down: false,
         })
-    }
-
-    /// The whole table that every neighbour should have, and when that was decided.
-    pub(super) fn announce(&self, routes: Vec<Route>, is_lease_good: bool, decided: Instant) {
-        self.routes.send_replace(RouteTable {
-            routes: routes.into(),
-            changed: decided,
-            is_lease_good,
-        });
-    }
-
-    /// Whether health renews its lease. A neighbour that refuses to come back waits for this, and
-    /// perhaps for no change of routes. What they are told.
-    pub(super) fn tell_lease(&self, is_fresh: bool, is_ending: bool) -> bool {
-        let mut is_good = is_fresh;
-        self.routes.send_if_modified(|table| {
-            is_good = is_lease_good(is_fresh, is_ending, table.is_lease_good);
-            let is_news = table.is_lease_good != is_good;
-            if is_news {
-                table.is_lease_good = is_good;
-                table.changed = Instant::now();
-            }
-            is_news
-        });
-        is_good
     }
 
     /// Looks for neighbours soon: something on the host has changed.
@@ -450,21 +422,3 @@ impl Neighbors {
         self.part(now);
     }
 }
-
-/// How long to leave the kernel alone when its answer took so long; the usual one is no matter.
-fn rest_after(answer: Duration) -> Duration {
-    match answer <= REFRESH_DELAY {
-        true => Duration::ZERO,
-        false => answer.saturating_mul(REST_FACTOR).min(REST_MAX),
-    }
-}
-
-/// Once the routes are taken back for good no lease is needed, so that it may run out while the node
-/// ends. Before that, a stop needs it as everything does; and a lease that had run out is none: a
-/// neighbour that could not be told so must not be met again.
-const fn is_lease_good(is_fresh: bool, is_ending: bool, was_good: bool) -> bool {
-    is_fresh || (is_ending && was_good)
-}
-
-#[cfg(test)]
-mod tests;

@@ -3,13 +3,20 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::REFRESH_DELAY;
 use crate::bgp::{NeighborAddress, NeighborSettings};
 use crate::node::session::Bell;
 use crate::os::gateway::{Questions, View};
 use crate::os::netlink::{Netlink, NetlinkError};
+
+/// The kernel's answer may be long, for anybody on a link may fill its tables, and reading it takes time
+/// from sessions: the longer it took, the longer it is left alone. See [`rest_after`].
+const REST_FACTOR: u32 = 4;
+const REST_MAX: Duration = Duration::from_secs(2);
 
 /// One question at a time.
 pub(super) struct Inquiry {
@@ -97,6 +104,14 @@ impl Inquiry {
     }
 }
 
+/// How long to leave the kernel alone when its answer took so long; the usual one is no matter.
+pub(super) fn rest_after(answer: Duration) -> Duration {
+    match answer <= REFRESH_DELAY {
+        true => Duration::ZERO,
+        false => answer.saturating_mul(REST_FACTOR).min(REST_MAX),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::task::LocalSet;
@@ -124,5 +139,21 @@ mod tests {
             assert!(!inquiry.is_outdated());
         };
         LocalSet::new().run_until(asking).await;
+    }
+
+    /// Own rule: a link that is flooded with router advertisements makes answers long, not sessions late.
+    #[test]
+    fn a_kernel_whose_answers_are_long_is_asked_seldom() {
+        let ms = Duration::from_millis;
+        for (answer, rest) in [
+            (0, 0),
+            (20, 0),
+            (21, 84),
+            (100, 400),
+            (500, 2000),
+            (9000, 2000),
+        ] {
+            assert_eq!(rest_after(ms(answer)), ms(rest));
+        }
     }
 }
