@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::check_run::CheckRun;
-use super::drain::{Drain, DrainPhase};
 use super::hold_down::HoldDown;
 use super::others::Others;
 use super::overload::Sign;
@@ -77,19 +76,15 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn of(
-        settings: &'a Settings,
-        workers: &'a [Worker],
-        others: &'a Others,
-        drain: &Drain,
-    ) -> Self {
+    /// A node that nobody wants to leave.
+    pub(super) fn of(settings: &'a Settings, workers: &'a [Worker], others: &'a Others) -> Self {
         Self {
             settings,
             workers,
             shared: others.shared_fault(),
             others,
-            drain: drain.limit(),
-            is_leaving: drain.phase() == DrainPhase::Leaving,
+            drain: None,
+            is_leaving: false,
         }
     }
 }
