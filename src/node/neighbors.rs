@@ -26,6 +26,7 @@ pub(super) use self::reconcile::Running;
 
 mod inquiry;
 mod lease;
+mod links;
 mod reconcile;
 mod resolve;
 mod unnumbered;
