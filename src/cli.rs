@@ -1,6 +1,6 @@
 //! The command line: the only place that prints.
 //!
-//! Exit codes: 0 good, 1 failed, no such neighbour or bad configuration, 2 wrong usage, 3 node not
+//! Exit codes: 0 good, 1 failed, no such neighbour or service, bad configuration, 2 wrong usage, 3 node not
 //! reachable (only commands that talk to a running node).
 
 use std::num::NonZeroUsize;
@@ -13,6 +13,7 @@ use crate::config::{DEFAULT_FILE, LoadOptions};
 
 mod check;
 mod control;
+mod explain;
 mod layout;
 mod neighbors;
 pub mod run;
@@ -21,9 +22,9 @@ mod status;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  good
-  1  failed, no such neighbor, or the configuration is bad
+  1  failed, no such neighbor or service, or the configuration is bad
   2  wrong usage
-  3  the node cannot be reached (status, neighbors, drain, undrain)";
+  3  the node cannot be reached (status, explain, neighbors, drain, undrain)";
 
 /// An anycast DNS node: caching forwarder, health checker and BGP speaker in one process.
 #[derive(Debug, Parser)]
@@ -44,6 +45,9 @@ enum Command {
     /// Shows what a running node does.
     #[command(after_help = EXIT_CODES)]
     Status(StatusArguments),
+    /// Explains why each service is announced as it is, or is not, and what would change that.
+    #[command(after_help = EXIT_CODES)]
+    Explain(explain::Arguments),
     /// Shows the BGP neighbors of a running node, or all about one of them.
     #[command(after_help = EXIT_CODES)]
     Neighbors(neighbors::Arguments),
@@ -91,6 +95,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) => return run::run(arguments),
         Command::Check(arguments) => return check::run(arguments),
         Command::Status(arguments) => status::status(&arguments.control.socket, arguments.json),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Neighbors(arguments) => neighbors::run(arguments),
         Command::Drain(arguments) => status::drain(&arguments.control.socket, arguments.reason),
         Command::Undrain(arguments) => status::undrain(&arguments.socket),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub mod explain;
 pub mod neighbor;
 
 pub use neighbor::{Neighbor, SessionState};
@@ -38,6 +39,9 @@ pub struct Status {
     pub workers: Vec<Worker>,
     /// `None`: not drained.
     pub drain: Option<Drain>,
+    /// Health has had no fresh inputs for a second: whatever the levels say, nothing is announced.
+    #[serde(default)]
+    pub lease_stale: bool,
     /// What is worse than configured and shows nowhere else, for example a missing default route.
     pub warnings: Vec<String>,
 }
@@ -64,8 +68,17 @@ pub struct ServiceFamily {
     pub class: Option<FaultClass>,
     /// Why the level is what it is, in words.
     pub reason: String,
-    /// Seconds since the level changed.
+    /// Seconds since level, class or reason changed.
     pub since_s: u64,
+    /// Seconds since the level changed.
+    #[serde(default)]
+    pub level_since_s: u64,
+    /// What it would take to change, in words.
+    #[serde(default)]
+    pub next: String,
+    /// All of this in one paragraph, with the neighbours that are told.
+    #[serde(default)]
+    pub explanation: String,
     /// Whether an interface has the address, no matter who bound it there.
     pub bound: bool,
 }
@@ -210,6 +223,9 @@ impl Status {
         if family.level == Level::Withdrawn {
             return Some(format!("withdrawn: {}", family.reason));
         }
+        if self.lease_stale {
+            return Some("health has had no fresh inputs for a second".to_owned());
+        }
         if self.is_announced(family.address) {
             return None;
         }
@@ -223,11 +239,18 @@ impl Status {
     /// Whether an established neighbour has been told the host route of `address`.
     #[must_use]
     pub fn is_announced(&self, address: IpAddr) -> bool {
+        self.neighbors
+            .iter()
+            .any(|neighbor| neighbor.is_told(address))
+    }
+}
+
+impl Neighbor {
+    /// Whether it is established and has been told the host route of `address`.
+    fn is_told(&self, address: IpAddr) -> bool {
         let length = if address.is_ipv4() { 32 } else { 128 };
         let prefix = format!("{address}/{length}");
-        self.neighbors.iter().any(|neighbor| {
-            neighbor.state == SessionState::Established && neighbor.announced.contains(&prefix)
-        })
+        self.state == SessionState::Established && self.announced.contains(&prefix)
     }
 }
 
@@ -241,6 +264,9 @@ pub(crate) fn example() -> Status {
         class: None,
         reason: "all probes are answered".into(),
         since_s: 3_725,
+        level_since_s: 3_725,
+        next: "stays while nothing fails".into(),
+        explanation: String::new(),
         bound: true,
     };
     Status {
@@ -288,6 +314,7 @@ pub(crate) fn example() -> Status {
             dropped: 0,
         }],
         drain: None,
+        lease_stale: false,
         warnings: Vec::new(),
     }
 }

@@ -3,6 +3,8 @@
 //! Text that peers chose (a shutdown reason, for example) is stripped of control characters: it
 //! must not command the terminal.
 
+pub(super) use crate::admin::status::explain::duration;
+
 /// A line of a table.
 pub(super) type Row = Vec<String>;
 
@@ -46,37 +48,4 @@ pub(super) fn yes_no(value: bool) -> &'static str {
 /// A cell without content.
 pub(super) fn none() -> String {
     "-".to_owned()
-}
-
-/// The two largest units: `3d 4h`, `2m 5s`, `7s`.
-pub(super) fn duration(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {}m", minutes % 60),
-        _ => format!("{days}d {}h", hours % 24),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_show_their_two_largest_units() {
-        let cases = [
-            (0, "0s"),
-            (59, "59s"),
-            (60, "1m 0s"),
-            (3_599, "59m 59s"),
-            (3_600, "1h 0m"),
-            (86_399, "23h 59m"),
-            (86_400, "1d 0h"),
-            (694_861, "8d 1h"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(duration(seconds), text);
-        }
-    }
 }

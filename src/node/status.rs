@@ -56,6 +56,8 @@ impl Reporter {
         status.neighbors = records.iter().map(|known| known.summary(now)).collect();
         status.neighbors_configured = neighbors.configured();
         status.warnings = neighbors.warnings();
+        status.lease_stale = !health.lease().is_fresh(now) && health.lease().renewed_at().is_some();
+        status.explain();
         if !self.is_supervisor_told && self.heartbeats.iter().all(|(beat, _)| *beat > 0) {
             self.is_supervisor_told = true;
             process::notify_ready("serving").unwrap_or_else(ignore_supervisor);
@@ -122,6 +124,9 @@ impl Reporter {
                 }),
                 reason: verdict.reason.to_string(),
                 since_s: now.saturating_duration_since(verdict.since).as_secs(),
+                level_since_s: now.saturating_duration_since(verdict.level_since).as_secs(),
+                next: verdict.next.in_words(now).to_string(),
+                explanation: String::new(),
                 bound: host.is_bound(target).unwrap_or(true),
             });
         }
