@@ -24,12 +24,12 @@ mod verdict;
 mod window;
 mod worker;
 
-pub use drain::DrainPhase;
+pub use drain::{Departure, DrainPhase, DrainView};
 pub use lease::{FloorLevel, Grant, LEASE_VALIDITY, Lease};
 pub use machine::{Event, Health};
 pub use signal::{
-    CheckFault, CheckOutcome, CheckPolicy, DrainOrder, Memory, PeersView, PoorAnswers, PoorCanaries,
-    StartGate, TargetMemory,
+    CheckFault, CheckOutcome, CheckPolicy, DrainOrder, Memory, PeersView, PoorAnswers,
+    PoorCanaries, StartGate, TargetMemory,
 };
 pub use verdict::{Awaited, Reason, Verdict};
 

@@ -32,10 +32,7 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let answer = match ask(socket, command) {
         Ok(answer) => answer,
-        Err(error) => {
-            eprintln!("error: {}", unreachable_text(socket, &error));
-            return Ok(ExitCode::from(NOT_REACHABLE));
-        }
+        Err(error) => return Ok(not_reachable(socket, &error)),
     };
     let text = match answer {
         Answer::Done(text) => printable(&text),
@@ -45,12 +42,26 @@ pub(super) fn run(
         }
         telling => show(telling)?,
     };
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a line, or several, to standard output.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{text}") {
         // Whoever reads has seen enough, for example `| head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.context("standard output")?,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output"),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells that the node cannot be reached, and with which code to exit.
+pub(super) fn not_reachable(socket: &Path, error: &io::Error) -> ExitCode {
+    eprintln!("error: {}", unreachable_text(socket, error));
+    ExitCode::from(NOT_REACHABLE)
 }
 
 /// For a command that is only done, and for an answer to another question.
@@ -62,7 +73,10 @@ pub(super) fn unexpected(_: Answer) -> anyhow::Result<String> {
 }
 
 /// One command, one answer.
-fn ask(socket: &Path, command: &Command) -> io::Result<Answer> {
+///
+/// # Errors
+/// There is no node, or no sense in its answer.
+pub(super) fn ask(socket: &Path, command: &Command) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.set_write_timeout(Some(ANSWER_LIMIT))?;

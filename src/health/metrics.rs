@@ -20,6 +20,7 @@ pub struct Metrics {
     probes: IntCounterVec,
     transitions: IntCounterVec,
     lease_age: Gauge,
+    drains: super::drain::metrics::Metrics,
 }
 
 impl Metrics {
@@ -64,6 +65,7 @@ impl Metrics {
                 "sidestep_health_lease_age_seconds",
                 "Time since the lease was renewed; -1 before the first time.",
             )?,
+            drains: super::drain::metrics::Metrics::register(registry)?,
         };
         registry.register(Box::new(metrics.level.clone()))?;
         registry.register(Box::new(metrics.reason.clone()))?;
@@ -105,12 +107,14 @@ impl Metrics {
                     .with_label_values(&[service, family, level])
                     .inc();
             }
-            Event::Verdict { .. } | Event::Drain(_) => {}
+            Event::Verdict { .. } | Event::Departure(_) | Event::Drain(_) => {}
         }
     }
 
     /// Shows the present verdicts and the age of the lease. `unix_now` is `now` in Unix time.
     pub fn refresh(&self, health: &Health, now: Instant, unix_now: Duration) {
+        let drains = self.services.iter().zip(health.drain_standings());
+        self.drains.refresh(drains, now, unix_now);
         for (target, verdict) in health.verdicts() {
             let [service, family] = self.labels(target);
             for level in Level::ALL {

@@ -77,15 +77,23 @@ pub enum Reason {
         /// What was asked.
         probe: ProbeOf,
     },
-    /// The node is asked to leave, and clients are moving away.
+    /// The service is asked to leave, and clients are moving away.
     Draining {
-        /// Who wants it and why.
+        /// Who wants it; empty for a stop.
+        who: Arc<str>,
+        /// Why.
         reason: Arc<str>,
+        /// When it ends by itself; `None`: when it is taken back.
+        until: Option<Instant>,
     },
-    /// The node has left.
+    /// The service has left.
     Drained {
-        /// Who wanted it and why.
+        /// Who wanted it; empty for a stop.
+        who: Arc<str>,
+        /// Why.
         reason: Arc<str>,
+        /// When it ends by itself; `None`: when it is taken back.
+        until: Option<Instant>,
     },
 }
 
@@ -137,8 +145,8 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Shed { probe } => write!(f, "{} unanswered under load", Probe(*probe)),
-            Self::Draining { reason } => write!(f, "draining: {reason}"),
-            Self::Drained { reason } => write!(f, "drained: {reason}"),
+            Self::Draining { who, reason, .. } => write!(f, "draining: {reason}{}", By(who)),
+            Self::Drained { who, reason, .. } => write!(f, "drained: {reason}{}", By(who)),
         }
     }
 }
@@ -150,6 +158,18 @@ impl fmt::Display for Awaited {
             Self::Heartbeat(worker) => write!(f, "no heartbeat of worker {worker} yet"),
             Self::Probe(worker) => write!(f, "no good probe of worker {worker} yet"),
             Self::TcpProbe => f.write_str("no good tcp probe yet"),
+        }
+    }
+}
+
+/// Who it was, when it was somebody.
+struct By<'a>(&'a str);
+
+impl fmt::Display for By<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => Ok(()),
+            who => write!(f, " (by {who})"),
         }
     }
 }

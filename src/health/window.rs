@@ -30,6 +30,11 @@ impl RateWindow {
         }
     }
 
+    /// Whether nothing was ever recorded.
+    pub(super) fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
     /// Per second; `None` before the second sample.
     pub(super) fn rate(&self) -> Option<f64> {
         let (first_at, first) = self.samples.front()?;

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::health::{
-    Awaited, Family, FaultClass, FloorLevel, OnSharedFault, ProbeOf, ProbeOutcome,
+    Awaited, DrainOrder, Family, FaultClass, FloorLevel, OnSharedFault, ProbeOf, ProbeOutcome,
 };
 use ProbeOutcome::{Bad, Good, Unanswered};
 
+mod draining;
 mod faults;
 mod leaving;
 mod policy;
