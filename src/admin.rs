@@ -116,15 +116,26 @@ pub enum Command {
     },
     /// Moves traffic away and withdraws, without stopping.
     Drain {
-        /// Shown in status and logs.
-        reason: String,
+        /// Name of the service; `None`: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        /// Shown in status and logs; `None`: nobody said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Seconds until it ends by itself; `None`: when it is taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_s: Option<u64>,
     },
-    /// Ends a drain.
-    Undrain,
+    /// Takes back a drain.
+    Undrain {
+        /// Name of the service; `None`: the drain of all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+    },
 }
 
 /// The answer to a [`Command`], one JSON object on one line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// To [`Command::Status`].
@@ -144,11 +155,18 @@ pub enum Answer {
 pub enum Change {
     /// Moves traffic away and withdraws, without stopping.
     Drain {
+        /// Name of the service; `None`: all.
+        service: Option<String>,
         /// Shown in status and logs; 1 to 200 characters, none of them a control character.
         reason: String,
+        /// When it ends by itself, 1 s to 30 days; `None`: when it is taken back.
+        lasts: Option<Duration>,
     },
-    /// Ends a drain.
-    Undrain,
+    /// Takes back a drain.
+    Undrain {
+        /// Name of the service; `None`: the drain of all.
+        service: Option<String>,
+    },
 }
 
 /// A change with the way back for its outcome.
@@ -156,8 +174,8 @@ pub enum Change {
 pub struct Order {
     /// What to do.
     pub change: Change,
-    /// User id of who asks, as the kernel tells it.
-    pub user_id: Option<u32>,
+    /// The name of who asks, or what the kernel tells instead.
+    pub who: String,
     /// Takes what was done, or why it was not.
     pub outcome: oneshot::Sender<Result<String, String>>,
 }
@@ -187,12 +205,34 @@ mod tests {
 
     #[test]
     fn commands_are_written_as_documented() {
-        let drain = Command::Drain {
-            reason: "new kernel".into(),
+        let service = || Some("resolver".to_owned());
+        let drain = |service, reason: Option<&str>, for_s| Command::Drain {
+            service,
+            reason: reason.map(str::to_owned),
+            for_s,
         };
-        let line = r#"{"command":"drain","reason":"new kernel"}"#;
-        assert_eq!(serde_json::to_string(&drain).unwrap(), line);
-        assert_eq!(serde_json::from_str::<Command>(line).unwrap(), drain);
+        for (line, command) in [
+            (r#"{"command":"drain"}"#, drain(None, None, None)),
+            (
+                r#"{"command":"drain","reason":"new kernel"}"#,
+                drain(None, Some("new kernel"), None),
+            ),
+            (
+                r#"{"command":"drain","service":"resolver","reason":"x","for_s":1800}"#,
+                drain(service(), Some("x"), Some(1800)),
+            ),
+            (
+                r#"{"command":"undrain"}"#,
+                Command::Undrain { service: None },
+            ),
+            (
+                r#"{"command":"undrain","service":"resolver"}"#,
+                Command::Undrain { service: service() },
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&command).unwrap(), line);
+            assert_eq!(serde_json::from_str::<Command>(line).unwrap(), command);
+        }
         assert_eq!(
             serde_json::from_str::<Command>(r#"{"command":"status"}"#).unwrap(),
             Command::Status
@@ -210,8 +250,9 @@ mod tests {
         }
         for wrong in [
             r#"{"command":"stop"}"#,
-            r#"{"command":"drain"}"#,
             r#"{"command":"drain","reason":"x","for":"1h"}"#,
+            r#"{"command":"drain","for_s":-1}"#,
+            r#"{"command":"undrain","reason":"x"}"#,
             "status",
         ] {
             serde_json::from_str::<Command>(wrong).unwrap_err();

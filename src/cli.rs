@@ -13,6 +13,7 @@ use crate::config::{DEFAULT_FILE, LoadOptions};
 
 mod check;
 mod control;
+mod drain;
 mod explain;
 mod layout;
 mod neighbors;
@@ -51,12 +52,14 @@ enum Command {
     /// Shows the BGP neighbors of a running node, or all about one of them.
     #[command(after_help = EXIT_CODES)]
     Neighbors(neighbors::Arguments),
-    /// Moves the clients of all services away, withdraws them and keeps answering.
+    /// Moves the clients of a service, or of all, away, withdraws it and keeps answering.
+    ///
+    /// Waits until it is withdrawn; ^C leaves the drain going. It outlasts restarts of the node.
     #[command(after_help = EXIT_CODES)]
-    Drain(DrainArguments),
-    /// Ends a drain.
+    Drain(drain::Arguments),
+    /// Takes a drain back: that of all services, or that of one.
     #[command(after_help = EXIT_CODES)]
-    Undrain(ControlArguments),
+    Undrain(drain::UndrainArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,15 +82,6 @@ struct StatusArguments {
     json: bool,
 }
 
-#[derive(Debug, clap::Args)]
-struct DrainArguments {
-    #[command(flatten)]
-    control: ControlArguments,
-    /// Why; shown in status and logs.
-    #[arg(long, value_name = "TEXT", default_value = "by the operator")]
-    reason: String,
-}
-
 /// Does what the arguments say.
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
@@ -97,8 +91,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Status(arguments) => status::status(&arguments.control.socket, arguments.json),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Neighbors(arguments) => neighbors::run(arguments),
-        Command::Drain(arguments) => status::drain(&arguments.control.socket, arguments.reason),
-        Command::Undrain(arguments) => status::undrain(&arguments.socket),
+        Command::Drain(arguments) => drain::drain(arguments),
+        Command::Undrain(arguments) => drain::undrain(arguments),
     };
     result.unwrap_or_else(|error| {
         run::complain(&error);

@@ -43,6 +43,8 @@ const WITHOUT_FILE: &str = include_str!("config/without_file.toml");
 pub struct Config {
     /// The node's name; `auto` is already replaced by the host name.
     pub node_name: String,
+    /// The directory of what is to be known again after a restart; `None`: nothing is kept.
+    pub state: Option<PathBuf>,
     /// Each `[[service]]`.
     pub services: Vec<ServiceSettings>,
     /// The query path.
@@ -67,7 +69,8 @@ pub struct LoadOptions {
     /// Without [`file`](Self::file): this one if it exists, usually [`DEFAULT_FILE`]. If it does
     /// not, the node is a plain forwarding cache on 127.0.0.1:5300.
     pub default_file: PathBuf,
-    /// Names and values; those that do not begin with `SIDESTEP_` are skipped.
+    /// Names and values; those that do not begin with `SIDESTEP_` are skipped, but for
+    /// `STATE_DIRECTORY`, which systemd sets (systemd.exec(5)).
     pub environment: Vec<(String, String)>,
     /// For `node.name = "auto"`.
     pub host_name: String,

@@ -33,7 +33,7 @@ mod verdict;
 mod window;
 mod worker;
 
-pub use drain::DrainPhase;
+pub use drain::{Departure, DrainPhase, DrainView};
 pub use lease::{FloorLevel, Grant, LEASE_VALIDITY, Lease};
 pub use machine::{Event, Health};
 pub use next::Next;

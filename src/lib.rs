@@ -26,6 +26,7 @@
 //! | upkeep | probes of upstreams, search for forwarding loops; beats time for the workers, so that an idle one needs no timer |
 //! | routing | health, announcing, BGP, BFD, netlink |
 //! | admin | HTTP, control socket, rendering of metrics |
+//! | state | writes the state file |
 //! | log | writes what the others have logged; when nobody reads it, lines are dropped and counted |
 //!
 //! # Map
@@ -45,6 +46,7 @@
 //! | [`admin`] | HTTP, control socket and what goes outwards |
 //! | [`node`] | builds every part, with its threads and channels; where the domains meet |
 //! | [`cli`] | the command line, the only place that prints |
+//! | [`state`] | what is to be known again after a restart |
 //! | [`telemetry`] | log subscriber and metrics registry |
 //!
 //! # Invariants
@@ -107,4 +109,5 @@ pub mod dns;
 pub mod health;
 pub mod node;
 pub mod os;
+pub mod state;
 pub mod telemetry;

@@ -40,9 +40,11 @@ use crate::os::process;
 use crate::telemetry::{Format, Logs, Metrics, TelemetryError};
 
 mod admin;
+mod drains;
 mod host;
 mod neighbors;
 mod own;
+mod records;
 mod routing;
 mod session;
 mod signals;
@@ -132,7 +134,7 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let (stop, stopping) = watch::channel(false);
     let (order_sender, orders) = mpsc::channel(ORDERS_WAITING);
     let admin = admin::Sockets::open(&config.admin)?;
-    let routing = parts
+    let (mut routing, inputs) = parts
         .routing(config, service_addresses, &mut sockets, wishes, orders)
         .await?;
     let (beat, pulse) = watch::channel(0);
@@ -145,7 +147,7 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         tokio::join!(keeping, searching, beating);
     })?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
-    let (routing, inputs) = routing;
+    threads.push(spawn_on_runtime("state", routing.records.begin())?);
     let ended = routing.run(inputs).await;
     stop.send_replace(true);
     join(threads);
@@ -175,6 +177,19 @@ impl Parts {
         Ok(())
     }
 
+    /// What the last run has left, told to health.
+    fn records(
+        &self,
+        config: &Config,
+        now: Instant,
+        health: &mut Health,
+    ) -> Result<records::Records, TelemetryError> {
+        let (directory, services) = (config.state.as_deref(), &config.services);
+        let records = records::open(directory, services, &self.metrics, now)?;
+        records.restore(now, health);
+        Ok(records)
+    }
+
     /// Builds what the routing thread owns, and starts its prober and its BGP listener.
     async fn routing(
         &self,
@@ -195,8 +210,8 @@ impl Parts {
             ..config.health.clone()
         };
         let mut health = Health::new(settings, &policies, workers, now);
-        let linger = config.health.linger;
-        let mut announcer = Announcer::new(config.services.clone(), linger, now);
+        let records = self.records(&config, now, &mut health)?;
+        let mut announcer = Announcer::new(config.services.clone(), config.health.linger, now);
         for (target, _) in targets(&config.services).filter(|(t, _)| host.is_bound(*t).is_none()) {
             // Somebody else binds it: the self-probe tells whether it answers.
             health.handle_address(now, target, true);
@@ -223,6 +238,7 @@ impl Parts {
             signals: signals::Signals::new(
                 Arc::clone(&self.shared),
                 mem::take(&mut sockets.drop_counters),
+                drains::ServiceSockets::new(&config.dns.service_sockets, &config.services),
             ),
             upstreams: Arc::clone(&self.upstreams),
             metrics: health::metrics::Metrics::register(registry, names.clone())
@@ -230,6 +246,7 @@ impl Parts {
             interval: config.health.interval,
             service_names: names,
             is_stopping: false,
+            records,
             reporter: status::Reporter {
                 node_name: config.node_name,
                 sources: config.sources,
@@ -238,7 +255,6 @@ impl Parts {
                 upstreams: Arc::clone(&self.upstreams),
                 published: Arc::clone(&self.published),
                 started: self.started,
-                drain: None,
                 heartbeats: Vec::new(),
                 is_supervisor_told: false,
             },

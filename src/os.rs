@@ -13,3 +13,4 @@ pub mod netlink;
 pub mod process;
 pub mod socket;
 pub mod unicast;
+pub mod user;

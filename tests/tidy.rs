@@ -30,6 +30,8 @@ const SHELLS: &[&str] = &[
     "src/dns/serve",
     "src/dns/upkeep.rs",
     "src/health/prober",
+    "src/state/directory.rs",
+    "src/state/keeper.rs",
 ];
 
 const FORBIDDEN_MODULES: &[&str] = &[
@@ -239,6 +241,12 @@ fn domains_meet_in_node_only() {
             "admin",
             &[
                 "dns", "bgp", "bfd", "health", "announce", "config", "node", "cli",
+            ],
+        ),
+        (
+            "state",
+            &[
+                "dns", "bgp", "health", "announce", "admin", "config", "node", "cli",
             ],
         ),
         ("config", &["node", "cli"]),

@@ -53,6 +53,7 @@ impl Node {
                 r#"[node]
 name = "{name}"
 router_id = "10.0.0.{index}"
+state = "none"
 [[service]]
 name = "resolver"
 addresses = ["{ANYCAST}"]

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{Answer, Change, Command, Order, Published, Snapshot};
+use crate::os::user;
 
 const CONNECTIONS_MAX: usize = 8;
 const COMMAND_BYTES_MAX: u64 = 4096;
@@ -25,6 +26,9 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(5);
 const EFFECT_LIMIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const REASON_CHARS_MAX: usize = 200;
+const NO_REASON: &str = "no reason given";
+/// The longest that a drain may be asked for: 30 days.
+const DRAIN_S_MAX: u64 = 30 * 24 * 3600;
 /// After accept failed, usually because the process may open no more files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -180,9 +184,12 @@ fn ensure_unused(path: &Path) -> Result<(), SocketError> {
 
 /// One connection from its first octet to its last.
 async fn converse(mut stream: UnixStream, published: Arc<Published>, orders: mpsc::Sender<Order>) {
-    let user_id = stream.peer_cred().ok().map(|who| who.uid());
+    let who = match stream.peer_cred() {
+        Ok(peer) => user::name_of(peer.uid()),
+        Err(_) => "somebody".to_owned(),
+    };
     let answer = match timeout(COMMAND_LIMIT, read_command(&mut stream)).await {
-        Ok(Ok(command)) => obey(command, user_id, &published, &orders).await,
+        Ok(Ok(command)) => obey(command, who, &published, &orders).await,
         Ok(Err(problem)) => Answer::Error(problem),
         Err(_) => Answer::Error("no command within 5 s".to_owned()),
     };
@@ -216,7 +223,7 @@ async fn read_command(stream: &mut UnixStream) -> Result<Command, String> {
 
 async fn obey(
     command: Command,
-    user_id: Option<u32>,
+    who: String,
     published: &Published,
     orders: &mpsc::Sender<Order>,
 ) -> Answer {
@@ -229,16 +236,20 @@ async fn obey(
         Command::Neighbors { address } => {
             return tell(published, |snapshot| neighbors(snapshot, address));
         }
-        Command::Drain { reason } => match checked_reason(&reason) {
-            Ok(reason) => Change::Drain { reason },
+        Command::Drain {
+            service,
+            reason,
+            for_s,
+        } => match checked_drain(service, reason.as_deref(), for_s) {
+            Ok(drain) => drain,
             Err(problem) => return Answer::Error(problem),
         },
-        Command::Undrain => Change::Undrain,
+        Command::Undrain { service } => Change::Undrain { service },
     };
     let (outcome, done) = oneshot::channel();
     let order = Order {
         change,
-        user_id,
+        who,
         outcome,
     };
     if orders.try_send(order).is_err() {
@@ -270,6 +281,21 @@ fn neighbors(snapshot: &Snapshot, address: Option<String>) -> Answer {
         Some(Ok(neighbor)) => Answer::Neighbor(Box::new(neighbor)),
         Some(Err(problem)) => Answer::Error(problem.to_string()),
     }
+}
+
+fn checked_drain(
+    service: Option<String>,
+    reason: Option<&str>,
+    for_s: Option<u64>,
+) -> Result<Change, String> {
+    if for_s.is_some_and(|for_s| !(1..=DRAIN_S_MAX).contains(&for_s)) {
+        return Err("a drain lasts from 1 s to 30 days".to_owned());
+    }
+    Ok(Change::Drain {
+        service,
+        reason: checked_reason(reason.unwrap_or(NO_REASON))?,
+        lasts: for_s.map(Duration::from_secs),
+    })
 }
 
 fn checked_reason(reason: &str) -> Result<String, String> {

@@ -7,13 +7,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub mod drain;
 pub mod explain;
 pub mod neighbor;
 
+pub use drain::{DrainPhase, StandingDrain};
 pub use neighbor::{Neighbor, SessionState};
 
 /// Everything at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The node's name.
     pub node: String,
@@ -37,11 +39,14 @@ pub struct Status {
     pub cache: Cache,
     /// Each query worker.
     pub workers: Vec<Worker>,
-    /// `None`: not drained.
+    /// `None`: not drained as a whole.
     pub drain: Option<Drain>,
     /// Health has had no fresh inputs for a second: whatever the levels say, nothing is announced.
     #[serde(default)]
     pub lease_stale: bool,
+    /// Every drain that stands, that of all services first.
+    #[serde(default)]
+    pub drains: Vec<StandingDrain>,
     /// What is worse than configured and shows nowhere else, for example a missing default route.
     pub warnings: Vec<String>,
 }
@@ -181,7 +186,7 @@ pub struct Worker {
     pub dropped: u64,
 }
 
-/// A drain that is asked for.
+/// A drain of all services that is asked for; [`StandingDrain`] says more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
     /// As given by who asked.
@@ -315,6 +320,7 @@ pub(crate) fn example() -> Status {
         }],
         drain: None,
         lease_stale: false,
+        drains: Vec::new(),
         warnings: Vec::new(),
     }
 }

@@ -32,14 +32,7 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let answer = match ask(socket, command) {
         Ok(answer) => answer,
-        Err(AskError::Io(error)) => {
-            eprintln!("error: {}", unreachable_text(socket, &error));
-            return Ok(ExitCode::from(NOT_REACHABLE));
-        }
-        Err(error @ AskError::Unreadable { .. }) => {
-            eprintln!("error: {}", printable(&error.to_string()));
-            return Ok(ExitCode::from(REFUSED));
-        }
+        Err(error) => return Ok(unanswered(socket, &error)),
     };
     let text = match answer {
         Answer::Done(text) => printable(&text),
@@ -49,12 +42,34 @@ pub(super) fn run(
         }
         telling => show(telling)?,
     };
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a line, or several, to standard output.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{text}") {
         // Whoever reads has seen enough, for example `| head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.context("standard output")?,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output"),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells why there is no answer; with which code to exit.
+pub(super) fn unanswered(socket: &Path, error: &AskError) -> ExitCode {
+    match error {
+        AskError::Io(error) => {
+            eprintln!("error: {}", unreachable_text(socket, error));
+            ExitCode::from(NOT_REACHABLE)
+        }
+        AskError::Unreadable { .. } => {
+            eprintln!("error: {}", printable(&error.to_string()));
+            ExitCode::from(REFUSED)
+        }
+    }
 }
 
 /// For a command that is only done, and for an answer to another question.
@@ -67,7 +82,7 @@ pub(super) fn unexpected(_: Answer) -> anyhow::Result<String> {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-enum AskError {
+pub(super) enum AskError {
     /// Nobody answers, or not in full.
     #[error("no answer")]
     Io(#[source] io::Error),
@@ -84,7 +99,10 @@ enum AskError {
 }
 
 /// One command, one answer.
-fn ask(socket: &Path, command: &Command) -> Result<Answer, AskError> {
+///
+/// # Errors
+/// There is no node, or no sense in its answer.
+pub(super) fn ask(socket: &Path, command: &Command) -> Result<Answer, AskError> {
     let line = exchange(socket, command).map_err(AskError::Io)?;
     serde_json::from_str(&line).map_err(|source| AskError::Unreadable { source })
 }

@@ -49,3 +49,40 @@ pub(super) fn yes_no(value: bool) -> &'static str {
 pub(super) fn none() -> String {
     "-".to_owned()
 }
+
+/// A rate per second: `1,240`, and below ten with a tenth, `0.4`.
+pub(super) fn rate(rate: f64) -> String {
+    if rate < 9.95 {
+        return format!("{rate:.1}");
+    }
+    let digits = format!("{rate:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_written_for_people() {
+        let cases = [
+            (0.0, "0.0"),
+            (0.44, "0.4"),
+            (9.94, "9.9"),
+            (9.96, "10"),
+            (999.4, "999"),
+            (1_240.0, "1,240"),
+            (1_234_567.0, "1,234,567"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(rate(number), text);
+        }
+    }
+}

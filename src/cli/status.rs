@@ -1,4 +1,4 @@
-//! `sidestep status`, `sidestep drain` and `sidestep undrain`.
+//! `sidestep status`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,38 +24,10 @@ pub(super) fn status(socket: &Path, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Moves traffic away from the node behind `socket`.
-///
-/// # Errors
-/// The answer makes no sense, or standard output cannot be written.
-pub(super) fn drain(socket: &Path, reason: String) -> anyhow::Result<ExitCode> {
-    run(socket, &Command::Drain { reason }, unexpected)
-}
-
-/// Ends a drain of the node behind `socket`.
-///
-/// # Errors
-/// The answer makes no sense, or standard output cannot be written.
-pub(super) fn undrain(socket: &Path) -> anyhow::Result<ExitCode> {
-    run(socket, &Command::Undrain, unexpected)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::control::tests::with_node;
-
-    #[test]
-    fn a_refusal_exits_with_1_and_success_with_0() {
-        let refused = "{\"error\":\"not drained\"}\n";
-        let (code, asked) = with_node(refused, |path| undrain(path).unwrap());
-        assert_eq!(asked, "{\"command\":\"undrain\"}\n");
-        assert_eq!(code, ExitCode::from(1));
-        let done = "{\"done\":\"draining\"}\n";
-        let (code, asked) = with_node(done, |path| drain(path, "new kernel".into()).unwrap());
-        assert_eq!(asked, "{\"command\":\"drain\",\"reason\":\"new kernel\"}\n");
-        assert_eq!(code, ExitCode::SUCCESS);
-    }
 
     #[test]
     fn a_node_that_is_not_there_or_hangs_up_exits_with_3() {

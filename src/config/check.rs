@@ -24,6 +24,7 @@ mod listen;
 mod local;
 mod service;
 mod sibling;
+mod state;
 mod upstream;
 mod zone;
 
@@ -60,6 +61,7 @@ impl Checker<'_> {
         self.nothing_announced(raw);
         Config {
             node_name: dns.node_name.clone(),
+            state: self.state(&raw.node, &root.key("node"), options),
             health: self.health(&raw.health, &root.key("health")),
             admin: self.admin(
                 &raw.admin,

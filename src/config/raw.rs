@@ -28,6 +28,7 @@ pub(super) struct Raw {
 pub(super) struct Node {
     pub(super) name: Option<String>,
     pub(super) router_id: Option<String>,
+    pub(super) state: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

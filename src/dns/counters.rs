@@ -93,6 +93,42 @@ impl ByReason {
     }
 }
 
+/// Counts by the socket of a service, in cache lines of their own: they are written for each batch.
+#[derive(Debug, Default)]
+pub struct BySocket(Box<[Line]>);
+
+/// How many counts a [`Line`] has.
+const LINE: usize = 16;
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Line([Count; LINE]);
+
+impl BySocket {
+    /// For so many sockets at least.
+    pub(super) fn new(sockets: usize) -> Self {
+        let lines = sockets.div_ceil(LINE);
+        Self((0..lines).map(|_| Line::default()).collect())
+    }
+
+    /// What was counted at the socket with this number.
+    #[must_use]
+    pub fn value(&self, socket: usize) -> u64 {
+        self.count(socket).map_or(0, Count::value)
+    }
+
+    /// Other sockets than those of services have no count.
+    pub(super) fn add(&self, socket: usize, more: u64) {
+        if let Some(count) = self.count(socket) {
+            count.add(more);
+        }
+    }
+
+    fn count(&self, socket: usize) -> Option<&Count> {
+        self.0.get(socket / LINE)?.0.get(socket % LINE)
+    }
+}
+
 /// All counters of one worker; two of them never share a pair of cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -161,9 +197,20 @@ pub struct WorkerCounters {
     pub sibling_queries: Count,
     /// Self-probes that were answered; in no other counter.
     pub probes: Count,
+    /// Questions of clients that are or will be answered, by the number of the service's socket in
+    /// [`super::Settings::service_sockets`].
+    pub asked_at: BySocket,
 }
 
 impl WorkerCounters {
+    /// Those of a worker that listens for so many services.
+    pub(super) fn new(service_sockets: usize) -> Self {
+        Self {
+            asked_at: BySocket::new(service_sockets),
+            ..Self::default()
+        }
+    }
+
     /// Counts a readable question.
     pub(super) fn count_query(&self, transport: Transport) {
         match transport {
@@ -238,6 +285,23 @@ mod tests {
             assert_eq!(latency.buckets[bucket].value(), before + 2, "{elapsed_us}");
         }
         assert_eq!(latency.sum_us.value(), 2 * 4_000_052);
+    }
+
+    #[test]
+    fn each_socket_of_a_service_has_its_count_and_others_have_none() {
+        assert_eq!(BySocket::new(0).value(0), 0);
+        for sockets in [1, LINE, LINE + 1] {
+            let counts = BySocket::new(sockets);
+            for socket in 0..sockets {
+                counts.add(socket, 1 + socket as u64);
+            }
+            counts.add(usize::MAX, 7);
+            for socket in 0..sockets {
+                assert_eq!(counts.value(socket), 1 + socket as u64);
+            }
+            assert_eq!(counts.value(usize::MAX), 0);
+        }
+        assert_eq!(size_of::<Line>(), align_of::<Line>());
     }
 
     #[test]

@@ -61,9 +61,9 @@ const IDLE_LOOK: u64 = 10;
 pub struct WorkerSockets {
     /// How many TCP connections it may have; each needs a descriptor. At most [`CONNECTIONS_MAX`].
     pub connections: usize,
-    /// One for each address.
+    /// One for each address: first those of [`super::Settings::service_sockets`], in that order.
     pub udp: Vec<UdpSocket>,
-    /// One for each address.
+    /// One for each address, in the same order.
     pub tcp: Vec<TcpListener>,
 }
 
@@ -108,9 +108,9 @@ pub async fn run<F: Forward<Waiter> + 'static>(
         Rc::clone(&desk),
         connections::Connections::new(sockets.connections),
     );
-    for listener in sockets.tcp {
+    for (number, listener) in sockets.tcp.into_iter().enumerate() {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        loops.spawn_local(tcp.clone().accept(listener));
+        loops.spawn_local(tcp.clone().accept(number, listener));
     }
     loops.spawn_local(beat(worker, tcp, pulse));
     let mut udp = udp::Sockets::new(sockets.udp);

@@ -60,6 +60,9 @@ pub struct Buffers {
     pub refresh: Option<Wish>,
     /// For answers that are fetched before they expire.
     pub budget: Budget,
+    /// The number of the socket that the message came by, set by who reads it from there: those of
+    /// services are the first.
+    pub socket: usize,
 }
 
 impl Default for Buffers {
@@ -71,6 +74,7 @@ impl Default for Buffers {
             is_sibling: false,
             refresh: None,
             budget: Budget::default(),
+            socket: usize::MAX,
         }
     }
 }
@@ -103,6 +107,8 @@ pub struct Ticket {
     stale: bool,
     /// The question is for a local alias, the key for the name that it leads to.
     is_alias: bool,
+    /// The socket that it came by.
+    socket: usize,
 }
 
 impl Worker {
@@ -153,6 +159,7 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Step {
         buffers.refresh = None;
+        let from = (client, transport, buffers.socket);
         let Buffers {
             key,
             scratch,
@@ -165,10 +172,10 @@ impl Worker {
             Err(unreadable) => {
                 buffers.verified = transport == Transport::Tcp;
                 buffers.is_sibling = false;
-                return self.answer_unreadable(unreadable, (client, transport), out);
+                return self.answer_unreadable(unreadable, from, out);
             }
         };
-        request.standing = self.standing(request.edns.as_ref(), (client, transport));
+        request.standing = self.standing(request.edns.as_ref(), from);
         buffers.verified = request.standing.is_verified;
         buffers.is_sibling = request.standing.is_sibling;
         if self.answer_probe(&request, key, (client, transport), out) {
@@ -189,8 +196,7 @@ impl Worker {
                 self.counters().cache_hits.bump();
                 let answer = kept_answer(&entry, &request, now);
                 self.reply_behind(out, &request, transport, (chain, key), answer);
-                let may_fetch = request.recursion_desired && access.has_upstreams();
-                if may_fetch && entry.wants_refresh() {
+                if request.recursion_desired && access.has_upstreams() && entry.wants_refresh() {
                     *refresh = self.prefetch(now, budget);
                 }
                 return Step::Reply;
@@ -202,8 +208,7 @@ impl Worker {
         budget.note_miss();
         let may_ask = access.has_upstreams();
         if !request.recursion_desired || (!may_ask && stale.is_none()) {
-            let reason = why_nobody_is_asked(&request);
-            let answer = Answer::bare(Rcode::REFUSED, Some(reason));
+            let answer = nobody_is_asked(&request);
             self.reply(out, &request, transport, &answer);
             return Step::Reply;
         }
@@ -220,6 +225,7 @@ impl Worker {
             started: now,
             stale: stale.is_some(),
             is_alias: chain.is_some(),
+            socket: buffers.socket,
             request: request.keep(),
         })
     }
@@ -294,15 +300,6 @@ impl Worker {
         }
         let waited = now.saturating_duration_since(ticket.started);
         self.counters().miss_latency.record(waited, 1);
-    }
-
-    /// The request of a ticket; how long its connection may be silent is what it is now.
-    fn kept<'t>(&self, ticket: &'t Ticket) -> Request<'t> {
-        let mut request = ticket.request.request();
-        if let (Some(edns), Transport::Tcp) = (&request.edns, ticket.transport) {
-            request.standing.keepalive = self.keepalive(edns);
-        }
-        request
     }
 
     /// An expired answer if there is one, else SERVFAIL with the reason.
@@ -424,12 +421,13 @@ fn kept_answer<'a>(entry: &Entry<'a>, request: &Request<'_>, now: Instant) -> An
 }
 
 /// Of two reasons the one that the client can do something about.
-fn why_nobody_is_asked(request: &Request<'_>) -> ExtendedError {
-    if request.recursion_desired {
+fn nobody_is_asked(request: &Request<'_>) -> Answer<'static> {
+    let reason = if request.recursion_desired {
         ExtendedError::PROHIBITED
     } else {
         ExtendedError::NOT_AUTHORITATIVE
-    }
+    };
+    Answer::bare(Rcode::REFUSED, Some(reason))
 }
 
 /// An answer that this node is the source of.

@@ -42,6 +42,8 @@ pub struct Shared {
     any_answer: BuiltSections,
     unix_time_s: AtomicU32,
     is_draining: AtomicBool,
+    /// The same for each socket of a service.
+    draining: Box<[AtomicBool]>,
     prefetch: bool,
     rebinding: Option<Rebinding>,
     unusable_answers: AtomicU64,
@@ -53,6 +55,7 @@ impl Shared {
     #[must_use]
     pub fn new(settings: &Settings, probe: ProbeName, started: Instant) -> Self {
         let workers = settings.workers.get();
+        let sockets = settings.service_sockets.len();
         Self {
             cache: Cache::new(&settings.cache, &settings.stale, started),
             access: AccessList::new(&settings.access, &settings.limits.exempt),
@@ -66,10 +69,11 @@ impl Shared {
             any_answer: BuiltSections::answers([ANY_ANSWER]),
             unix_time_s: AtomicU32::new(0),
             is_draining: AtomicBool::new(false),
+            draining: (0..sockets).map(|_| AtomicBool::default()).collect(),
             prefetch: settings.prefetch,
             rebinding: Rebinding::new(&settings.rebinding, &settings.zones),
             unusable_answers: AtomicU64::new(0),
-            workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
+            workers: (0..workers).map(|_| WorkerCounters::new(sockets)).collect(),
         }
     }
 
@@ -119,15 +123,25 @@ impl Shared {
         }
     }
 
-    /// Whether clients are being moved to other nodes.
+    /// Whether the clients of a socket are being moved to other nodes. `socket` is its number in
+    /// [`Settings::service_sockets`]; other sockets have other numbers.
     #[must_use]
-    pub fn is_draining(&self) -> bool {
+    pub fn is_draining(&self, socket: usize) -> bool {
+        let of_socket = self.draining.get(socket);
         self.is_draining.load(Ordering::Relaxed)
+            || of_socket.is_some_and(|of_socket| of_socket.load(Ordering::Relaxed))
     }
 
-    /// Says that clients are, or are no longer, being moved to other nodes.
+    /// Says that all clients are, or are no longer, being moved to other nodes.
     pub fn tell_draining(&self, is_draining: bool) {
         self.is_draining.store(is_draining, Ordering::Relaxed);
+    }
+
+    /// The same for the clients of one socket of a service.
+    pub fn tell_socket_draining(&self, socket: usize, is_draining: bool) {
+        if let Some(of_socket) = self.draining.get(socket) {
+            of_socket.store(is_draining, Ordering::Relaxed);
+        }
     }
 
     /// The cache.

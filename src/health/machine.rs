@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::drain::{Drain, DrainPhase};
+use super::drain::{Departure, DrainPhase, Drains};
 use super::others::Others;
 use super::target::{Surroundings, TargetState};
 use super::window::RateWindow;
 use super::worker::Worker;
 use super::{
-    CheckOutcome, DrainOrder, Grant, Lease, Level, Memory, PeersView, PoorAnswers, PoorCanaries,
-    ProbeReport, ServicePolicy, Settings, StartGate, Target, Verdict, WorkerSample,
+    CheckOutcome, Grant, Lease, Level, Memory, PeersView, PoorAnswers, PoorCanaries, ProbeReport,
+    ServicePolicy, Settings, StartGate, Target, Verdict, WorkerSample,
 };
+
+mod draining;
 
 /// The lease is renewed this often while inputs are fresh, however long the interval is.
 const RENEWAL: Duration = Duration::from_millis(250);
@@ -28,7 +30,7 @@ pub struct Health {
     sampled_at: Option<Instant>,
     answered: RateWindow,
     others: Others,
-    drain: Drain,
+    drain: Drains,
     told_phase: DrainPhase,
     targets: Vec<TargetState>,
     lease: Lease,
@@ -36,7 +38,7 @@ pub struct Health {
 }
 
 /// What the owner of [`Health`] should tell and do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Level, class or reason of a target changed.
     Verdict {
@@ -49,7 +51,9 @@ pub enum Event {
         /// The new verdict.
         verdict: Verdict,
     },
-    /// A drain began, went on or was taken back. `Finished` ends a stop.
+    /// A service has begun to leave, has left, or is back.
+    Departure(Departure),
+    /// The same of a stop, or of a drain of all. `Finished` ends a stop.
     Drain(DrainPhase),
 }
 
@@ -74,7 +78,7 @@ impl Health {
         });
         let targets = targets.collect();
         Self {
-            drain: Drain::new(&settings),
+            drain: Drains::new(&settings, services),
             settings,
             workers: vec![Worker::default(); workers],
             sampled_at: None,
@@ -216,27 +220,6 @@ impl Health {
         targets.map(|s| (s.target, s.memory(now))).collect()
     }
 
-    /// The operator wants a service, or the node, to leave.
-    pub fn handle_drain(&mut self, now: Instant, order: &DrainOrder) {
-        self.drain
-            .handle_drain(now, &order.reason, self.answered.rate());
-        self.evaluate(now);
-    }
-
-    /// The operator wants a service, or with `None` the whole node, back. Nothing happens when it is
-    /// stopping.
-    pub fn handle_undrain(&mut self, now: Instant, service: Option<usize>) {
-        let _ = service;
-        self.drain.handle_undrain();
-        self.evaluate(now);
-    }
-
-    /// The process is asked to end: [`DrainPhase::Finished`] tells when it may.
-    pub fn handle_stop(&mut self, now: Instant, reason: &str) {
-        self.drain.handle_stop(now, reason, self.answered.rate());
-        self.evaluate(now);
-    }
-
     /// Does what is due at `now`. Harmless when called early.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|due| due <= now) {
@@ -265,6 +248,9 @@ impl Health {
                     verdict,
                 });
             }
+        }
+        if let Some(departure) = self.drain.poll_departure(self.answered.rate()) {
+            return Some(Event::Departure(departure));
         }
         let phase = self.drain.phase();
         if phase != self.told_phase {
@@ -306,36 +292,25 @@ impl Health {
         targets.map(move |state| (state.target, state.faults(now), state.is_delayed()))
     }
 
-    /// How far a drain or a stop is.
-    #[must_use]
-    pub fn drain_phase(&self) -> DrainPhase {
-        self.drain.phase()
-    }
-
     fn target_mut(&mut self, target: Target) -> Option<&mut TargetState> {
         self.targets.iter_mut().find(|state| state.target == target)
     }
 
     fn evaluate(&mut self, now: Instant) {
         self.evaluated_at = now;
+        self.drain.settle(now, self.answered.rate());
         self.evaluate_targets(now);
-        let is_announced = self
-            .targets
-            .iter()
-            .any(|t| t.verdict.level > Level::Withdrawn);
-        let before = self.drain.phase();
-        self.drain.advance(now, self.answered.rate(), is_announced);
-        if self.drain.phase() != before {
+        if self.go_on_draining(now) {
             self.evaluate_targets(now);
         }
     }
 
     fn evaluate_targets(&mut self, now: Instant) {
         let mut around = Surroundings::of(&self.settings, &self.workers, &self.others);
-        around.drain = self.drain.limit();
-        around.is_leaving = self.drain.phase() == DrainPhase::Leaving;
         let mut grants: Vec<Grant> = Vec::with_capacity(self.targets.len());
         for state in &mut self.targets {
+            around.drain = self.drain.limit(state.target.service);
+            around.is_leaving = matches!(around.drain, Some((Level::Backup, _)));
             state.evaluate(now, &around);
             grants.push(state.grant(&around));
         }

@@ -24,6 +24,7 @@ pub struct Metrics {
     faults: IntGaugeVec,
     peers: IntGaugeVec,
     links: IntGaugeVec,
+    drains: super::drain::metrics::Metrics,
 }
 
 impl Metrics {
@@ -90,6 +91,7 @@ impl Metrics {
                 "Links that neighbours are behind, known and up.",
                 &["state"],
             )?,
+            drains: super::drain::metrics::Metrics::register(registry)?,
         };
         registry.register(Box::new(metrics.since.clone()))?;
         registry.register(Box::new(metrics.probes.clone()))?;
@@ -130,12 +132,14 @@ impl Metrics {
                     .with_label_values(&[service, family, level])
                     .inc();
             }
-            Event::Verdict { .. } | Event::Drain(_) => {}
+            Event::Verdict { .. } | Event::Departure(_) | Event::Drain(_) => {}
         }
     }
 
     /// Shows the present verdicts and the age of the lease. `unix_now` is `now` in Unix time.
     pub fn refresh(&self, health: &Health, now: Instant, unix_now: Duration) {
+        let drains = self.services.iter().zip(health.drain_standings());
+        self.drains.refresh(drains, now, unix_now);
         for (target, verdict) in health.verdicts() {
             let [service, family] = self.labels(target);
             for level in Level::ALL {

@@ -146,15 +146,23 @@ pub enum Reason {
         /// How many there are.
         of: usize,
     },
-    /// The node is asked to leave, and clients are moving away.
+    /// The service is asked to leave, and clients are moving away.
     Draining {
-        /// Who wants it and why.
+        /// Who wants it; empty for a stop.
+        who: Arc<str>,
+        /// Why.
         reason: Arc<str>,
+        /// When it ends by itself; `None`: when it is taken back.
+        until: Option<Instant>,
     },
-    /// The node has left.
+    /// The service has left.
     Drained {
-        /// Who wanted it and why.
+        /// Who wanted it; empty for a stop.
+        who: Arc<str>,
+        /// Why.
         reason: Arc<str>,
+        /// When it ends by itself; `None`: when it is taken back.
+        until: Option<Instant>,
     },
 }
 
@@ -254,8 +262,8 @@ impl fmt::Display for Reason {
             | Self::QueueOverflow { .. }
             | Self::Late { .. } => self.tell_overload(f),
             Self::LinksDown { of } => write!(f, "none of {of} links to neighbours is up"),
-            Self::Draining { reason } => write!(f, "draining: {reason}"),
-            Self::Drained { reason } => write!(f, "drained: {reason}"),
+            Self::Draining { reason, .. } => write!(f, "draining: {reason}"),
+            Self::Drained { reason, .. } => write!(f, "drained: {reason}"),
         }
     }
 }
@@ -346,6 +354,18 @@ impl fmt::Display for Awaited {
             Self::Check(check) => write!(f, "no good result of check {check} yet"),
             Self::Upstreams => f.write_str("upstreams not yet reached, nor given up on"),
             Self::HotNames => f.write_str("hot names not yet fetched"),
+        }
+    }
+}
+
+/// Who it was, when it was somebody.
+struct By<'a>(&'a str);
+
+impl fmt::Display for By<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => Ok(()),
+            who => write!(f, " (by {who})"),
         }
     }
 }

@@ -36,6 +36,11 @@ impl RateWindow {
         ends.map_or(0, |((_, first), (_, last))| last.saturating_sub(*first))
     }
 
+    /// Whether nothing was ever recorded.
+    pub(super) fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
     /// Per second; `None` before the second sample.
     pub(super) fn rate(&self) -> Option<f64> {
         let (first_at, _) = self.samples.front()?;

@@ -11,9 +11,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::host::{Host, News};
 use super::neighbors::Neighbors;
+use super::records::Records;
 use super::signals::Signals;
 use super::status::Reporter;
-use crate::admin::{Change, Order};
+use crate::admin::Order;
 use crate::announce::{Action, Announcer, PlannedLevel};
 use crate::bgp;
 use crate::dns::upstream::Upstreams;
@@ -34,6 +35,7 @@ pub(super) struct Routing {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) metrics: health::metrics::Metrics,
     pub(super) reporter: Reporter,
+    pub(super) records: Records,
     /// Between two samples of the workers' counters.
     pub(super) interval: Duration,
     pub(super) service_names: Vec<String>,
@@ -98,6 +100,9 @@ impl Routing {
             }
         }
         self.host.remove_routes(&self.reporter.services).await;
+        if !is_blind {
+            self.records.end(Instant::now(), &self.health);
+        }
         if is_blind { Err(Blind) } else { Ok(()) }
     }
 
@@ -111,10 +116,7 @@ impl Routing {
             }
             self.metrics.record_event(&event);
             self.tell(&event);
-            if let Event::Drain(phase) = event {
-                let shared = &self.reporter.shared;
-                shared.tell_draining(phase != DrainPhase::Serving);
-            }
+            self.take_drain_event(&event);
             if event == Event::Drain(DrainPhase::Finished) {
                 self.announcer.handle_stop(Instant::now());
             }
@@ -155,16 +157,12 @@ impl Routing {
         for (target, worker, total) in self.signals.drops() {
             self.health.handle_drops(now, target, worker, total);
         }
+        self.health.handle_rates(now, &self.signals.asked());
         let samples = self.signals.workers();
         self.health.handle_workers(now, &samples);
         self.signals.feed_watchdog(now);
-        self.reporter.publish(
-            now,
-            &self.health,
-            &self.host,
-            &self.neighbors,
-            &self.signals,
-        );
+        self.records.note(now, &self.health);
+        self.publish(now);
         self.metrics
             .refresh(&self.health, now, super::status::unix_time());
     }
@@ -275,34 +273,6 @@ impl Routing {
         }
     }
 
-    fn take_order(&mut self, order: Order) {
-        let now = Instant::now();
-        let user_id = order.user_id;
-        let outcome = match order.change {
-            _ if self.is_stopping => Err("the node is stopping".to_owned()),
-            Change::Drain { reason } => {
-                tracing::info!(reason, user_id, "drain asked for");
-                let wish = health::DrainOrder {
-                    service: None,
-                    who: "".into(),
-                    reason: reason.as_str().into(),
-                    until: None,
-                };
-                self.health.handle_drain(now, &wish);
-                self.reporter.take_drain(now, Some(reason));
-                Ok("draining: clients are moved away, then the routes are withdrawn".to_owned())
-            }
-            Change::Undrain => {
-                tracing::info!(user_id, "drain taken back");
-                self.health.handle_undrain(now, None);
-                self.reporter.take_drain(now, None);
-                Ok("the drain is over".to_owned())
-            }
-        };
-        // Who asked may have gone away meanwhile.
-        drop(order.outcome.send(outcome));
-    }
-
     fn take_timeout(&mut self) {
         let now = Instant::now();
         self.health.handle_timeout(now);
@@ -342,7 +312,8 @@ impl Routing {
                     "verdict changed"
                 );
             }
-            Event::Drain(phase) => tracing::info!(?phase, "drain went on"),
+            Event::Departure(departure) => self.tell_departure(departure),
+            Event::Drain(phase) => tracing::debug!(%phase, "drain of the node went on"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::drains::ServiceSockets;
 use super::routing::ignore_supervisor;
 use crate::dns::shared::Shared;
 use crate::health::{Target, WorkerSample};
@@ -20,16 +21,22 @@ pub(super) struct DropCounter {
 pub(super) struct Signals {
     shared: Arc<Shared>,
     drop_counters: Vec<DropCounter>,
+    service_sockets: ServiceSockets,
     watchdog: Option<Duration>,
     fed: Option<(Instant, Vec<u64>)>,
 }
 
 impl Signals {
-    pub(super) fn new(shared: Arc<Shared>, drop_counters: Vec<DropCounter>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        drop_counters: Vec<DropCounter>,
+        service_sockets: ServiceSockets,
+    ) -> Self {
         let watchdog = process::watchdog_interval();
         Self {
             shared,
             drop_counters,
+            service_sockets,
             watchdog,
             fed: None,
         }
@@ -49,6 +56,19 @@ impl Signals {
             .filter(|(_, of, _)| *of == worker)
             .map(|(_, _, total)| total)
             .sum()
+    }
+
+    /// How many questions clients have asked each service since the start; nothing of one that the
+    /// workers do not answer for.
+    pub(super) fn asked(&self) -> Vec<(usize, u64)> {
+        self.service_sockets.asked(&self.shared)
+    }
+
+    /// Says that the clients of a service are, or are no longer, being moved to other nodes.
+    pub(super) fn tell_draining(&self, service: usize, is_draining: bool) {
+        for socket in self.service_sockets.of(service) {
+            self.shared.tell_socket_draining(socket, is_draining);
+        }
     }
 
     /// One sample for each worker, in order.

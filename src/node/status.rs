@@ -11,8 +11,8 @@ use super::routing::ignore_supervisor;
 use super::session::Record;
 use super::signals::Signals;
 use crate::admin::status::{
-    Cache, Drain, Family, FaultClass, Level, Service, ServiceFamily, Status, Upstream,
-    UpstreamState, Worker, Zone,
+    Cache, Family, FaultClass, Level, Service, ServiceFamily, Status, Upstream, UpstreamState,
+    Worker, Zone,
 };
 use crate::admin::{Describe, Published};
 use crate::announce::ServiceSettings;
@@ -30,18 +30,12 @@ pub(super) struct Reporter {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) published: Arc<Published>,
     pub(super) started: Instant,
-    pub(super) drain: Option<(Instant, String)>,
     /// Last heartbeat of each worker, and when it was seen.
     pub(super) heartbeats: Vec<(u64, Instant)>,
     pub(super) is_supervisor_told: bool,
 }
 
 impl Reporter {
-    /// Remembers who drains the node, or that nobody does any more.
-    pub(super) fn take_drain(&mut self, now: Instant, reason: Option<String>) {
-        self.drain = reason.map(|reason| (now, reason));
-    }
-
     /// Publishes the present state; tells the supervisor once that the node serves.
     pub(super) fn publish(
         &mut self,
@@ -50,6 +44,7 @@ impl Reporter {
         host: &Host,
         neighbors: &Neighbors,
         signals: &Signals,
+        warning: Option<String>,
     ) {
         let records = neighbors.records();
         let mut status = self.status(now, health, host, signals);
@@ -57,6 +52,8 @@ impl Reporter {
         status.neighbors_configured = neighbors.configured();
         status.warnings = neighbors.warnings();
         status.lease_stale = !health.lease().is_fresh(now) && health.lease().renewed_at().is_some();
+        status.warnings.extend(warning);
+        super::drains::tell(&mut status, health, now);
         status.explain();
         if !self.is_supervisor_told && self.heartbeats.iter().all(|(beat, _)| *beat > 0) {
             self.is_supervisor_told = true;
@@ -82,10 +79,6 @@ impl Reporter {
                 limit_bytes: self.shared.cache().limits().size_bytes,
             },
             workers: self.workers(now, signals),
-            drain: self.drain.as_ref().map(|(since, reason)| Drain {
-                reason: reason.clone(),
-                since_s: seconds(*since),
-            }),
             ..Status::default()
         }
     }

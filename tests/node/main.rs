@@ -13,6 +13,7 @@
 )]
 
 mod announcing;
+mod draining;
 mod flooding;
 mod hostile;
 mod naming;

@@ -107,20 +107,43 @@ async fn an_order_reaches_the_routing_thread_and_its_outcome_comes_back() {
         "{\"command\":\"drain\",\"reason\":\" new kernel \"}\n",
     );
     let order = node.orders.recv().await.unwrap();
-    let reason = "new kernel".to_owned();
-    assert_eq!(order.change, Change::Drain { reason });
-    assert!(order.user_id.is_some());
+    let change = Change::Drain {
+        service: None,
+        reason: "new kernel".to_owned(),
+        lasts: None,
+    };
+    assert_eq!(order.change, change);
+    assert!(!order.who.is_empty() && order.who != "somebody");
     order.outcome.send(Ok("draining".to_owned())).unwrap();
     assert_eq!(joined(asking).await, Answer::Done("draining".to_owned()));
 
     let asking = ask(&node.path, "{\"command\":\"undrain\"}\n");
     let order = node.orders.recv().await.unwrap();
-    assert_eq!(order.change, Change::Undrain);
+    assert_eq!(order.change, Change::Undrain { service: None });
     order.outcome.send(Err("not drained".to_owned())).unwrap();
     assert_eq!(
         joined(asking).await,
         Answer::Error("not drained".to_owned())
     );
+}
+
+#[tokio::test]
+async fn a_drain_of_one_service_for_a_while_needs_no_reason() {
+    let mut node = node();
+    for for_s in [1, 30 * 24 * 3600] {
+        let line =
+            format!("{{\"command\":\"drain\",\"service\":\"resolver\",\"for_s\":{for_s}}}\n");
+        let asking = ask(&node.path, line);
+        let order = node.orders.recv().await.unwrap();
+        let change = Change::Drain {
+            service: Some("resolver".to_owned()),
+            reason: "no reason given".to_owned(),
+            lasts: Some(Duration::from_secs(for_s)),
+        };
+        assert_eq!(order.change, change);
+        order.outcome.send(Ok("draining".to_owned())).unwrap();
+        joined(asking).await;
+    }
 }
 
 #[tokio::test]
@@ -141,7 +164,7 @@ async fn an_order_that_nobody_takes_is_refused() {
 async fn what_is_no_command_gets_an_error_and_nothing_else_happens() {
     let mut node = node();
     let no_line = "at most 4096 octets";
-    let cases: [(Vec<u8>, &str); 8] = [
+    let cases: [(Vec<u8>, &str); 10] = [
         (b"{\"command\":\"stop\"}\n".to_vec(), "not a command"),
         (b"\xff\xfe\n".to_vec(), "not a command"),
         (b"\n".to_vec(), "not a command"),
@@ -150,6 +173,14 @@ async fn what_is_no_command_gets_an_error_and_nothing_else_happens() {
         (
             b"{\"command\":\"drain\",\"reason\":\" \"}\n".to_vec(),
             "needs a reason",
+        ),
+        (
+            b"{\"command\":\"drain\",\"for_s\":0}\n".to_vec(),
+            "from 1 s to 30 days",
+        ),
+        (
+            b"{\"command\":\"drain\",\"for_s\":2592001}\n".to_vec(),
+            "from 1 s to 30 days",
         ),
         (
             b"{\"command\":\"drain\",\"reason\":\"a\\nb\"}\n".to_vec(),

@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 
 use crate::admin::Status;
 use crate::admin::status::neighbor::BfdState;
-use crate::admin::status::{FaultClass, Level, UpstreamState};
-use crate::cli::layout::{Row, align, duration, none, printable, row, yes_no};
+use crate::admin::status::{DrainPhase, FaultClass, Level, UpstreamState};
+use crate::cli::layout::{Row, align, duration, none, printable, rate, row, yes_no};
 
 /// The whole table, sections apart by an empty line.
 pub(super) fn render(status: &Status) -> String {
     let mut text = head(status);
     let sections = [
         services(status),
+        drains(status),
         neighbors(status),
         upstreams(status),
         workers(status),
@@ -79,6 +80,35 @@ fn services(status: &Status) -> Vec<Row> {
                 &reason,
             ]));
         }
+    }
+    rows
+}
+
+fn drains(status: &Status) -> Vec<Row> {
+    let head = [
+        "DRAIN",
+        "PHASE",
+        "SINCE",
+        "ENDS IN",
+        "QUERIES/S",
+        "BY",
+        "REASON",
+    ];
+    let mut rows = vec![row(head)];
+    for drain in &status.drains {
+        let phase = match drain.phase {
+            DrainPhase::Leaving => "leaving",
+            DrainPhase::Drained => "drained",
+        };
+        rows.push(row([
+            drain.service.as_deref().unwrap_or("all"),
+            phase,
+            &duration(drain.since_s),
+            &drain.left_s.map_or_else(none, duration),
+            &drain.rate.map_or_else(none, rate),
+            &drain.who,
+            &drain.reason,
+        ]));
     }
     rows
 }

@@ -54,6 +54,11 @@ impl<F: Forward<Waiter>> Desk<F> {
         }
     }
 
+    /// The messages that follow come by the TCP socket with this number.
+    pub(super) fn turn_to(&self, socket: usize) {
+        self.buffers.borrow_mut().socket = socket;
+    }
+
     /// Answers a message, or lets it wait for the upstreams; then there is nothing in `out` yet,
     /// and [`Desk::flush`] has to follow.
     pub(super) fn take(

@@ -19,6 +19,8 @@ pub(super) struct Held(Rc<Cell<usize>>);
 /// What a connection and those who answer it share.
 #[derive(Debug)]
 pub(super) struct Mailbox {
+    /// The number of the socket that accepted the connection.
+    socket: Cell<usize>,
     /// Answers with their lengths, ready to be written.
     answers: RefCell<Vec<u8>>,
     /// Questions that wait for upstreams.
@@ -37,6 +39,7 @@ pub(super) struct Mailbox {
 impl Mailbox {
     pub(super) fn new(all_held: Held, now: Instant) -> Self {
         Self {
+            socket: Cell::new(usize::MAX),
             answers: RefCell::default(),
             waiting: Cell::new(0),
             active: Cell::new(now),
@@ -46,6 +49,17 @@ impl Mailbox {
             waker: RefCell::default(),
             all_held,
         }
+    }
+
+    /// The same for a connection that the socket with this number has accepted.
+    pub(super) fn at(self, socket: usize) -> Self {
+        self.socket.set(socket);
+        self
+    }
+
+    /// Which socket has accepted the connection; those of services are the first.
+    pub(super) fn socket(&self) -> usize {
+        self.socket.get()
     }
 
     /// One more question waits.

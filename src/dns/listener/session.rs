@@ -177,8 +177,8 @@ impl<F: Forward<Waiter>> Session<F> {
     /// all of them when garbage follows.
     fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, Over> {
         let now = Instant::now().into_std();
-        let (mut taken, mut answered) = (0, 0);
-        let mut asked = false;
+        let (mut taken, mut answered, mut asked) = (0, 0, 0);
+        self.desk.turn_to(self.mailbox.socket());
         while output.len() < WRITE_AT && self.mailbox.waiting() < PIPELINE_MAX {
             let message = match whole_message(input.get(taken..).ok_or(Over)?) {
                 Ok(Some(message)) => message,
@@ -207,7 +207,7 @@ impl<F: Forward<Waiter>> Session<F> {
                 Taken::Waits => {
                     self.mailbox.expect();
                     output.truncate(start);
-                    asked = true;
+                    asked += 1;
                     continue;
                 }
                 Taken::TooSoon => {
@@ -220,15 +220,18 @@ impl<F: Forward<Waiter>> Session<F> {
             }
             put_length(output, start).ok_or(Over)?;
         }
-        if asked {
+        if asked > 0 {
             self.desk.flush(now);
         }
+        let counters = self.desk.worker.counters();
+        let socket = self.mailbox.socket();
+        counters.asked_at.add(socket, answered + asked);
         if taken > 0 {
             self.mailbox.note_activity(now);
         }
         if answered > 0 {
-            let latency = &self.desk.worker.counters().hit_latency;
-            latency.record(Instant::now().into_std() - now, answered);
+            let elapsed = Instant::now().into_std() - now;
+            counters.hit_latency.record(elapsed, answered);
         }
         Ok(taken)
     }

@@ -75,8 +75,8 @@ impl<F: Forward<Waiter> + 'static> Tcp<F> {
         counters.tcp_idle_ms.set(idle_ms);
     }
 
-    /// Accepts connections for ever.
-    pub(super) async fn accept(self, listener: TcpListener) {
+    /// Accepts connections for ever, at the socket with this number.
+    pub(super) async fn accept(self, socket: usize, listener: TcpListener) {
         let counters = self.desk.worker.counters();
         let mut sessions = JoinSet::new();
         loop {
@@ -102,7 +102,8 @@ impl<F: Forward<Waiter> + 'static> Tcp<F> {
             counters.tcp_accepted.bump();
             // Without it an answer in two segments may wait for an acknowledgement; not vital.
             let _ = stream.set_nodelay(true);
-            let mailbox = Rc::new(Mailbox::new(self.held.clone(), Instant::now().into_std()));
+            let mailbox = Mailbox::new(self.held.clone(), Instant::now().into_std());
+            let mailbox = Rc::new(mailbox.at(socket));
             self.mailboxes.borrow_mut().push(Rc::downgrade(&mailbox));
             let tcp = self.clone();
             let session = Session::new(stream, client, tcp.desk.clone(), mailbox, &tcp.buffers);
@@ -126,16 +127,16 @@ impl<F: Forward<Waiter> + 'static> Tcp<F> {
 
     /// Ends connections that have been silent for too long: sooner when there are many.
     pub(super) fn end_silent(&self, now: std::time::Instant) {
-        let mut idle_limit = self.connections.idle_limit();
-        if self.desk.worker.shared().is_draining() {
-            idle_limit = idle_limit.min(IDLE_WHILE_DRAINING);
-        }
+        let idle_limit = self.connections.idle_limit();
+        let shared = self.desk.worker.shared();
         self.mailboxes.borrow_mut().retain(|mailbox| {
             let Some(mailbox) = mailbox.upgrade() else {
                 return false;
             };
             let limit = if mailbox.is_holding() {
                 WRITE_TIMEOUT
+            } else if shared.is_draining(mailbox.socket()) {
+                idle_limit.min(IDLE_WHILE_DRAINING)
             } else {
                 idle_limit
             };

@@ -20,6 +20,7 @@ use crate::dns::key::Key;
 use crate::dns::shared::tests::{response, settings, start};
 use crate::dns::shared::{judge, store};
 
+mod leaving;
 mod limits;
 mod tcp;
 

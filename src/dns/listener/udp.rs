@@ -220,7 +220,7 @@ impl Socket {
             self.unwatch();
         }
         let began = *now;
-        let mut answered = 0;
+        let (mut answered, mut asked) = (0, 0);
         for index in 0..count {
             let peer = inbox.peer(index);
             let client = (peer.ip(), Transport::Udp);
@@ -229,15 +229,20 @@ impl Socket {
             match desk.take(message, client, began, out, origin) {
                 Taken::Reply => answered += 1,
                 Taken::ProbeReply => {}
-                Taken::Drop | Taken::Waits | Taken::TooSoon => continue,
+                Taken::Waits => {
+                    asked += 1;
+                    continue;
+                }
+                Taken::Drop | Taken::TooSoon => continue,
             }
             self.outbox.finish(Some(peer));
         }
         self.send(desk);
         *now = tokio::time::Instant::now().into_std();
+        let counters = desk.worker.counters();
+        counters.asked_at.add(self.number, answered + asked);
         if answered > 0 {
-            let elapsed = *now - began;
-            desk.worker.counters().hit_latency.record(elapsed, answered);
+            counters.hit_latency.record(*now - began, answered);
         }
         if count < FEW {
             Batch::Small

@@ -16,7 +16,7 @@ impl Worker {
     pub(super) fn answer_unreadable(
         &self,
         unreadable: Unreadable,
-        (client, transport): (IpAddr, Transport),
+        from: (IpAddr, Transport, usize),
         out: &mut Vec<u8>,
     ) -> Step {
         let rejection = match unreadable {
@@ -25,7 +25,7 @@ impl Worker {
                 return Step::Drop;
             }
             Unreadable::NoQuestion(request) if self.shared.cookie_secrets().is_some() => {
-                self.answer_for_cookie(request, (client, transport), out);
+                self.answer_for_cookie(request, from, out);
                 return Step::Reply;
             }
             Unreadable::NoQuestion(request) => request.reject(Rcode::FORMERR),
@@ -41,11 +41,12 @@ impl Worker {
     fn answer_for_cookie(
         &self,
         mut request: Request<'_>,
-        (client, transport): (IpAddr, Transport),
+        from: (IpAddr, Transport, usize),
         out: &mut Vec<u8>,
     ) {
+        let (client, transport, _) = from;
         self.counters().count_query(transport);
-        let standing = self.standing(request.edns.as_ref(), (client, transport));
+        let standing = self.standing(request.edns.as_ref(), from);
         request.standing = standing;
         let answer = if self.access(&request, client).is_none() {
             Answer::bare(Rcode::REFUSED, Some(ExtendedError::PROHIBITED))

@@ -5,8 +5,8 @@
 
 use std::net::IpAddr;
 
-use super::super::request::{Edns, Keepalive, Standing, Transport};
-use super::Worker;
+use super::super::request::{Edns, Keepalive, Request, Standing, Transport};
+use super::{Ticket, Worker};
 
 /// Milliseconds of a unit of edns-tcp-keepalive. RFC 7828 §3.1.
 const KEEPALIVE_UNIT_MS: u64 = 100;
@@ -16,7 +16,7 @@ impl Worker {
     pub(super) fn standing(
         &self,
         edns: Option<&Edns>,
-        (client, transport): (IpAddr, Transport),
+        (client, transport, socket): (IpAddr, Transport, usize),
     ) -> Standing {
         let mut standing = Standing {
             is_verified: transport == Transport::Tcp,
@@ -46,15 +46,24 @@ impl Worker {
         if transport == Transport::Tcp {
             // RFC 7828 §3.1 and §3.2.1: no time from a client; by UDP the option is ignored.
             standing.has_bad_option |= edns.keepalive == Some(Keepalive::Malformed);
-            standing.keepalive = self.keepalive(edns);
+            standing.keepalive = self.keepalive(edns, socket);
         }
         standing
     }
 
+    /// The request of a ticket; how long its connection may be silent is what it is now.
+    pub(super) fn kept<'t>(&self, ticket: &'t Ticket) -> Request<'t> {
+        let mut request = ticket.request.request();
+        if let (Some(edns), Transport::Tcp) = (&request.edns, ticket.transport) {
+            request.standing.keepalive = self.keepalive(edns, ticket.socket);
+        }
+        request
+    }
+
     /// How long a TCP connection may be silent, for who wants to know. RFC 7828 §3.3.2: a node that
     /// clients are moved away from tells all of them that none should stay.
-    pub(super) fn keepalive(&self, edns: &Edns) -> Option<u16> {
-        if self.shared.is_draining() {
+    fn keepalive(&self, edns: &Edns, socket: usize) -> Option<u16> {
+        if self.shared.is_draining(socket) {
             return Some(0);
         }
         edns.keepalive?;

@@ -38,6 +38,8 @@ pub(crate) struct Site {
     pub(crate) service: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) socket: PathBuf,
+    /// `node.state`.
+    pub(crate) state: String,
     /// Lines of `[[service]]`; the first ones give name, port and address.
     pub(crate) service_keys: String,
     /// Lines of `[dns]`.
@@ -60,6 +62,7 @@ impl Site {
             service: SocketAddr::from((anycast, SERVICE_PORT)),
             admin: SocketAddr::from((unicast, ADMIN_PORT)),
             socket: folder.path().join("control.sock"),
+            state: "none".to_owned(),
             service_keys: format!("addresses = [\"{anycast}\"]\n"),
             dns: "workers = 1\nallow = [\"loopback\"]\n".to_owned(),
             tables: String::new(),
@@ -86,10 +89,11 @@ impl Site {
             health,
             admin,
             socket,
+            state,
             ..
         } = self;
         format!(
-            "[node]\nname = \"{NAME}\"\nrouter_id = \"10.0.0.1\"\n\
+            "[node]\nname = \"{NAME}\"\nrouter_id = \"10.0.0.1\"\nstate = \"{state}\"\n\
              [[service]]\nname = \"resolver\"\nport = {SERVICE_PORT}\ninterface = \"none\"\n\
              {service_keys}[dns]\n{dns}{tables}[health]\n{health}\
              [admin]\nlisten = \"{admin}\"\nsocket = {socket:?}\n"

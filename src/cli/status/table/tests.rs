@@ -1,5 +1,5 @@
 use super::*;
-use crate::admin::status::{Drain, example};
+use crate::admin::status::{Drain, StandingDrain, drain, example};
 
 #[test]
 fn the_table_of_a_whole_node_is_aligned() {
@@ -46,9 +46,29 @@ fn a_drained_node_says_so_with_the_reason() {
 }
 
 #[test]
+fn every_drain_that_stands_is_told_with_who_and_why() {
+    let mut status = example();
+    let of_all = StandingDrain {
+        service: None,
+        left_s: None,
+        rate: None,
+        who: "root".into(),
+        ..drain::example()
+    };
+    status.drains = vec![of_all, drain::example()];
+    let expected = "
+DRAIN     PHASE    SINCE  ENDS IN  QUERIES/S  BY    REASON
+all       drained  1m 5s  -        -          root  new kernel
+resolver  drained  1m 5s  28m 55s  0.4        ops   new kernel
+";
+    let text = render(&status);
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn sections_without_content_are_left_out() {
     let text = render(&Status::default());
-    for head in ["SERVICE", "NEIGHBOR", "ZONE", "WORKER"] {
+    for head in ["SERVICE", "DRAIN", "NEIGHBOR", "ZONE", "WORKER"] {
         assert!(!text.contains(head), "{text}");
     }
 }

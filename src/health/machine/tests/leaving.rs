@@ -20,7 +20,7 @@ fn a_drain_withdraws_when_the_rate_is_under_one_per_cent_of_its_start() {
     bench.answers = [1, 0];
     bench.tick();
     assert_eq!(bench.level(), Level::Withdrawn);
-    assert_eq!(bench.reason(), "drained: maintenance");
+    assert_eq!(bench.reason(), "drained: maintenance (by root)");
     assert_eq!(bench.grant().unwrap().floor, FloorLevel::Withdrawn);
     bench.health.handle_undrain(bench.now, None);
     assert_eq!(

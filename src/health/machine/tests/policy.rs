@@ -133,7 +133,7 @@ const OTHERS: [Row; 5] = [
         },
         levels: BACKUP,
         class: Some(FaultClass::Operator),
-        reason: "draining: maintenance",
+        reason: "draining: maintenance (by root)",
         floor: FloorLevel::Backup,
     },
 ];

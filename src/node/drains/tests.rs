@@ -1,0 +1,48 @@
+use super::*;
+use crate::announce::tests::service;
+
+#[test]
+fn the_sockets_of_a_service_are_known_by_their_numbers() {
+    let mut other = service();
+    other.addresses = vec!["10.53.53.54".parse().unwrap()];
+    let sockets = ["10.53.53.53:53", "[fd53::53]:53", "10.53.53.54:53"];
+    let sockets = sockets.map(|text| text.parse().unwrap());
+    let known = ServiceSockets::new(&sockets, &[service(), other.clone()]);
+    assert_eq!(known.of(0).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(known.of(1).collect::<Vec<_>>(), [2]);
+    // The workers do not listen for it: somebody else answers.
+    let known = ServiceSockets::new(&sockets[..2], &[service(), other]);
+    assert_eq!(known.of(1).count(), 0);
+}
+
+#[test]
+fn who_takes_back_a_drain_is_told_what_stands() {
+    let name = "other".to_owned();
+    let by_name = || [Some(&name)].into_iter();
+    let all = || [None].into_iter();
+    for (told, expected) in [
+        (undrained(None, true, [].into_iter()), "the drain is over"),
+        (
+            undrained(Some("resolver"), true, all()),
+            "the drain is over; all services are drained (sidestep undrain)",
+        ),
+        (
+            undrained(Some("resolver"), true, by_name()),
+            "the drain is over",
+        ),
+        (
+            undrained(None, false, by_name()),
+            "not drained as a whole; other is drained (sidestep undrain --service other)",
+        ),
+        (
+            undrained(Some("resolver"), false, all()),
+            "resolver is not drained by name; all services are drained (sidestep undrain)",
+        ),
+        (
+            undrained(Some("resolver"), false, [].into_iter()),
+            "resolver is not drained by name",
+        ),
+    ] {
+        assert_eq!(told, expected);
+    }
+}
