@@ -47,6 +47,7 @@ mod routing;
 mod session;
 mod signals;
 mod status;
+mod warm;
 mod workers;
 
 pub use host::HostError;

@@ -21,6 +21,7 @@ use super::loops::LoopWatch;
 use super::rebinding::Rebinding;
 use super::sections::{BuiltSections, Sections};
 use super::walk::{class, rtype};
+use super::warm::WarmQueue;
 use super::{CookieSecrets, LimitSettings, Settings, StaleSettings};
 
 /// Type, class, TTL in seconds, RDATA: a HINFO of `"RFC8482" ""`. RFC 8482 §4.2.
@@ -44,6 +45,7 @@ pub struct Shared {
     is_draining: AtomicBool,
     prefetch: bool,
     rebinding: Option<Rebinding>,
+    warm_queue: WarmQueue,
     unusable_answers: AtomicU64,
     workers: Box<[WorkerCounters]>,
 }
@@ -68,6 +70,7 @@ impl Shared {
             is_draining: AtomicBool::new(false),
             prefetch: settings.prefetch,
             rebinding: Rebinding::new(&settings.rebinding, &settings.zones),
+            warm_queue: WarmQueue::default(),
             unusable_answers: AtomicU64::new(0),
             workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
         }
@@ -182,6 +185,12 @@ impl Shared {
     #[must_use]
     pub fn prefetch(&self) -> bool {
         self.prefetch
+    }
+
+    /// Names that were hot before a restart and are not in the cache yet.
+    #[must_use]
+    pub fn warm_queue(&self) -> &WarmQueue {
+        &self.warm_queue
     }
 
     /// Answers whose private addresses were withheld.
