@@ -41,6 +41,7 @@ pub mod sibling;
 pub mod upkeep;
 pub mod upstream;
 mod walk;
+pub mod warm;
 
 /// Everything that the query path is told by the configuration; already checked.
 #[derive(Clone, Debug)]
@@ -63,6 +64,8 @@ pub struct Settings {
     pub special_names: SpecialNameSettings,
     /// Whether popular answers are fetched again before they expire. Default true.
     pub prefetch: bool,
+    /// How a restarted node fills its cache.
+    pub warm_start: WarmSettings,
     /// Private addresses in answers from public zones.
     pub rebinding: RebindingSettings,
     /// Hosts files, in the form of `hosts(5)`: what they say is in [`Settings::local`] already.
@@ -77,6 +80,30 @@ pub struct Settings {
     pub local: Vec<LocalRecord>,
     /// Where misses go. One of them is the root zone.
     pub zones: Vec<ForwardZone>,
+}
+
+/// The names that were hot before a restart, and what becomes of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WarmSettings {
+    /// Whether they are kept and fetched again. Default true.
+    pub enabled: bool,
+    /// So many at most, 0 to 10,000. Default 1,000.
+    pub names: usize,
+    /// A start waits for them so long at most, 0 to 30 s. Default 2 s.
+    pub wait: Duration,
+    /// Between two writings of their file, 10 s to 1 d. Default 5 min.
+    pub interval: Duration,
+}
+
+impl Default for WarmSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            names: 1000,
+            wait: Duration::from_secs(2),
+            interval: Duration::from_secs(300),
+        }
+    }
 }
 
 /// Where the node listens beside its services, as configured. What differs between nodes is found

@@ -49,6 +49,7 @@ mod routing;
 mod session;
 mod signals;
 mod status;
+mod warm;
 mod workers;
 
 pub use host::HostError;

@@ -71,6 +71,16 @@ pub(super) struct Dns {
     pub(super) rate_limit: RateLimit,
     pub(super) special_names: SpecialNames,
     pub(super) rebinding: Rebinding,
+    pub(super) warm_start: WarmStart,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct WarmStart {
+    pub(super) enabled: Option<bool>,
+    pub(super) names: Option<i64>,
+    pub(super) wait: Option<DurationText>,
+    pub(super) interval: Option<DurationText>,
 }
 
 #[derive(Debug, Default, Deserialize)]

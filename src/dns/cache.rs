@@ -25,6 +25,7 @@ pub mod clean;
 pub mod entry;
 mod ghosts;
 mod hash;
+mod hot;
 mod index;
 mod plan;
 mod ring;

@@ -112,7 +112,7 @@ pub async fn run<F: Forward<Waiter> + 'static>(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         loops.spawn_local(tcp.clone().accept(number, listener));
     }
-    loops.spawn_local(beat(worker, tcp, pulse));
+    loops.spawn_local(beat(worker, Rc::clone(&desk), tcp, pulse));
     let mut udp = udp::Sockets::new(sockets.udp);
     tokio::select! {
         // In this order: whoever wakes the worker most likely wants a turn.
@@ -131,12 +131,14 @@ pub async fn run<F: Forward<Waiter> + 'static>(
 /// Shows that the loops run, and ends silent connections now and then.
 async fn beat<F: Forward<Waiter> + 'static>(
     worker: Worker,
+    desk: Rc<Desk<F>>,
     tcp: tcp::Tcp<F>,
     mut pulse: watch::Receiver<u64>,
 ) {
     for beats in 0_u64.. {
         worker.counters().heartbeat.bump();
         tcp.resume();
+        desk.warm(Instant::now().into_std());
         tell_time(worker.shared());
         if beats % IDLE_LOOK == 0 {
             tcp.end_silent(Instant::now().into_std());

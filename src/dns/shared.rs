@@ -21,6 +21,7 @@ use super::loops::LoopWatch;
 use super::rebinding::Rebinding;
 use super::sections::{BuiltSections, Sections};
 use super::walk::{class, rtype};
+use super::warm::WarmQueue;
 use super::{CookieSecrets, LimitSettings, Settings, StaleSettings};
 
 /// Type, class, TTL in seconds, RDATA: a HINFO of `"RFC8482" ""`. RFC 8482 §4.2.
@@ -46,6 +47,7 @@ pub struct Shared {
     draining: Box<[AtomicBool]>,
     prefetch: bool,
     rebinding: Option<Rebinding>,
+    warm_queue: WarmQueue,
     unusable_answers: AtomicU64,
     workers: Box<[WorkerCounters]>,
 }
@@ -72,6 +74,7 @@ impl Shared {
             draining: (0..sockets).map(|_| AtomicBool::default()).collect(),
             prefetch: settings.prefetch,
             rebinding: Rebinding::new(&settings.rebinding, &settings.zones),
+            warm_queue: WarmQueue::default(),
             unusable_answers: AtomicU64::new(0),
             workers: (0..workers).map(|_| WorkerCounters::new(sockets)).collect(),
         }
@@ -196,6 +199,12 @@ impl Shared {
     #[must_use]
     pub fn prefetch(&self) -> bool {
         self.prefetch
+    }
+
+    /// Names that were hot before a restart and are not in the cache yet.
+    #[must_use]
+    pub fn warm_queue(&self) -> &WarmQueue {
+        &self.warm_queue
     }
 
     /// Answers whose private addresses were withheld.

@@ -210,6 +210,16 @@ impl Upstreams {
         self.zone_usable(zone) && self.members(zone).all(|index| self.is_up(index))
     }
 
+    /// Whether each upstream of every critical zone has answered a probe, or is believed to be dead.
+    /// Siblings do not count.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let critical = (0..self.zones.len()).filter(|&zone| self.zones[zone].critical);
+        critical
+            .flat_map(|zone| self.members(ZoneIndex(zone)))
+            .all(|index| self.state(index).median().is_some() || !self.is_up(index))
+    }
+
     /// Every zone with its usability now.
     pub fn zones(&self) -> impl Iterator<Item = ZoneStatus<'_>> {
         self.zones

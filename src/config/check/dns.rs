@@ -9,7 +9,9 @@ use crate::config::LoadOptions;
 use crate::config::key_path::KeyPath;
 use crate::config::raw::{self, Raw, Word};
 use crate::dns::record_text::name_from_text;
-use crate::dns::{CacheSettings, RebindingSettings, Settings, SpecialNameSettings, StaleSettings};
+use crate::dns::{
+    CacheSettings, RebindingSettings, Settings, SpecialNameSettings, StaleSettings, WarmSettings,
+};
 
 use super::{Checker, elements, file, listen};
 
@@ -71,6 +73,7 @@ impl Checker<'_> {
                 canary: raw.dns.special_names.canary.unwrap_or_default(),
             },
             prefetch: raw.dns.prefetch.unwrap_or_default(),
+            warm_start: self.warm_start(&raw.dns.warm_start, &path.key("warm_start")),
             rebinding: self.rebinding(&raw.dns.rebinding, &path.key("rebinding")),
             hosts_files,
             workers: self.workers(raw.dns.workers.as_ref(), options, &path.key("workers")),
@@ -79,6 +82,20 @@ impl Checker<'_> {
             local,
             zones,
             listen,
+        }
+    }
+
+    fn warm_start(&mut self, raw: &raw::WarmStart, path: &KeyPath) -> WarmSettings {
+        let s = std::time::Duration::from_secs;
+        WarmSettings {
+            enabled: raw.enabled.unwrap_or_default(),
+            names: self.number(&path.key("names"), raw.names, 0..=10_000),
+            wait: self.duration(&path.key("wait"), raw.wait.as_ref(), s(0)..=s(30)),
+            interval: self.duration(
+                &path.key("interval"),
+                raw.interval.as_ref(),
+                s(10)..=s(DAY_S),
+            ),
         }
     }
 

@@ -78,8 +78,7 @@ impl Head {
 
     /// Whether it belongs to `question`, the name left aside.
     pub(super) fn asks(&self, question: &Question<'_>) -> bool {
-        self.0[0] & QUESTION_MASK == question.word
-            && self.0[3] >> CLASS_SHIFT & 0xFFFF == u64::from(question.key.qclass())
+        self.0[0] & QUESTION_MASK == question.word && self.qclass() == question.key.qclass()
     }
 
     pub(super) fn name_octets(&self) -> usize {
@@ -102,6 +101,25 @@ impl Head {
     /// Words of the whole entry.
     pub(super) fn words(&self) -> usize {
         HEAD + (self.name_octets() + self.record_octets()).div_ceil(8)
+    }
+
+    pub(super) fn qtype(&self) -> u16 {
+        (self.0[0] >> 32) as u16
+    }
+
+    pub(super) fn qclass(&self) -> u16 {
+        (self.0[3] >> CLASS_SHIFT) as u16
+    }
+
+    /// DO and CD.
+    pub(super) fn flags(&self) -> (bool, bool) {
+        (self.0[0] >> 60 & 1 != 0, self.0[0] >> 61 & 1 != 0)
+    }
+
+    /// Whether it says that there are records, be they aliases.
+    pub(super) fn has_records(&self) -> bool {
+        let [answers, ..] = self.counts();
+        self.rcode() == Rcode::NOERROR && answers > 0
     }
 
     fn rcode(&self) -> Rcode {

@@ -18,7 +18,7 @@ fn start() -> Instant {
     Instant::now()
 }
 
-fn cache(size_bytes: u64, stale: bool) -> Cache {
+pub(super) fn cache(size_bytes: u64, stale: bool) -> Cache {
     let limits = CacheSettings {
         size_bytes,
         min_ttl: Duration::ZERO,
@@ -35,12 +35,12 @@ fn cache(size_bytes: u64, stale: bool) -> Cache {
 }
 
 /// When all caches of these tests begin.
-fn began() -> Instant {
+pub(super) fn began() -> Instant {
     static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     *BEGAN.get_or_init(start)
 }
 
-fn key(name: &[u8]) -> Key {
+pub(super) fn key(name: &[u8]) -> Key {
     Key::new(name, 1, 1, false, false).unwrap()
 }
 
@@ -55,7 +55,7 @@ fn cleaned(rcode: Rcode, lifetime: Duration, records: &[u8]) -> Cleaned<'_> {
 }
 
 /// An answer with an address.
-fn answer(rcode: Rcode, lifetime: Duration) -> Cleaned<'static> {
+pub(super) fn answer(rcode: Rcode, lifetime: Duration) -> Cleaned<'static> {
     cleaned(
         rcode,
         lifetime,
@@ -63,7 +63,7 @@ fn answer(rcode: Rcode, lifetime: Duration) -> Cleaned<'static> {
     )
 }
 
-fn kind(cache: &Cache, key: &Key, now: Instant) -> &'static str {
+pub(super) fn kind(cache: &Cache, key: &Key, now: Instant) -> &'static str {
     match cache.lookup(key, now, &mut Scratch::new()) {
         Lookup::Fresh(entry) if entry.is_failure() => "failure",
         Lookup::Fresh(_) => "fresh",
@@ -72,7 +72,7 @@ fn kind(cache: &Cache, key: &Key, now: Instant) -> &'static str {
     }
 }
 
-fn fail(cache: &Cache, key: &Key, now: Instant) {
+pub(super) fn fail(cache: &Cache, key: &Key, now: Instant) {
     let reason = ExtendedError::NO_REACHABLE_AUTHORITY;
     cache.note_failure(key, reason, Backoff::Constant, now);
 }

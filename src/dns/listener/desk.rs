@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::Instant;
 
-use super::super::forward::{Failure, Forward, Outcome, Progress};
+use super::super::forward::{Failure, Forward, Outcome, Progress, Wish};
 use super::super::request::Transport;
 use super::super::serve::{Buffers, Step, Ticket, Worker};
 use super::super::shared::{Failed, judge, store};
@@ -115,6 +115,21 @@ impl<F: Forward<Waiter>> Desk<F> {
         let outcome = Err(Failed::from(failure));
         worker.answer_late((key, &waiter.ticket), outcome, now, scratch, out);
         gate.leave(worker, pass, message, (out, start))
+    }
+
+    /// Asks for some of the names that were hot before a restart.
+    pub(super) fn warm(&self, now: Instant) {
+        let queue = self.worker.shared().warm_queue();
+        if queue.left() == 0 {
+            return;
+        }
+        queue.take(|key| {
+            let mut forwarder = self.forwarder.borrow_mut();
+            let is_usable = forwarder.is_usable(key);
+            is_usable
+                .then(|| forwarder.may_refresh(key, Wish::Again) && forwarder.refresh(key, now))
+        });
+        self.flush(now);
     }
 
     /// Sends what has been asked of upstreams.

@@ -5,7 +5,7 @@ use super::*;
 use crate::dns::cache::{Lookup, Scratch};
 use crate::dns::{
     AccessSettings, CacheSettings, LimitSettings, LocalRecord, RebindingSettings,
-    SpecialNameSettings,
+    SpecialNameSettings, WarmSettings,
 };
 
 /// Two workers, 127.0.0.0/8 and ::1 allowed, `local.` has an address.
@@ -23,6 +23,7 @@ pub(in crate::dns) fn settings() -> Settings {
         special_names: SpecialNameSettings::default(),
         prefetch: true,
         rebinding: RebindingSettings::default(),
+        warm_start: WarmSettings::default(),
         hosts_files: Vec::new(),
         show_version: false,
         workers: NonZeroUsize::new(2).unwrap(),
