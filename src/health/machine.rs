@@ -285,6 +285,13 @@ impl Health {
         &self.lease
     }
 
+    /// Whether nothing is held against the upstreams of critical zones: what siblings are told.
+    #[must_use]
+    pub fn is_able(&self) -> bool {
+        let others = &self.others;
+        self.dead_zones.is_empty() && others.answers.is_empty() && others.canaries.is_empty()
+    }
+
     /// How far a drain or a stop is.
     #[must_use]
     pub fn drain_phase(&self) -> DrainPhase {
