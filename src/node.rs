@@ -10,6 +10,7 @@
 )]
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -44,6 +45,7 @@ mod drains;
 mod host;
 mod neighbors;
 mod own;
+mod peers;
 mod records;
 mod routing;
 mod session;
@@ -113,18 +115,18 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         }
     };
     tell_unresolved(&zones);
+    let siblings = peers::Siblings::of(&zones, &config.node_name);
     if !Cache::has_room(&config.dns.cache) {
         let size_mib = config.dns.cache.size_bytes >> 20;
         return Err(StartError::CacheMemory { size_mib });
     }
     let mut random = [0; 16];
     rand::fill(&mut random);
+    let shared = Shared::new(&config.dns, ProbeName::new(random), Instant::now());
     let parts = Parts {
         started: Instant::now(),
-        shared: Arc::new(
-            Shared::new(&config.dns, ProbeName::new(random), Instant::now())
-                .with_siblings(bootstrap::sibling_addresses(&zones)),
-        ),
+        shared: Arc::new(siblings.introduce(shared)),
+        siblings,
         upstreams: Arc::new(Upstreams::new(&zones, Instant::now())),
         metrics: Arc::new(Metrics::new()?),
         published: Arc::new(Published::new(STATUS_FRESH.max(config.health.interval * 3))),
@@ -160,6 +162,7 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
 struct Parts {
     started: Instant,
     shared: Arc<Shared>,
+    siblings: peers::Siblings,
     upstreams: Arc<Upstreams>,
     metrics: Arc<Metrics>,
     published: Arc<Published>,
@@ -254,6 +257,7 @@ impl Parts {
                 services: config.services,
                 shared: Arc::clone(&self.shared),
                 upstreams: Arc::clone(&self.upstreams),
+                peers: self.start_peers()?,
                 published: Arc::clone(&self.published),
                 started: self.started,
                 heartbeats: Vec::new(),
@@ -269,6 +273,13 @@ impl Parts {
                 wishes,
             },
         ))
+    }
+
+    fn start_peers(&self) -> Result<Rc<peers::Peers>, TelemetryError> {
+        let metrics = health::peers::metrics::Metrics::register(self.metrics.registry())?;
+        let (shared, upstreams) = (&self.shared, &self.upstreams);
+        let peers = peers::Peers::start(&self.siblings, shared, upstreams, metrics);
+        Ok(peers)
     }
 
     fn start_prober(&self, config: &Config, workers: usize) -> mpsc::Receiver<health::ProbeReport> {

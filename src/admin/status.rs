@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 pub mod drain;
 pub mod explain;
 pub mod neighbor;
+mod peer;
 
 pub use drain::{DrainPhase, StandingDrain};
 pub use neighbor::{Neighbor, SessionState};
+pub use peer::Peer;
 
 /// Everything at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct Status {
     pub neighbors_configured: usize,
     /// Each forward zone.
     pub zones: Vec<Zone>,
+    /// Each address of a sibling that is asked how it is.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
     /// The cache of all workers together.
     pub cache: Cache,
     /// Each query worker.
@@ -307,6 +312,7 @@ pub(crate) fn example() -> Status {
                 },
             ],
         }],
+        peers: vec![peer::example()],
         cache: Cache {
             entries: 1_234,
             bytes: 5 << 20,

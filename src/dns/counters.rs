@@ -200,6 +200,8 @@ pub struct WorkerCounters {
     /// Questions of clients that are or will be answered, by the number of the service's socket in
     /// [`super::Settings::service_sockets`].
     pub asked_at: BySocket,
+    /// Questions of siblings about this node that were answered; in no other counter.
+    pub peer_questions: Count,
 }
 
 impl WorkerCounters {

@@ -292,6 +292,12 @@ impl Health {
         targets.map(move |state| (state.target, state.faults(now), state.is_delayed()))
     }
 
+    /// Whether nothing is held against the upstreams of critical zones: what siblings are told.
+    #[must_use]
+    pub fn is_able(&self) -> bool {
+        self.others.shared_fault().is_none()
+    }
+
     fn target_mut(&mut self, target: Target) -> Option<&mut TargetState> {
         self.targets.iter_mut().find(|state| state.target == target)
     }

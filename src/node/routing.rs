@@ -95,6 +95,7 @@ impl Routing {
                 wish = inputs.wishes.next() => self.take_wish(wish),
                 due = ticks.tick() => self.tick(due.into_std()),
                 () = self.neighbors.changed() => self.take_neighbors(),
+                () = self.reporter.peers.changed() => self.take_peers(),
                 Some(order) = inputs.orders.recv() => self.take_order(order),
                 () = at(due) => self.take_timeout(),
             }
@@ -161,6 +162,7 @@ impl Routing {
         let samples = self.signals.workers();
         self.health.handle_workers(now, &samples);
         self.signals.feed_watchdog(now);
+        self.reporter.peers.tick(&self.health);
         self.records.note(now, &self.health);
         self.publish(now);
         self.metrics
@@ -188,6 +190,7 @@ impl Routing {
         for zone in self.upstreams.zones().filter(|zone| zone.critical) {
             self.health.handle_zone(now, zone.zone, !zone.usable);
         }
+        self.reporter.peers.tell_able(&self.health);
     }
 
     fn take_link_event(&mut self, event: &link::Event) {
@@ -367,7 +370,8 @@ async fn next_link_event(monitor: &mut Option<Monitor>) -> link::Event {
     }
 }
 
-async fn at(due: Option<Instant>) {
+/// Waits until then; for ever when there is nothing to wait for.
+pub(super) async fn at(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due.into()).await,
         None => std::future::pending().await,

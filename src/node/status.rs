@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::host::Host;
 use super::neighbors::Neighbors;
+use super::peers::Peers;
 use super::routing::ignore_supervisor;
 use super::session::Record;
 use super::signals::Signals;
@@ -28,6 +30,7 @@ pub(super) struct Reporter {
     pub(super) services: Vec<ServiceSettings>,
     pub(super) shared: Arc<Shared>,
     pub(super) upstreams: Arc<Upstreams>,
+    pub(super) peers: Rc<Peers>,
     pub(super) published: Arc<Published>,
     pub(super) started: Instant,
     /// Last heartbeat of each worker, and when it was seen.
@@ -54,6 +57,7 @@ impl Reporter {
         status.lease_stale = !health.lease().is_fresh(now) && health.lease().renewed_at().is_some();
         status.warnings.extend(warning);
         super::drains::tell(&mut status, health, now);
+        status.peers = self.peers.status(now);
         status.explain();
         if !self.is_supervisor_told && self.heartbeats.iter().all(|(beat, _)| *beat > 0) {
             self.is_supervisor_told = true;

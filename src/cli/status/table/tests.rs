@@ -20,6 +20,9 @@ ZONE  UPSTREAM            STATE  SINCE  RTT
 .     192.0.2.101:53      up     1h 2m  1.2 ms
 .     [2001:db8::101]:53  down   12s    -
 
+SIBLING      NODE      REACHED  SINCE  RTT     ABLE  HEARS US
+10.0.2.1:53  89abcdef  yes      1h 2m  0.8 ms  yes   -
+
 WORKER  QUERIES  DROPPED  HEARTBEAT
 0       98765    0        4 ms ago
 ";
@@ -68,7 +71,7 @@ resolver  drained  1m 5s  28m 55s  0.4        ops   new kernel
 #[test]
 fn sections_without_content_are_left_out() {
     let text = render(&Status::default());
-    for head in ["SERVICE", "DRAIN", "NEIGHBOR", "ZONE", "WORKER"] {
+    for head in ["SERVICE", "DRAIN", "NEIGHBOR", "ZONE", "SIBLING", "WORKER"] {
         assert!(!text.contains(head), "{text}");
     }
 }
