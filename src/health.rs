@@ -17,6 +17,7 @@ mod machine;
 pub mod metrics;
 pub mod prober;
 mod probes;
+pub mod quality;
 mod signal;
 mod streak;
 mod target;

@@ -26,6 +26,7 @@ use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap::{self, BootstrapError};
 use crate::dns::cache::Cache;
+use crate::dns::canary::CanaryResult;
 use crate::dns::identity::{self, ProbeName};
 use crate::dns::loops;
 use crate::dns::shared::Shared;
@@ -43,6 +44,7 @@ mod admin;
 mod host;
 mod neighbors;
 mod own;
+mod quality;
 mod routing;
 mod session;
 mod signals;
@@ -132,8 +134,9 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let (stop, stopping) = watch::channel(false);
     let (order_sender, orders) = mpsc::channel(ORDERS_WAITING);
     let admin = admin::Sockets::open(&config.admin)?;
+    let (asking, canaries) = quality::canaries(&parts.upstreams, &config, &stopping);
     let routing = parts
-        .routing(config, service_addresses, &mut sockets, wishes, orders)
+        .routing(config, service_addresses, &mut sockets, wishes, (orders, canaries))
         .await?;
     let (beat, pulse) = watch::channel(0);
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);
@@ -142,7 +145,7 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
     threads.push(spawn_on_runtime("upkeep", async {
-        tokio::join!(keeping, searching, beating);
+        tokio::join!(keeping, searching, asking, beating);
     })?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     let (routing, inputs) = routing;
@@ -182,7 +185,7 @@ impl Parts {
         service_addresses: Vec<IpAddr>,
         sockets: &mut workers::Sockets,
         wishes: process::Signals,
-        orders: mpsc::Receiver<Order>,
+        (orders, canaries): (mpsc::Receiver<Order>, mpsc::Receiver<CanaryResult>),
     ) -> Result<(Routing, Inputs), StartError> {
         let now = Instant::now();
         let (netlink, monitor) = netlink(&config)?;
@@ -224,6 +227,13 @@ impl Parts {
                 Arc::clone(&self.shared),
                 mem::take(&mut sockets.drop_counters),
             ),
+            quality: quality::Quality::new(
+                &config,
+                Arc::clone(&self.upstreams),
+                canaries,
+                health::quality::metrics::Metrics::register(registry)
+                    .map_err(TelemetryError::from)?,
+            ),
             upstreams: Arc::clone(&self.upstreams),
             metrics: health::metrics::Metrics::register(registry, names.clone())
                 .map_err(TelemetryError::from)?,
@@ -241,6 +251,7 @@ impl Parts {
                 drain: None,
                 heartbeats: Vec::new(),
                 is_supervisor_told: false,
+                answers: Vec::new(),
             },
         };
         Ok((

@@ -113,6 +113,22 @@ pub struct Zone {
     pub usable: bool,
     /// In the configured order.
     pub upstreams: Vec<Upstream>,
+    /// Percent of the domains and client prefixes whose questions failed in the last 10 s, or of the
+    /// questions where the zone is not critical; `None`: too few have asked.
+    pub failed_percent: Option<u8>,
+    /// What that usually is; `None`: not judged, for the zone is not critical.
+    pub baseline_percent: Option<u8>,
+    /// `None`: there are none for this zone.
+    pub canaries: Option<Canaries>,
+}
+
+/// Names that should always resolve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canaries {
+    /// How many of them resolve.
+    pub good: u8,
+    /// How many there are.
+    pub of: u8,
 }
 
 /// An upstream of a zone.
@@ -266,6 +282,9 @@ pub(crate) fn example() -> Status {
                     since_s: 12,
                 },
             ],
+            failed_percent: Some(3),
+            baseline_percent: Some(2),
+            canaries: Some(Canaries { good: 3, of: 3 }),
         }],
         cache: Cache {
             entries: 1_234,

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::host::{Host, News};
 use super::neighbors::Neighbors;
+use super::quality::Quality;
 use super::signals::Signals;
 use super::status::Reporter;
 use crate::admin::{Change, Order};
@@ -31,6 +32,7 @@ pub(super) struct Routing {
     pub(super) host: Host,
     pub(super) neighbors: Neighbors,
     pub(super) signals: Signals,
+    pub(super) quality: Quality,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) metrics: health::metrics::Metrics,
     pub(super) reporter: Reporter,
@@ -156,6 +158,9 @@ impl Routing {
         let samples = self.signals.workers();
         self.health.handle_workers(now, &samples);
         self.signals.feed_watchdog(now);
+        if self.quality.tick(now, &mut self.health) {
+            self.reporter.answers = self.quality.zones().collect();
+        }
         self.reporter.publish(
             now,
             &self.health,

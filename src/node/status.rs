@@ -18,6 +18,7 @@ use crate::admin::{Describe, Published};
 use crate::announce::ServiceSettings;
 use crate::dns::shared::Shared;
 use crate::dns::upstream::Upstreams;
+use crate::health::quality::metrics::ZoneAnswers;
 use crate::health::{self, Health, Target};
 use crate::os::process;
 
@@ -34,6 +35,8 @@ pub(super) struct Reporter {
     /// Last heartbeat of each worker, and when it was seen.
     pub(super) heartbeats: Vec<(u64, Instant)>,
     pub(super) is_supervisor_told: bool,
+    /// By position of the forward zone.
+    pub(super) answers: Vec<ZoneAnswers>,
 }
 
 impl Reporter {
@@ -129,7 +132,12 @@ impl Reporter {
 
     fn zones(&self, now: Instant) -> Vec<Zone> {
         let all = self.upstreams.status();
-        let zones = self.upstreams.zones().map(|zone| Zone {
+        let known = self.answers.iter().copied().map(Some);
+        let known = known.chain(std::iter::repeat(None));
+        let zones = self.upstreams.zones().zip(known).map(|(zone, answers)| Zone {
+            failed_percent: answers.and_then(|answers| answers.failed_percent),
+            baseline_percent: answers.and_then(|answers| answers.baseline_percent),
+            canaries: answers.and_then(|answers| super::quality::shown_canaries(answers.canaries)),
             zone: zone.zone.to_owned(),
             critical: zone.critical,
             usable: zone.usable,
