@@ -29,8 +29,8 @@ pub use drain::DrainPhase;
 pub use lease::{FloorLevel, Grant, LEASE_VALIDITY, Lease};
 pub use machine::{Event, Health};
 pub use signal::{
-    CheckFault, CheckOutcome, CheckPolicy, DrainOrder, Memory, PeersView, PoorAnswers, PoorCanaries,
-    StartGate, TargetMemory,
+    CheckFault, CheckOutcome, CheckPolicy, DrainOrder, Memory, PeersView, PoorAnswers,
+    PoorCanaries, StartGate, TargetMemory,
 };
 pub use verdict::{Awaited, Reason, Verdict};
 

@@ -136,7 +136,13 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let admin = admin::Sockets::open(&config.admin)?;
     let (asking, canaries) = quality::canaries(&parts.upstreams, &config, &stopping);
     let routing = parts
-        .routing(config, service_addresses, &mut sockets, wishes, (orders, canaries))
+        .routing(
+            config,
+            service_addresses,
+            &mut sockets,
+            wishes,
+            (orders, canaries),
+        )
         .await?;
     let (beat, pulse) = watch::channel(0);
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);

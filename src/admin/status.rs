@@ -113,8 +113,9 @@ pub struct Zone {
     pub usable: bool,
     /// In the configured order.
     pub upstreams: Vec<Upstream>,
-    /// Percent of the domains and client prefixes whose questions failed in the last 10 s, or of the
-    /// questions where the zone is not critical; `None`: too few have asked.
+    /// Percent of the domains whose questions failed in the last 10 s, as far as they are told apart,
+    /// or of the questions of the last second where the zone is not critical; `None`: too few have
+    /// asked.
     pub failed_percent: Option<u8>,
     /// What that usually is; `None`: not judged, for the zone is not critical.
     pub baseline_percent: Option<u8>,

@@ -155,11 +155,9 @@ impl Quality {
     /// How long they may take.
     #[must_use]
     pub fn late_after(&self, zone: usize) -> Duration {
-        let limit = self.zones.get(zone).map_or(LATE_AFTER, |zone| {
+        self.zones.get(zone).map_or(LATE_AFTER, |zone| {
             Duration::from_micros(zone.late_after_us.load(Ordering::Relaxed))
-        });
-        // What a judge may say, whatever it measured.
-        limit.max(LATE_AFTER)
+        })
     }
 
     /// Has questions of a zone that failed lately asked again and again, or no longer.
@@ -187,9 +185,10 @@ impl Quality {
     /// Of the questions that are asked again: how many there are, and how many of them resolve.
     #[must_use]
     pub fn witnesses(&self, zone: usize) -> (u8, u8) {
-        let known = self.zones.get(zone).map_or(0, |zone| {
-            zone.asked_and_resolving.load(Ordering::Acquire)
-        });
+        let known = self
+            .zones
+            .get(zone)
+            .map_or(0, |zone| zone.asked_and_resolving.load(Ordering::Acquire));
         let [.., of, resolving] = known.to_be_bytes();
         (of, resolving)
     }
@@ -244,7 +243,6 @@ fn bucket(hash: u64, buckets: usize) -> usize {
     // The remainder is smaller than any `usize`.
     usize::try_from(hash % buckets as u64).unwrap_or(0)
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -180,7 +180,9 @@ impl Upstreams {
             started,
             table: ZoneTable::new(table.iter().map(|zone| zone.apex.as_slice()), root),
             quality: Quality::new(
-                table.iter().map(|zone| (zone.apex.as_slice(), zone.critical)),
+                table
+                    .iter()
+                    .map(|zone| (zone.apex.as_slice(), zone.critical)),
                 started,
             ),
             zones: table,

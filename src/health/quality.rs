@@ -9,25 +9,30 @@
 //! | a domain | when a prefix asked for it | when at least half of its pairs are bad |
 //! | a prefix | when it asked for a domain | when at least half of its pairs are bad |
 //!
-//! The share of bad prefixes is taken of the active ones; that of bad domains as well, but each counts
-//! as often as prefixes asked for it. The lower of the two is **the share**.
+//! A share of bad ones is taken twice, of the active ones and of these by the number of their pairs, and
+//! the higher one counts: who alone asks for many good domains hides nothing, nor does a good domain that
+//! everybody asks for.
 //!
-//! - A **fault begins** when 8 domains and 3 prefixes are active, and the share is 50 % or more and
-//!   exceeds its baseline by 30 points or more; and when all that is still so without any one prefix,
-//!   and without any one domain (then 7 or 2 will do). So no single client prefix and no single domain
-//!   makes a fault, however many questions it asks, not even on top of what always fails; nor does it
-//!   hide one, for each has one vote wherever it asks.
-//! - It **ends** when, with as much evidence, both shares are below 25 %; or when there is too little
-//!   evidence, because the fault has moved the clients to other nodes, and most *witnesses* resolve:
-//!   questions that failed and are asked again. Without any witness it ends after 60 s.
-//! - The **baseline** is the share itself, smoothed over 5 min. It is learned while there is no fault
-//!   and from shares below 50 % alone: what fails for most never becomes normal.
+//! - A **fault begins** when 8 domains and 3 prefixes are active, at least half of the prefixes are bad,
+//!   and of the domains so many that they exceed their baseline by 30 points, and half at least; and
+//!   when all that is still so without any one prefix, and without any one domain (7 or 2 active ones
+//!   then do).
+//! - It **ends** when in the last 5 s, with as much evidence, less than a quarter of the domains is bad,
+//!   or no more than 10 points over their baseline; or when that is so without some one prefix or
+//!   domain; or when there is too little evidence, because the fault has moved the clients to other
+//!   nodes, and most *witnesses* resolve: questions that failed and are asked again. Without any
+//!   witness it ends after 60 s.
+//! - So no single client prefix and no single domain makes a fault or keeps one up, however many
+//!   questions it asks, not even on top of what always fails; nor does it hide or end one, for each has
+//!   one vote wherever it asks.
+//! - The **baseline** is the share of bad domains itself, smoothed over 5 min. It is learned while there
+//!   is no fault and from shares below 50 % alone: what fails for most never becomes normal.
 //! - An answer counts as failed when it comes later than 8 times the median of the zone, which is
 //!   learned in the same way, and later than 800 ms.
 //!
 //! Left out on purpose: sites whose clients share fewer than three prefixes get no evidence from this,
-//! nor do those where hardly anybody asks; canaries and breakers are there for them. Two prefixes
-//! together, with domains of their own making, can make a fault where these are most of the clients: it
+//! nor do those where hardly anybody asks; canaries and breakers are there for them. Half of the
+//! prefixes together (or whoever forges so many) can make a fault with domains of their own making: it
 //! is a shared one and no more.
 
 use std::collections::VecDeque;
@@ -44,6 +49,8 @@ use table::{Shares, Table, Without};
 
 /// What is judged.
 const WINDOW: Duration = Duration::from_secs(10);
+/// What is judged to see whether a fault is over.
+const END_WINDOW: Duration = Duration::from_secs(5);
 /// Samples in a window at most: one each second, and a few that came early.
 const SLOTS_MAX: usize = 16;
 /// Of the baselines.
@@ -55,6 +62,7 @@ const PREFIXES_MIN: usize = 3;
 const BAD_PERCENT: u8 = 50;
 const RISE_PERCENT: u8 = 30;
 const OVER_PERCENT: u8 = 25;
+const REST_PERCENT: u8 = 10;
 /// Good answers in a window that give a median.
 const TIMES_MIN: u32 = 16;
 const LATE_FACTOR: u32 = 8;
@@ -133,10 +141,11 @@ impl AnswerJudge {
     ) -> bool {
         let elapsed = self.take(now, counts);
         let before = self.poor();
-        self.present = self.shares();
-        match &mut self.fault {
-            None => self.begin(),
-            Some(_) => self.look_for_the_end(now, witnesses),
+        self.present = self.shares(now, WINDOW);
+        if self.fault.is_none() {
+            self.begin(now);
+        } else {
+            self.look_for_the_end(now, witnesses);
         }
         if self.fault.is_none() {
             self.learn(elapsed);
@@ -150,13 +159,13 @@ impl AnswerJudge {
         self.fault.map(|fault| fault.poor)
     }
 
-    /// The share of the last 10 s; `None`: too few have asked.
+    /// The share of bad domains in the last 10 s; `None`: too few have asked.
     #[must_use]
     pub fn failed_percent(&self) -> Option<u8> {
-        self.present.map(|shares| shares.lower())
+        self.present.map(|shares| shares.bad_domains_percent)
     }
 
-    /// What the share usually is.
+    /// What that share usually is.
     #[must_use]
     pub fn baseline_percent(&self) -> u8 {
         percent(self.baseline)
@@ -200,34 +209,39 @@ impl AnswerJudge {
         elapsed
     }
 
-    fn table(&self) -> Table {
-        let slots = self.slots.iter().map(|slot| slot.grown.pairs.as_slice());
-        Table::sum(self.prefixes, slots)
+    fn table(&self, now: Instant, window: Duration) -> Table {
+        let slots = self.slots.iter();
+        let recent = slots.filter(|slot| now.saturating_duration_since(slot.until) < window);
+        Table::sum(
+            self.prefixes,
+            recent.map(|slot| slot.grown.pairs.as_slice()),
+        )
     }
 
     /// `None` without enough evidence.
-    fn shares(&self) -> Option<Shares> {
-        let shares = self.table().shares(Without::Nothing);
+    fn shares(&self, now: Instant, window: Duration) -> Option<Shares> {
+        let shares = self.table(now, window).shares(Without::Nothing);
         let is_enough = shares.domains >= DOMAINS_MIN && shares.prefixes >= PREFIXES_MIN;
         is_enough.then_some(shares)
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, now: Instant) {
         let limit = BAD_PERCENT.max(self.baseline_percent().saturating_add(RISE_PERCENT));
         let is_bad = |shares: &Shares| {
-            shares.domains + 1 >= DOMAINS_MIN
-                && shares.prefixes + 1 >= PREFIXES_MIN
-                && shares.lower() >= limit
+            is_enough_of_the_rest(shares)
+                && shares.bad_prefixes_percent >= BAD_PERCENT
+                && shares.bad_domains_percent >= limit
         };
         let Some(shares) = self.present.filter(is_bad) else {
             return;
         };
-        if !self.table().all_without_one(is_bad) {
+        let table = self.table(now, WINDOW);
+        if !table.without_one().all(|rest| is_bad(&rest)) {
             return;
         }
         self.fault = Some(Fault {
             poor: PoorAnswers {
-                failed_percent: shares.lower(),
+                failed_percent: shares.bad_domains_percent,
                 baseline_percent: self.baseline_percent(),
                 domains: u16::try_from(shares.domains).unwrap_or(u16::MAX),
                 prefixes: u16::try_from(shares.prefixes).unwrap_or(u16::MAX),
@@ -237,22 +251,17 @@ impl AnswerJudge {
     }
 
     fn look_for_the_end(&mut self, now: Instant, witnesses: WitnessCount) {
-        let Some(fault) = &mut self.fault else {
-            return;
-        };
-        let is_over = match self.present {
-            Some(shares) => {
-                fault.forsaken_since = None;
-                shares.higher() < OVER_PERCENT
-            }
-            None if witnesses.of > 0 => {
-                fault.forsaken_since = None;
-                u32::from(witnesses.resolving) * 2 > u32::from(witnesses.of)
-            }
-            None => {
-                let since = *fault.forsaken_since.get_or_insert(now);
-                now.saturating_duration_since(since) >= FORGOTTEN_AFTER
-            }
+        let is_over = if self.shares(now, END_WINDOW).is_some() {
+            self.set_forsaken(None);
+            self.is_well_lately(now)
+        } else if witnesses.of > 0 {
+            self.set_forsaken(None);
+            u32::from(witnesses.resolving) * 2 > u32::from(witnesses.of)
+        } else {
+            let before = self.fault.and_then(|fault| fault.forsaken_since);
+            let since = before.unwrap_or(now);
+            self.set_forsaken(Some(since));
+            now.saturating_duration_since(since) >= FORGOTTEN_AFTER
         };
         if is_over {
             self.fault = None;
@@ -262,12 +271,27 @@ impl AnswerJudge {
         }
     }
 
+    fn set_forsaken(&mut self, since: Option<Instant>) {
+        if let Some(fault) = &mut self.fault {
+            fault.forsaken_since = since;
+        }
+    }
+
+    fn is_well_lately(&self, now: Instant) -> bool {
+        let limit = OVER_PERCENT.max(self.baseline_percent().saturating_add(REST_PERCENT));
+        let table = self.table(now, END_WINDOW);
+        let is_well =
+            |shares: Shares| is_enough_of_the_rest(&shares) && shares.bad_domains_percent < limit;
+        is_well(table.shares(Without::Nothing)) || table.without_one().any(is_well)
+    }
+
     fn learn(&mut self, elapsed: Duration) {
-        let Some(shares) = self.present.filter(|shares| shares.higher() < BAD_PERCENT) else {
+        let is_usual = |shares: &Shares| shares.bad_domains_percent < BAD_PERCENT;
+        let Some(shares) = self.present.filter(is_usual) else {
             return;
         };
         let weight = 1.0 - (-elapsed.as_secs_f64() / SMOOTHING.as_secs_f64()).exp();
-        self.baseline += (f64::from(shares.lower()) - self.baseline) * weight;
+        self.baseline += (f64::from(shares.bad_domains_percent) - self.baseline) * weight;
         if let Some(median) = self.present_median() {
             let usual = self.median.get_or_insert(median);
             *usual += (median - *usual) * weight;
@@ -295,6 +319,11 @@ impl AnswerJudge {
         let bound = self.bounds.get(place?)?;
         Some(bound.as_secs_f64() * 0.75)
     }
+}
+
+/// Whether there is enough evidence when one prefix or one domain has been left out.
+fn is_enough_of_the_rest(shares: &Shares) -> bool {
+    shares.domains + 1 >= DOMAINS_MIN && shares.prefixes + 1 >= PREFIXES_MIN
 }
 
 /// Rounded, of a number from 0 to 100.

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::admin::status::Canaries;
+use crate::admin::status::{Canaries, Zone};
 use crate::config::Config;
 use crate::dns::canary::{CanaryResult, asking};
 use crate::dns::quality::{DOMAINS, PREFIXES, TIMES, time_bound};
-use crate::dns::upstream::{ZoneStatus, Upstreams};
+use crate::dns::upstream::{Upstreams, ZoneStatus};
 use crate::health::quality::metrics::{Metrics, ZoneAnswers};
 use crate::health::quality::{AnswerCounts, AnswerJudge, CanaryJudge, WitnessCount};
 use crate::health::{Health, PoorCanaries};
@@ -131,7 +131,10 @@ impl Quality {
         let before = std::mem::replace(&mut judge.last, (good, failed));
         (judge.known.good, judge.known.failed) = (good, failed);
         let Some(answers) = &mut judge.answers else {
-            let (good, failed) = (good.saturating_sub(before.0), failed.saturating_sub(before.1));
+            let (good, failed) = (
+                good.saturating_sub(before.0),
+                failed.saturating_sub(before.1),
+            );
             let percent = (failed * 100).checked_div(good + failed);
             judge.known.failed_percent = percent.and_then(|percent| percent.try_into().ok());
             return;
@@ -169,9 +172,20 @@ impl Quality {
         let (good, of) = judge.known.canaries;
         match poor {
             Some(PoorCanaries { needed, .. }) => {
-                tracing::warn!(zone = status.zone, good, of, needed, "too few canaries resolve");
+                tracing::warn!(
+                    zone = status.zone,
+                    good,
+                    of,
+                    needed,
+                    "too few canaries resolve"
+                );
             }
-            None => tracing::info!(zone = status.zone, good, of, "enough canaries resolve again"),
+            None => tracing::info!(
+                zone = status.zone,
+                good,
+                of,
+                "enough canaries resolve again"
+            ),
         }
         if status.critical {
             health.handle_canaries(now, status.zone, poor);
@@ -193,7 +207,12 @@ fn tell(zone: &str, poor: Option<&crate::health::PoorAnswers>) {
     }
 }
 
-/// For the status: nothing where there are none.
-pub(super) fn shown_canaries((good, of): (u8, u8)) -> Option<Canaries> {
-    (of > 0).then_some(Canaries { good, of })
+/// For the status: what is known of each zone.
+pub(super) fn show(answers: &[ZoneAnswers], zones: &mut [Zone]) {
+    for (zone, known) in zones.iter_mut().zip(answers) {
+        let (good, of) = known.canaries;
+        zone.failed_percent = known.failed_percent;
+        zone.baseline_percent = known.baseline_percent;
+        zone.canaries = (of > 0).then_some(Canaries { good, of });
+    }
 }

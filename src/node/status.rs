@@ -132,12 +132,7 @@ impl Reporter {
 
     fn zones(&self, now: Instant) -> Vec<Zone> {
         let all = self.upstreams.status();
-        let known = self.answers.iter().copied().map(Some);
-        let known = known.chain(std::iter::repeat(None));
-        let zones = self.upstreams.zones().zip(known).map(|(zone, answers)| Zone {
-            failed_percent: answers.and_then(|answers| answers.failed_percent),
-            baseline_percent: answers.and_then(|answers| answers.baseline_percent),
-            canaries: answers.and_then(|answers| super::quality::shown_canaries(answers.canaries)),
+        let zones = self.upstreams.zones().map(|zone| Zone {
             zone: zone.zone.to_owned(),
             critical: zone.critical,
             usable: zone.usable,
@@ -157,8 +152,13 @@ impl Reporter {
                     since_s: now.saturating_duration_since(upstream.since).as_secs(),
                 })
                 .collect(),
+            failed_percent: None,
+            baseline_percent: None,
+            canaries: None,
         });
-        zones.collect()
+        let mut zones: Vec<_> = zones.collect();
+        super::quality::show(&self.answers, &mut zones);
+        zones
     }
 
     fn workers(&mut self, now: Instant, signals: &Signals) -> Vec<Worker> {

@@ -18,6 +18,7 @@ mod hostile;
 mod naming;
 mod neighbors;
 mod outage;
+mod poor_answers;
 mod resolving;
 mod starting;
 mod support;

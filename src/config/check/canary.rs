@@ -29,7 +29,10 @@ impl Checker<'_> {
         let needed = raw.needed.and_then(|needed| {
             let all = i64::try_from(raw.names.len()).unwrap_or(i64::MAX);
             if all == 0 && !self.has_failed(&names) {
-                self.error(&needed_path, "there are no names; add some, or remove this key");
+                self.error(
+                    &needed_path,
+                    "there are no names; add some, or remove this key",
+                );
                 return None;
             }
             Some(self.number(&needed_path, Some(needed), 1..=all.max(1)))
@@ -73,6 +76,9 @@ fn canary(text: &str, zones: &[ForwardZone]) -> Result<Canary, String> {
         return Err("write a name, and a type behind it, such as \"example.com. AAAA\"".to_owned());
     };
     let below = name.strip_prefix("*.");
+    if below.unwrap_or(name).contains('*') {
+        return Err("write a * as the first label alone, and a name behind it".to_owned());
+    }
     let wire = match below {
         Some("") => Ok(vec![0]),
         Some(below) => name_from_text(below),
@@ -88,7 +94,9 @@ fn canary(text: &str, zones: &[ForwardZone]) -> Result<Canary, String> {
         },
     };
     if !canary.fits() {
-        return Err("write a shorter name: a label of 16 letters takes the place of the *".to_owned());
+        return Err(
+            "write a shorter name: a label of 16 letters takes the place of the *".to_owned(),
+        );
     }
     match closest(&canary.name, zones) {
         Some(zone) if zone.action != ZoneAction::Forward => Err(format!(

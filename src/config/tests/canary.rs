@@ -41,10 +41,14 @@ fn what_is_no_canary_is_told_with_its_place() {
         ("\"a..b\"", "write a domain name: "),
         ("\"\"", "write a name, and a type behind it"),
         ("\"a. A b\"", "write a name, and a type behind it"),
-        ("\"a. ANY\"", "write a type such as A, AAAA or MX, not \"ANY\""),
+        (
+            "\"a. ANY\"",
+            "write a type such as A, AAAA or MX, not \"ANY\"",
+        ),
         ("\"a. OPT\"", "write a type such as"),
         ("\"a. sing\"", "write a type such as"),
-        ("\"*.*.a\"", "write a domain name: "),
+        ("\"*.*.a\"", "write a * as the first label alone"),
+        ("\"*\"", "write a * as the first label alone"),
     ] {
         let errors = errors(&format!("names = [{names}]"));
         let start = format!("1.toml:2:10: error: health.canary.names: {text}");
@@ -68,7 +72,9 @@ fn a_canary_of_a_zone_that_nobody_is_asked_for_is_refused() {
 #[test]
 fn numbers_of_canaries_have_limits() {
     let names = |count: usize| {
-        let names: Vec<_> = (0..count).map(|number| format!("n{number}.example.")).collect();
+        let names: Vec<_> = (0..count)
+            .map(|number| format!("n{number}.example."))
+            .collect();
         format!("health.canary.names = {names:?}\n")
     };
     assert!(is_good(&names(32)) && !is_good(&names(33)));
@@ -77,12 +83,22 @@ fn numbers_of_canaries_have_limits() {
         assert_eq!(is_good(&overlay), good, "{needed}");
     }
     assert!(errors("needed = 1")[0].contains("there are no names; add some"));
-    for (interval, good) in [("999ms", false), ("1s", true), ("10m", true), ("601s", false)] {
+    for (interval, good) in [
+        ("999ms", false),
+        ("1s", true),
+        ("10m", true),
+        ("601s", false),
+    ] {
         let overlay = format!("health.canary.interval = {interval:?}");
         assert_eq!(is_good(&overlay), good, "{interval}");
     }
     let long = |octets: usize| {
-        let labels = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(octets)];
+        let labels = [
+            "a".repeat(63),
+            "b".repeat(63),
+            "c".repeat(63),
+            "d".repeat(octets),
+        ];
         format!("health.canary.names = [\"*.{}.\"]", labels.join("."))
     };
     // 1 + 3 × 64 + 1 + n octets, and 17 for the label of chance.

@@ -67,7 +67,9 @@ async fn work(upstreams: &Upstreams, mut plan: Plan<'_>, results: &mpsc::Sender<
         {
             under_way.push(async move { (errand, resolves(upstreams, &key, limit).await) });
         }
-        let due = plan.poll_timeout().filter(|_| under_way.len() < UNDER_WAY_MAX);
+        let due = plan
+            .poll_timeout()
+            .filter(|_| under_way.len() < UNDER_WAY_MAX);
         tokio::select! {
             () = at(due) => {}
             () = upstreams.quality().changes().notified() => {}

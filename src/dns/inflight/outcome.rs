@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 8914 §4.7 to §4.13 (verdicts of DNSSEC, which are about names).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::client::Asker;
 use super::super::forward::Failure;
@@ -37,14 +37,7 @@ impl<W> Flights<W> {
         self.tell(key, zone, asker, None, now);
     }
 
-    fn tell(
-        &self,
-        key: &Key,
-        zone: ZoneIndex,
-        asker: Asker,
-        took: Option<std::time::Duration>,
-        now: Instant,
-    ) {
+    fn tell(&self, key: &Key, zone: ZoneIndex, asker: Asker, took: Option<Duration>, now: Instant) {
         // A refresh is nobody's question, and those of other nodes are counted there.
         if asker == Asker::default() || asker.is_sibling || asker.is_marked {
             return;

@@ -68,10 +68,7 @@ impl Tally {
         } else {
             (good, failed.wrapping_add(1))
         };
-        pair.store(
-            u32::from(failed) << 16 | u32::from(good),
-            Ordering::Relaxed,
-        );
+        pair.store(u32::from(failed) << 16 | u32::from(good), Ordering::Relaxed);
     }
 
     pub(super) fn count_time(&self, took: Duration) {

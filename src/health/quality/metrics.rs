@@ -52,7 +52,7 @@ impl Metrics {
             )?,
             failed: measure(
                 "sidestep_zone_failed_ratio",
-                "Domains and client prefixes whose questions failed in the last 10 s; absent when few ask.",
+                "Domains whose questions failed in the last 10 s, as a share; absent when few ask.",
             )?,
             baseline: measure(
                 "sidestep_zone_failed_baseline_ratio",
@@ -62,7 +62,10 @@ impl Metrics {
                 "sidestep_zone_answer_median_seconds",
                 "What the median time of good answers usually is; absent at first.",
             )?,
-            canaries: count("sidestep_zone_canaries", "Names that should always resolve.")?,
+            canaries: count(
+                "sidestep_zone_canaries",
+                "Names that should always resolve.",
+            )?,
             canaries_good: count(
                 "sidestep_zone_canaries_good",
                 "Of these names, how many resolve.",

@@ -20,19 +20,9 @@ pub(super) enum Without {
 pub(super) struct Shares {
     pub(super) domains: usize,
     pub(super) prefixes: usize,
-    /// Of the active domains, each as often as prefixes asked for it.
-    bad_domains_percent: u8,
-    bad_prefixes_percent: u8,
-}
-
-impl Shares {
-    pub(super) fn lower(&self) -> u8 {
-        self.bad_domains_percent.min(self.bad_prefixes_percent)
-    }
-
-    pub(super) fn higher(&self) -> u8 {
-        self.bad_domains_percent.max(self.bad_prefixes_percent)
-    }
+    /// Of the active ones, or of these by the number of their pairs: whichever is higher.
+    pub(super) bad_domains_percent: u8,
+    pub(super) bad_prefixes_percent: u8,
 }
 
 /// Active pairs of one domain or prefix, and how many of them are bad.
@@ -73,12 +63,13 @@ impl Table {
 
     pub(super) fn shares(&self, without: Without) -> Shares {
         let mut of_prefixes = vec![Votes::default(); self.prefixes];
-        let (mut domains, mut all, mut bad) = (0, 0, 0);
+        let mut of_domains = Vec::with_capacity(self.pairs.len() / self.prefixes);
         for (domain, pairs) in self.pairs.chunks(self.prefixes).enumerate() {
             let mut of_domain = Votes::default();
             let by_prefix = pairs.iter().zip(&mut of_prefixes).enumerate();
             for (prefix, ((good, failed), of_prefix)) in by_prefix {
-                let is_out = without == Without::Domain(domain) || without == Without::Prefix(prefix);
+                let is_out =
+                    without == Without::Domain(domain) || without == Without::Prefix(prefix);
                 if is_out || good + failed == 0 {
                     continue;
                 }
@@ -86,28 +77,34 @@ impl Table {
                 of_domain.add(is_bad);
                 of_prefix.add(is_bad);
             }
-            domains += usize::from(of_domain.is_active());
-            all += of_domain.all;
-            bad += if of_domain.is_bad() { of_domain.all } else { 0 };
+            of_domains.push(of_domain);
         }
-        let prefixes = of_prefixes.iter().filter(|votes| votes.is_active()).count();
-        let bad_prefixes = of_prefixes.iter().filter(|votes| votes.is_bad()).count();
+        let (domains, bad_domains_percent) = count(&of_domains);
+        let (prefixes, bad_prefixes_percent) = count(&of_prefixes);
         Shares {
             domains,
             prefixes,
-            bad_domains_percent: percent(bad, all),
-            bad_prefixes_percent: percent(bad_prefixes, prefixes),
+            bad_domains_percent,
+            bad_prefixes_percent,
         }
     }
 
-    /// Whether something holds without any one prefix, and without any one domain.
-    pub(super) fn all_without_one(&self, holds: impl Fn(&Shares) -> bool) -> bool {
+    /// The shares without each prefix, and without each domain.
+    pub(super) fn without_one(&self) -> impl Iterator<Item = Shares> {
         let domains = (0..self.pairs.len().div_ceil(self.prefixes)).map(Without::Domain);
         let prefixes = (0..self.prefixes).map(Without::Prefix);
-        prefixes
-            .chain(domains)
-            .all(|without| holds(&self.shares(without)))
+        let each = prefixes.chain(domains);
+        each.map(|without| self.shares(without))
     }
+}
+
+/// How many are active, and the share of the bad ones: see [`Shares`].
+fn count(all: &[Votes]) -> (usize, u8) {
+    let bad = || all.iter().filter(|votes| votes.is_bad());
+    let active = all.iter().filter(|votes| votes.is_active()).count();
+    let pairs = |votes: usize, of: &Votes| votes + of.all;
+    let by_pairs = percent(bad().fold(0, pairs), all.iter().fold(0, pairs));
+    (active, percent(bad().count(), active).max(by_pairs))
 }
 
 /// Rounded down; 0 of nothing.
@@ -128,6 +125,11 @@ mod tests {
         Table::sum(4, [pairs.as_slice()].into_iter()).shares(without)
     }
 
+    /// Of domains and of prefixes.
+    fn percents(shares: Shares) -> (u8, u8) {
+        (shares.bad_domains_percent, shares.bad_prefixes_percent)
+    }
+
     const NO: (u16, u16) = (0, 0);
     const GOOD: (u16, u16) = (2, 1);
     const BAD: (u16, u16) = (1, 1);
@@ -135,24 +137,29 @@ mod tests {
     #[test]
     fn half_is_bad_and_a_question_less_is_not() {
         let one = |pair| shares(&[[pair, NO, NO, NO]], Without::Nothing);
-        assert_eq!((one(BAD).lower(), one(GOOD).higher()), (100, 0));
+        assert_eq!(percents(one(BAD)), (100, 100));
+        assert_eq!(percents(one(GOOD)), (0, 0));
         let two = shares(&[[BAD, GOOD, NO, NO]], Without::Nothing);
-        assert_eq!((two.bad_domains_percent, two.bad_prefixes_percent), (100, 50));
+        assert_eq!(percents(two), (100, 50));
         let three = shares(&[[BAD, GOOD, GOOD, NO]], Without::Nothing);
-        assert_eq!((three.bad_domains_percent, three.bad_prefixes_percent), (0, 33));
+        assert_eq!(percents(three), (0, 33));
     }
 
     #[test]
     fn a_loud_pair_has_one_vote_like_any_other() {
         let loud = (0, 60_000);
         let rows = [[loud, GOOD, GOOD, NO], [loud, GOOD, GOOD, NO]];
-        assert_eq!(shares(&rows, Without::Nothing).lower(), 0);
+        assert_eq!(percents(shares(&rows, Without::Nothing)), (0, 33));
     }
 
     #[test]
-    fn a_domain_counts_as_often_as_prefixes_asked_for_it() {
+    fn of_the_two_ways_to_count_the_worse_one_counts() {
         let rows = [[BAD, BAD, BAD, NO], [NO, NO, NO, GOOD]];
         assert_eq!(shares(&rows, Without::Nothing).bad_domains_percent, 75);
+        let rows = [[GOOD, GOOD, GOOD, NO], [NO, NO, NO, BAD]];
+        assert_eq!(shares(&rows, Without::Nothing).bad_domains_percent, 50);
+        let rows = [[BAD, NO, NO, NO], [BAD, NO, NO, NO], [NO, GOOD, GOOD, NO]];
+        assert_eq!(shares(&rows, Without::Nothing).bad_prefixes_percent, 50);
     }
 
     #[test]
@@ -161,14 +168,23 @@ mod tests {
         let all = shares(&rows, Without::Nothing);
         assert_eq!((all.domains, all.prefixes), (2, 2));
         let rest = shares(&rows, Without::Prefix(0));
-        assert_eq!((rest.domains, rest.prefixes, rest.higher()), (1, 1, 0));
+        assert_eq!(
+            (rest.domains, rest.prefixes, percents(rest)),
+            (1, 1, (0, 0))
+        );
         let rest = shares(&rows, Without::Domain(0));
-        assert_eq!((rest.domains, rest.prefixes, rest.lower()), (1, 1, 100));
+        assert_eq!(
+            (rest.domains, rest.prefixes, percents(rest)),
+            (1, 1, (100, 100))
+        );
     }
 
     #[test]
     fn nothing_at_all_is_no_share_of_anything() {
         let empty = Table::sum(4, std::iter::empty()).shares(Without::Nothing);
-        assert_eq!((empty.domains, empty.prefixes, empty.higher()), (0, 0, 0));
+        assert_eq!(
+            (empty.domains, empty.prefixes, percents(empty)),
+            (0, 0, (0, 0))
+        );
     }
 }
