@@ -17,8 +17,9 @@ use crate::health::{Health, PoorCanaries};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Results that the routing thread has not taken yet: more than there are in a second.
-const RESULTS_WAITING: usize = 128;
+/// Results that the routing thread has not taken yet: more than there are in the 10 s that it may take
+/// its time.
+const RESULTS_WAITING: usize = 512;
 
 /// The judges of all zones.
 pub(super) struct Quality {
@@ -40,6 +41,7 @@ struct ZoneJudge {
     last: (u64, u64),
     poor_canaries: Option<PoorCanaries>,
     known: ZoneAnswers,
+    shown: Option<ZoneAnswers>,
 }
 
 /// Asks for canaries until the node stops; and what becomes of them.
@@ -105,7 +107,9 @@ impl Quality {
         for (zone, status) in upstreams.zones().enumerate() {
             self.look_at_answers(now, (zone, &status), health);
             self.look_at_canaries(now, (zone, &status), health);
-            if let Some(judge) = self.zones.get(zone) {
+            if let Some(judge) = self.zones.get_mut(zone)
+                && judge.shown.replace(judge.known) != Some(judge.known)
+            {
                 self.metrics.refresh(status.zone, &judge.known);
             }
         }
