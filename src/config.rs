@@ -53,6 +53,8 @@ pub struct Config {
     pub bgp: Option<bgp::Settings>,
     /// Probes, fall and rise, drain.
     pub health: health::Settings,
+    /// Names that should always resolve.
+    pub canary: dns::canary::CanarySettings,
     /// HTTP and control socket.
     pub admin: admin::Settings,
     /// Files that were read, in order; empty when there is none.

@@ -26,6 +26,7 @@ mod policy;
 pub mod prober;
 mod probes;
 mod promotion;
+pub mod quality;
 mod shared_fault;
 mod signal;
 mod streak;

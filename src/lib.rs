@@ -23,7 +23,7 @@
 //! | thread | what runs there |
 //! |---|---|
 //! | one per query worker | its own sockets, TCP connections, upstream sockets and in-flight table; one loop receives, answers from the cache, asks upstreams and sends, all in batches |
-//! | upkeep | probes of upstreams, search for forwarding loops; beats time for the workers, so that an idle one needs no timer |
+//! | upkeep | probes of upstreams, canaries, search for forwarding loops; beats time for the workers, so that an idle one needs no timer |
 //! | routing | health, announcing, BGP, BFD, netlink |
 //! | admin | HTTP, control socket, rendering of metrics |
 //! | state | writes the state file |

@@ -27,6 +27,7 @@ use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap::{self, BootstrapError};
 use crate::dns::cache::Cache;
+use crate::dns::canary::CanaryResult;
 use crate::dns::identity::{self, ProbeName};
 use crate::dns::loops;
 use crate::dns::shared::Shared;
@@ -46,6 +47,7 @@ mod host;
 mod neighbors;
 mod own;
 mod peers;
+mod quality;
 mod records;
 mod routing;
 mod session;
@@ -137,8 +139,15 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let (stop, stopping) = watch::channel(false);
     let (order_sender, orders) = mpsc::channel(ORDERS_WAITING);
     let admin = admin::Sockets::open(&config.admin)?;
+    let (asking, canaries) = quality::canaries(&parts.upstreams, &config, &stopping);
     let (mut routing, inputs) = parts
-        .routing(config, service_addresses, &mut sockets, wishes, orders)
+        .routing(
+            config,
+            service_addresses,
+            &mut sockets,
+            wishes,
+            (orders, canaries),
+        )
         .await?;
     let (beat, pulse) = watch::channel(0);
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);
@@ -147,7 +156,7 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
     threads.push(spawn_on_runtime("upkeep", async {
-        tokio::join!(keeping, searching, beating);
+        tokio::join!(keeping, searching, asking, beating);
     })?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     threads.push(spawn_on_runtime("state", routing.records.begin())?);
@@ -201,7 +210,7 @@ impl Parts {
         service_addresses: Vec<IpAddr>,
         sockets: &mut workers::Sockets,
         wishes: process::Signals,
-        orders: mpsc::Receiver<Order>,
+        (orders, canaries): (mpsc::Receiver<Order>, mpsc::Receiver<CanaryResult>),
     ) -> Result<(Routing, Inputs), StartError> {
         let now = Instant::now();
         let (netlink, monitor) = netlink(&config)?;
@@ -244,6 +253,13 @@ impl Parts {
                 mem::take(&mut sockets.drop_counters),
                 drains::ServiceSockets::new(&config.dns.service_sockets, &config.services),
             ),
+            quality: quality::Quality::new(
+                &config,
+                Arc::clone(&self.upstreams),
+                canaries,
+                health::quality::metrics::Metrics::register(registry)
+                    .map_err(TelemetryError::from)?,
+            ),
             upstreams: Arc::clone(&self.upstreams),
             metrics: health::metrics::Metrics::register(registry, names.clone())
                 .map_err(TelemetryError::from)?,
@@ -262,6 +278,7 @@ impl Parts {
                 started: self.started,
                 heartbeats: Vec::new(),
                 is_supervisor_told: false,
+                answers: Vec::new(),
             },
         };
         Ok((

@@ -20,6 +20,7 @@ const SHELLS: &[&str] = &[
     "src/bgp/driver",
     "src/bgp/listener.rs",
     "src/dns/bootstrap.rs",
+    "src/dns/canary/asking.rs",
     "src/dns/exchange.rs",
     "src/dns/exchange/bell.rs",
     "src/dns/exchange/socket.rs",

@@ -140,6 +140,23 @@ pub struct Zone {
     pub usable: bool,
     /// In the configured order.
     pub upstreams: Vec<Upstream>,
+    /// Percent of the domains whose questions failed in the last 10 s, as far as they are told apart,
+    /// or of the questions of the last second where the zone is not critical; `None`: too few have
+    /// asked.
+    pub failed_percent: Option<u8>,
+    /// What that usually is; `None`: not judged, for the zone is not critical.
+    pub baseline_percent: Option<u8>,
+    /// `None`: there are none for this zone.
+    pub canaries: Option<Canaries>,
+}
+
+/// Names that should always resolve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canaries {
+    /// How many of them resolve.
+    pub good: u8,
+    /// How many there are.
+    pub of: u8,
 }
 
 /// An upstream of a zone.
@@ -311,6 +328,9 @@ pub(crate) fn example() -> Status {
                     since_s: 12,
                 },
             ],
+            failed_percent: Some(3),
+            baseline_percent: Some(2),
+            canaries: Some(Canaries { good: 3, of: 3 }),
         }],
         peers: vec![peer::example()],
         cache: Cache {

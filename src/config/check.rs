@@ -18,6 +18,7 @@ use super::{Config, LoadOptions};
 mod access;
 mod address;
 mod bgp;
+mod canary;
 mod dns;
 mod file;
 mod listen;
@@ -63,6 +64,11 @@ impl Checker<'_> {
             node_name: dns.node_name.clone(),
             state: self.state(&raw.node, &root.key("node"), options),
             health: self.health(&raw.health, &root.key("health")),
+            canary: self.canaries(
+                &raw.health.canary,
+                &dns.zones,
+                &root.key("health").key("canary"),
+            ),
             admin: self.admin(
                 &raw.admin,
                 &listen::literal(&dns.listen),

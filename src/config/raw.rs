@@ -216,6 +216,15 @@ pub(super) struct Health {
     pub(super) promotions_per_hour: Option<i64>,
     pub(super) drain_wait: Option<DurationText>,
     pub(super) linger: Option<DurationText>,
+    pub(super) canary: Canaries,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Canaries {
+    pub(super) names: List<String>,
+    pub(super) needed: Option<i64>,
+    pub(super) interval: Option<DurationText>,
 }
 
 #[derive(Debug, Default, Deserialize)]

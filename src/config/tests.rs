@@ -5,6 +5,7 @@ use crate::bgp::{GRACEFUL_SHUTDOWN, NeighborAddress, PeerAsn};
 use crate::dns::{LimitSettings, ListenAddress, SpecialNameSettings, UpstreamAddress, ZoneAction};
 use crate::health::OnSharedFault;
 
+mod canary;
 mod mutation;
 mod neighbors;
 

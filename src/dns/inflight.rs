@@ -28,6 +28,7 @@ use super::client::Asker;
 use super::exchange::query::Edns;
 use super::forward::{Done, Failure, Outcome};
 use super::key::Key;
+use super::quality::Tallies;
 use super::upstream::{UpstreamIndex, Upstreams, ZoneIndex, is_acceptable};
 
 mod budget;
@@ -36,6 +37,7 @@ pub(super) mod domain;
 mod hearing;
 pub mod limits;
 pub mod metrics;
+mod outcome;
 mod queue;
 mod race;
 mod refresh;
@@ -134,6 +136,7 @@ pub struct Flights<W> {
     leaving: Vec<W>,
     traces: Traces,
     counters: Arc<FlightCounters>,
+    tallies: Arc<Tallies>,
 }
 
 /// What all questions of a zone share.
@@ -172,6 +175,7 @@ impl<W> Flights<W> {
             leaving: Vec::new(),
             traces: Traces::new(),
             counters: Arc::default(),
+            tallies: upstreams.quality().join(),
             upstreams,
         };
         flights.show_window();
@@ -260,6 +264,7 @@ impl<W> Flights<W> {
         let upstreams = &self.upstreams;
         let has_last_resort = !asker.is_marked && upstreams.has_last_resort(zone);
         if !upstreams.zone_usable(zone) && !has_last_resort {
+            self.tell_failure(key, zone, asker, now);
             return Err((Failure::NoneUsable, waiter));
         }
         let party = self.party(zone, asker);
@@ -390,6 +395,7 @@ impl<W> Flights<W> {
         self.wheel.cancel(place);
         self.leave_window(place, Fate::Unknown, now);
         self.table.unlink(place);
+        self.tell_outcome(place, end, now);
         let race = &mut self.table[place];
         let party = race.party;
         if race.is_queued {

@@ -90,6 +90,15 @@ pub fn name_from_text(text: &str) -> Result<Vec<u8>, RecordTextError> {
     Ok(wire)
 }
 
+/// Reads a type that can be asked for; `None`: there is none such, or it stands for several (ANY), or
+/// for no data (OPT and the like). RFC 6895 §3.1.
+#[must_use]
+pub fn type_from_text(text: &str) -> Option<u16> {
+    let rtype: RecordType = text.to_ascii_uppercase().parse().ok()?;
+    let code: u16 = rtype.into();
+    (!matches!(code, 0 | 41 | 128..=255)).then_some(code)
+}
+
 /// Reads a type and the RDATA that is written for it; names in it are complete without a final dot.
 ///
 /// The RDATA is in wire form, uncompressed.

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::DialectSettings;
+use super::quality::Quality;
 
 mod breaker;
 mod evidence;
@@ -117,6 +118,7 @@ pub struct Upstreams {
     /// How often the node's way into the network has changed.
     ways: AtomicU64,
     flips: Notify,
+    quality: Quality,
 }
 
 #[derive(Debug)]
@@ -177,6 +179,12 @@ impl Upstreams {
         Self {
             started,
             table: ZoneTable::new(table.iter().map(|zone| zone.apex.as_slice()), root),
+            quality: Quality::new(
+                table
+                    .iter()
+                    .map(|zone| (zone.apex.as_slice(), zone.critical)),
+                started,
+            ),
             zones: table,
             states,
             saturated: AtomicU64::new(0),
@@ -231,6 +239,12 @@ impl Upstreams {
                 usable: self.zone_usable(ZoneIndex(position)),
                 last_resort: self.has_last_resort(ZoneIndex(position)),
             })
+    }
+
+    /// What came of the questions of clients, by position of the zone.
+    #[must_use]
+    pub fn quality(&self) -> &Quality {
+        &self.quality
     }
 
     /// Wakes its one waiter whenever an upstream goes up or down: the routing thread then reads

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::host::{Host, News};
 use super::neighbors::Neighbors;
+use super::quality::Quality;
 use super::records::Records;
 use super::signals::Signals;
 use super::status::Reporter;
@@ -32,6 +33,7 @@ pub(super) struct Routing {
     pub(super) host: Host,
     pub(super) neighbors: Neighbors,
     pub(super) signals: Signals,
+    pub(super) quality: Quality,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) metrics: health::metrics::Metrics,
     pub(super) reporter: Reporter,
@@ -162,6 +164,9 @@ impl Routing {
         let samples = self.signals.workers();
         self.health.handle_workers(now, &samples);
         self.signals.feed_watchdog(now);
+        if self.quality.tick(now, &mut self.health) {
+            self.reporter.answers = self.quality.zones().collect();
+        }
         self.reporter.peers.tick(&self.health);
         self.records.note(now, &self.health);
         self.publish(now);

@@ -20,6 +20,7 @@ use crate::admin::{Describe, Published};
 use crate::announce::ServiceSettings;
 use crate::dns::shared::Shared;
 use crate::dns::upstream::Upstreams;
+use crate::health::quality::metrics::ZoneAnswers;
 use crate::health::{self, Health, Target};
 use crate::os::process;
 
@@ -36,6 +37,8 @@ pub(super) struct Reporter {
     /// Last heartbeat of each worker, and when it was seen.
     pub(super) heartbeats: Vec<(u64, Instant)>,
     pub(super) is_supervisor_told: bool,
+    /// By position of the forward zone.
+    pub(super) answers: Vec<ZoneAnswers>,
 }
 
 impl Reporter {
@@ -152,8 +155,13 @@ impl Reporter {
                     since_s: now.saturating_duration_since(upstream.since).as_secs(),
                 })
                 .collect(),
+            failed_percent: None,
+            baseline_percent: None,
+            canaries: None,
         });
-        zones.collect()
+        let mut zones: Vec<_> = zones.collect();
+        super::quality::show(&self.answers, &mut zones);
+        zones
     }
 
     fn workers(&mut self, now: Instant, signals: &Signals) -> Vec<Worker> {

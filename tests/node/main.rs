@@ -19,6 +19,7 @@ mod hostile;
 mod naming;
 mod neighbors;
 mod outage;
+mod poor_answers;
 mod resolving;
 mod siblings;
 mod starting;

@@ -220,7 +220,7 @@ impl<W> Flights<W> {
 }
 
 /// DNSSEC Bogus to NSEC Missing: others that validate would say the same. RFC 8914 §4.7 to §4.13.
-fn is_dnssec_verdict(reason: Option<u16>) -> bool {
+pub(super) fn is_dnssec_verdict(reason: Option<u16>) -> bool {
     matches!(reason, Some(6..=12))
 }
 

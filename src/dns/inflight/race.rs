@@ -314,6 +314,12 @@ impl<W> Race<W> {
         }
     }
 
+    /// Whether the error that an upstream gave has one of these reasons.
+    pub(super) fn has_error_of(&self, is_it: impl Fn(Option<u16>) -> bool) -> bool {
+        let mut poor = self.standings.iter().filter_map(|standing| standing.poor);
+        poor.any(|(_, reason)| is_it(reason))
+    }
+
     /// Tells of the errors of ordinary upstreams, `contradicted` or not.
     pub(super) fn testify(
         &self,

@@ -8,6 +8,7 @@ mod fairness;
 mod ills;
 mod network;
 mod properties;
+mod quality;
 mod siblings;
 mod turns;
 mod upkeep;
