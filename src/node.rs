@@ -52,6 +52,7 @@ mod records;
 mod routing;
 mod session;
 mod signals;
+mod start_error;
 mod status;
 mod warm;
 mod workers;
@@ -60,6 +61,7 @@ pub use host::HostError;
 pub use own::OwnError;
 pub use routing::Blind;
 use routing::{Inputs, Routing, targets};
+pub use start_error::StartError;
 pub use workers::OpenError;
 
 /// Rounds of probe results that the routing thread has not taken yet. More are dropped, as if not
@@ -140,14 +142,16 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let (order_sender, orders) = mpsc::channel(ORDERS_WAITING);
     let admin = admin::Sockets::open(&config.admin)?;
     let (asking, canaries) = quality::canaries(&parts.upstreams, &config, &stopping);
+    let (gate_sender, gates) = mpsc::channel(StartGate::ALL.len());
+    let warmth = warm::Warmth::new(&config, &parts.shared, &parts.upstreams, gate_sender);
+    let feeds = Feeds {
+        orders,
+        canaries,
+        gates,
+        expected: warmth.expected().collect(),
+    };
     let (mut routing, inputs) = parts
-        .routing(
-            config,
-            service_addresses,
-            &mut sockets,
-            wishes,
-            (orders, canaries),
-        )
+        .routing(config, service_addresses, &mut sockets, wishes, feeds)
         .await?;
     let (beat, pulse) = watch::channel(0);
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);
@@ -155,8 +159,9 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let keeping = upkeep::run(Arc::clone(upstreams), stopping.clone());
     let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
+    let warming = warmth.run(stopping.clone());
     threads.push(spawn_on_runtime("upkeep", async {
-        tokio::join!(keeping, searching, asking, beating);
+        tokio::join!(keeping, searching, asking, beating, warming);
     })?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     threads.push(spawn_on_runtime("state", routing.records.begin())?);
@@ -165,6 +170,15 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     join(threads);
     tracing::info!("stopped");
     Ok(ended?)
+}
+
+/// What comes to the routing thread from others.
+struct Feeds {
+    orders: mpsc::Receiver<Order>,
+    canaries: mpsc::Receiver<CanaryResult>,
+    gates: mpsc::Receiver<StartGate>,
+    /// What a start waits for.
+    expected: Vec<StartGate>,
 }
 
 /// What several threads share.
@@ -210,7 +224,7 @@ impl Parts {
         service_addresses: Vec<IpAddr>,
         sockets: &mut workers::Sockets,
         wishes: process::Signals,
-        (orders, canaries): (mpsc::Receiver<Order>, mpsc::Receiver<CanaryResult>),
+        feeds: Feeds,
     ) -> Result<(Routing, Inputs), StartError> {
         let now = Instant::now();
         let (netlink, monitor) = netlink(&config)?;
@@ -223,6 +237,9 @@ impl Parts {
             ..config.health.clone()
         };
         let mut health = Health::new(settings, &policies, workers, now);
+        for gate in feeds.expected {
+            health.expect(gate);
+        }
         let records = self.records(&config, now, &mut health)?;
         let mut announcer = Announcer::new(config.services.clone(), config.health.linger, now);
         for (target, _) in targets(&config.services).filter(|(t, _)| host.is_bound(*t).is_none()) {
@@ -256,7 +273,7 @@ impl Parts {
             quality: quality::Quality::new(
                 &config,
                 Arc::clone(&self.upstreams),
-                canaries,
+                feeds.canaries,
                 health::quality::metrics::Metrics::register(registry)
                     .map_err(TelemetryError::from)?,
             ),
@@ -285,7 +302,8 @@ impl Parts {
             routing,
             Inputs {
                 probes,
-                orders,
+                orders: feeds.orders,
+                gates: Some(feeds.gates),
                 monitor,
                 wishes,
             },
@@ -392,55 +410,6 @@ fn tell_unresolved(zones: &[ResolvedZone]) {
             );
         }
     }
-}
-
-/// Why a node does not start, or has ended by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Logs or metrics.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    /// Addresses of this node alone.
-    #[error(transparent)]
-    Own(#[from] OwnError),
-    /// Upstreams.
-    #[error(transparent)]
-    Bootstrap(#[from] BootstrapError),
-    /// `dns.cache.size`.
-    #[error("dns.cache.size: the system does not give {size_mib} MiB of memory; write less")]
-    CacheMemory {
-        /// As configured.
-        size_mib: u64,
-    },
-    /// A service socket.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Service addresses.
-    #[error("cannot look after the host's addresses")]
-    Host(#[from] HostError),
-    /// Netlink.
-    #[error("no netlink socket")]
-    Netlink(#[source] io::Error),
-    /// `admin.listen`.
-    #[error("admin.listen {address}")]
-    AdminListen {
-        /// As configured.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// `admin.socket`.
-    #[error(transparent)]
-    AdminSocket(#[from] crate::admin::socket::SocketError),
-    /// `bgp.listen`.
-    #[error(transparent)]
-    BgpListen(#[from] bgp::listener::BindError),
-    /// It runs no more.
-    #[error(transparent)]
-    Blind(#[from] Blind),
-    /// A thread, a runtime or a signal handler.
-    #[error("the system refuses")]
-    System(#[from] io::Error),
 }
 
 #[cfg(test)]

@@ -85,6 +85,11 @@ pub enum StartGate {
     HotNames,
 }
 
+impl StartGate {
+    /// Each gate.
+    pub const ALL: [Self; 2] = [Self::Upstreams, Self::HotNames];
+}
+
 /// A wish of an operator that a service, or all of them, should leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainOrder {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::host::{Host, News};
@@ -19,7 +19,7 @@ use crate::admin::Order;
 use crate::announce::{Action, Announcer, PlannedLevel};
 use crate::bgp;
 use crate::dns::upstream::Upstreams;
-use crate::health::{self, DrainPhase, Event, Family, Health, ProbeReport, Target};
+use crate::health::{self, DrainPhase, Event, Family, Health, ProbeReport, StartGate, Target};
 use crate::os::link::{self, Monitor};
 use crate::os::process::{self, Wish};
 
@@ -48,6 +48,8 @@ pub(super) struct Routing {
 pub(super) struct Inputs {
     pub(super) probes: mpsc::Receiver<ProbeReport>,
     pub(super) orders: mpsc::Receiver<Order>,
+    /// What a start need not wait for any more; `None` once all was told.
+    pub(super) gates: Option<mpsc::Receiver<StartGate>>,
     pub(super) monitor: Option<Monitor>,
     pub(super) wishes: process::Signals,
 }
@@ -98,6 +100,7 @@ impl Routing {
                 due = ticks.tick() => self.tick(due.into_std()),
                 () = self.neighbors.changed() => self.take_neighbors(),
                 () = self.reporter.peers.changed() => self.take_peers(),
+                gate = next_gate(&mut inputs.gates) => self.take_gate(gate, &mut inputs.gates),
                 Some(order) = inputs.orders.recv() => self.take_order(order),
                 () = at(due) => self.take_timeout(),
             }
@@ -189,6 +192,20 @@ impl Routing {
     fn take_blindness(&mut self) {
         tracing::error!("the self-probe has ended: withdrawing and stopping");
         self.announcer.handle_stop(Instant::now());
+    }
+
+    /// Whoever opens gates may end early; a start must not wait for ever.
+    fn take_gate(&mut self, gate: Option<StartGate>, gates: &mut Option<Receiver<StartGate>>) {
+        let now = Instant::now();
+        match gate {
+            Some(gate) => self.health.handle_gate(now, gate),
+            None => {
+                *gates = None;
+                for gate in StartGate::ALL {
+                    self.health.handle_gate(now, gate);
+                }
+            }
+        }
     }
 
     fn take_zones(&mut self, now: Instant) {
@@ -376,7 +393,14 @@ async fn next_link_event(monitor: &mut Option<Monitor>) -> link::Event {
 }
 
 /// Waits until then; for ever when there is nothing to wait for.
-pub(super) async fn at(due: Option<Instant>) {
+pub(super) async fn next_gate(gates: &mut Option<Receiver<StartGate>>) -> Option<StartGate> {
+    match gates {
+        Some(gates) => gates.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due.into()).await,
         None => std::future::pending().await,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval_at, sleep};
 
+use crate::config::Config;
 use crate::dns::WarmSettings;
 use crate::dns::cache::{Lookup, Scratch};
 use crate::dns::key::Key;
@@ -38,23 +39,24 @@ pub(super) struct Warmth {
 }
 
 impl Warmth {
-    /// Reads the file in `state`, if there is one; opened gates are sent to `gates`.
+    /// Reads the file in the state directory, if there is one; opened gates are sent to `gates`.
     pub(super) fn new(
-        settings: WarmSettings,
-        shared: Arc<Shared>,
-        upstreams: Arc<Upstreams>,
-        state: Option<&Path>,
+        config: &Config,
+        shared: &Arc<Shared>,
+        upstreams: &Arc<Upstreams>,
         gates: mpsc::Sender<StartGate>,
     ) -> Self {
+        let settings = config.dns.warm_start.clone();
         let is_wanted = settings.enabled && settings.names > 0;
+        let state = config.state.as_deref();
         let file = state.filter(|_| is_wanted).map(|state| state.join(FILE));
         let keys = file
             .as_deref()
             .map_or_else(Vec::new, |file| read(file, settings.names));
         Self {
             settings,
-            shared,
-            upstreams,
+            shared: Arc::clone(shared),
+            upstreams: Arc::clone(upstreams),
             file,
             keys,
             gates,
