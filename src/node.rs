@@ -9,7 +9,7 @@
     reason = "the node's clock is read and its threads start here"
 )]
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -25,7 +25,7 @@ use crate::announce::Announcer;
 use crate::bfd;
 use crate::bgp;
 use crate::config::Config;
-use crate::dns::bootstrap::{self, BootstrapError};
+use crate::dns::bootstrap;
 use crate::dns::cache::Cache;
 use crate::dns::canary::CanaryResult;
 use crate::dns::identity::{self, ProbeName};
@@ -34,7 +34,7 @@ use crate::dns::shared::Shared;
 use crate::dns::upkeep;
 use crate::dns::upstream::{ResolvedZone, Upstreams};
 use crate::health::prober::{self, ProbeCodec, ProberSettings};
-use crate::health::{self, Health};
+use crate::health::{self, Health, StartGate};
 use crate::os::advertisement;
 use crate::os::link::Monitor;
 use crate::os::netlink::Netlink;

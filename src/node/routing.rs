@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::host::{Host, News};
@@ -46,10 +46,10 @@ pub(super) struct Routing {
 
 /// Where events come from.
 pub(super) struct Inputs {
-    pub(super) probes: mpsc::Receiver<ProbeReport>,
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) probes: Receiver<ProbeReport>,
+    pub(super) orders: Receiver<Order>,
     /// What a start need not wait for any more; `None` once all was told.
-    pub(super) gates: Option<mpsc::Receiver<StartGate>>,
+    pub(super) gates: Option<Receiver<StartGate>>,
     pub(super) monitor: Option<Monitor>,
     pub(super) wishes: process::Signals,
 }
@@ -392,15 +392,15 @@ async fn next_link_event(monitor: &mut Option<Monitor>) -> link::Event {
     }
 }
 
-/// Waits until then; for ever when there is nothing to wait for.
-pub(super) async fn next_gate(gates: &mut Option<Receiver<StartGate>>) -> Option<StartGate> {
+async fn next_gate(gates: &mut Option<Receiver<StartGate>>) -> Option<StartGate> {
     match gates {
         Some(gates) => gates.recv().await,
         None => std::future::pending().await,
     }
 }
 
-async fn at(due: Option<Instant>) {
+/// Waits until then; for ever when there is nothing to wait for.
+pub(super) async fn at(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due.into()).await,
         None => std::future::pending().await,
