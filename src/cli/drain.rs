@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ControlArguments;
-use super::control::{ask, unanswered, run, say, unexpected};
+use super::control::{ask, run, say, unanswered, unexpected};
 use super::layout::{printable, rate};
 use crate::admin::status::{DrainPhase, StandingDrain};
 use crate::admin::{Answer, Command, Status};

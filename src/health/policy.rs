@@ -38,13 +38,21 @@ pub(super) fn worst(findings: impl IntoIterator<Item = Option<Finding>>) -> Find
     })
 }
 
-/// The operator wants it to leave.
+/// The operator wants it to leave. Of a stop nobody says who wants it, and nobody can take it back.
 pub(super) fn operator(level: Level, reason: Reason) -> Finding {
+    let next = match &reason {
+        Reason::Draining { who, until, .. } | Reason::Drained { who, until, .. }
+            if !who.is_empty() =>
+        {
+            Next::Undrained { until: *until }
+        }
+        _ => Next::Ended,
+    };
     Finding {
         level,
         class: Some(FaultClass::Operator),
         reason,
-        next: Next::Undrained { until: None },
+        next,
     }
 }
 

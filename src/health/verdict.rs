@@ -262,8 +262,8 @@ impl fmt::Display for Reason {
             | Self::QueueOverflow { .. }
             | Self::Late { .. } => self.tell_overload(f),
             Self::LinksDown { of } => write!(f, "none of {of} links to neighbours is up"),
-            Self::Draining { reason, .. } => write!(f, "draining: {reason}"),
-            Self::Drained { reason, .. } => write!(f, "drained: {reason}"),
+            Self::Draining { who, reason, .. } => write!(f, "draining: {reason}{}", By(who)),
+            Self::Drained { who, reason, .. } => write!(f, "drained: {reason}{}", By(who)),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::health::{
-    Awaited, Family, FaultClass, FloorLevel, OnSharedFault, ProbeOf, ProbeOutcome, Reason,
+    Awaited, DrainOrder, Family, FaultClass, FloorLevel, OnSharedFault, ProbeOf, ProbeOutcome,
+    Reason,
 };
 use ProbeOutcome::{Bad, Good, Unanswered};
 
 mod damping;
+mod draining;
 mod faults;
 mod leaving;
 mod policy;

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::super::tests::{answer, began, cache, fail, key, kind};
-use super::*;
 use crate::dns::code::Rcode;
 
 const MINUTE: Duration = Duration::from_secs(60);
