@@ -12,4 +12,5 @@ pub mod link;
 pub mod netlink;
 pub mod process;
 pub mod socket;
+pub mod udp_table;
 pub mod unicast;
