@@ -4,7 +4,8 @@
 //! unless a service asks for more with `on_shared_fault = "withdraw"`.
 //!
 //! [`Health`] is a value: its owner calls a `handle_*` for each input, then takes the events and
-//! reads the [`Lease`]; it never waits, asks or reads a clock. [`prober`] is the only shell here.
+//! reads the [`Lease`]; it never waits, asks or reads a clock. [`prober`] and [`checker`] are the
+//! only shells here.
 //!
 #![doc = include_str!("health/policy.md")]
 
@@ -12,7 +13,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub mod check;
 mod check_run;
+pub mod checker;
 mod drain;
 mod hold_down;
 mod lease;
@@ -25,6 +28,8 @@ mod policy;
 pub mod prober;
 mod probes;
 mod promotion;
+pub mod question;
+mod rounds;
 mod shared_fault;
 mod signal;
 mod streak;
@@ -223,6 +228,8 @@ pub struct ServicePolicy {
     pub on_local_fault: OnLocalFault,
     /// Who answers.
     pub answered_by: AnsweredBy,
+    /// Whether it is probed over TCP: always when workers answer.
+    pub tcp: bool,
     /// Further checks that it depends on.
     pub checks: Vec<CheckPolicy>,
 }
@@ -236,6 +243,7 @@ impl ServicePolicy {
             on_shared_fault: OnSharedFault::default(),
             on_local_fault: OnLocalFault::default(),
             answered_by: AnsweredBy::default(),
+            tcp: true,
             checks: Vec::new(),
         }
     }
@@ -274,6 +282,9 @@ pub enum ProbeOutcome {
     Bad,
     /// No answer came in time.
     Unanswered,
+    /// No answer came in time, and what was found out beside it explains that by load. Only of
+    /// probes of another program; for the node's own workers health finds it out itself.
+    Shed,
 }
 
 /// The result of one self-probe.

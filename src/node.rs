@@ -26,12 +26,12 @@ use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap::{self, BootstrapError};
 use crate::dns::cache::Cache;
-use crate::dns::identity::{self, ProbeName};
+use crate::dns::identity::ProbeName;
 use crate::dns::loops;
 use crate::dns::shared::Shared;
 use crate::dns::upkeep;
 use crate::dns::upstream::{ResolvedZone, Upstreams};
-use crate::health::prober::{self, ProbeCodec, ProberSettings};
+use crate::health::check::{self, CheckReport};
 use crate::health::{self, Health};
 use crate::os::advertisement;
 use crate::os::link::Monitor;
@@ -40,9 +40,12 @@ use crate::os::process;
 use crate::telemetry::{Format, Logs, Metrics, TelemetryError};
 
 mod admin;
+mod another;
+mod checks;
 mod host;
 mod neighbors;
 mod own;
+mod probing;
 mod routing;
 mod session;
 mod signals;
@@ -55,9 +58,6 @@ pub use routing::Blind;
 use routing::{Inputs, Routing, targets};
 pub use workers::OpenError;
 
-/// Rounds of probe results that the routing thread has not taken yet. More are dropped, as if not
-/// probed: a whole round fits, or the last targets of many would never be heard of.
-const ROUNDS_WAITING: usize = 4;
 /// Drain requests that the routing thread has not taken yet. More are refused.
 const ORDERS_WAITING: usize = 4;
 /// A status older than this means that the routing thread is stuck.
@@ -110,6 +110,7 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         }
     };
     tell_unresolved(&zones);
+    another::examine(&config, &own.sockets)?;
     if !Cache::has_room(&config.dns.cache) {
         let size_mib = config.dns.cache.size_bytes >> 20;
         return Err(StartError::CacheMemory { size_mib });
@@ -132,12 +133,15 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let (stop, stopping) = watch::channel(false);
     let (order_sender, orders) = mpsc::channel(ORDERS_WAITING);
     let admin = admin::Sockets::open(&config.admin)?;
+    let (checking, results) = checks::start(another::checks(&config), stopping.clone())?;
+    let inputs = (wishes, orders, results);
     let routing = parts
-        .routing(config, service_addresses, &mut sockets, wishes, orders)
+        .routing(config, service_addresses, &mut sockets, inputs)
         .await?;
     let (beat, pulse) = watch::channel(0);
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);
     let mut threads = workers::start(sockets.workers, shared, upstreams, &pulse, &stopping)?;
+    threads.extend(checking);
     let keeping = upkeep::run(Arc::clone(upstreams), stopping.clone());
     let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
@@ -181,8 +185,11 @@ impl Parts {
         config: Config,
         service_addresses: Vec<IpAddr>,
         sockets: &mut workers::Sockets,
-        wishes: process::Signals,
-        orders: mpsc::Receiver<Order>,
+        (wishes, orders, checks): (
+            process::Signals,
+            mpsc::Receiver<Order>,
+            mpsc::Receiver<CheckReport>,
+        ),
     ) -> Result<(Routing, Inputs), StartError> {
         let now = Instant::now();
         let (netlink, monitor) = netlink(&config)?;
@@ -202,8 +209,14 @@ impl Parts {
             health.handle_address(now, target, true);
             announcer.handle_address(now, target, true);
         }
-        let probes = self.start_prober(&config, workers);
         let registry = self.metrics.registry();
+        let services = config.services.iter();
+        let of_checks = check::metrics::Metrics::register(
+            registry,
+            services.map(|service| (service.name.as_str(), service.checks.as_slice())),
+        )
+        .map_err(TelemetryError::from)?;
+        let probes = probing::start(&config, &self.probe, of_checks.clone());
         let bfd = bfd::metrics::Metrics::register(registry).map_err(TelemetryError::from)?;
         let bfd = bfd::driver::Driver::new(bfd);
         tokio::task::spawn_local(bfd.clone().run());
@@ -231,6 +244,12 @@ impl Parts {
             service_names: names,
             is_stopping: false,
             reporter: status::Reporter {
+                checks: checks::Checks::new(
+                    &another::checks(&config),
+                    &config.services,
+                    of_checks,
+                    now,
+                ),
                 node_name: config.node_name,
                 sources: config.sources,
                 services: config.services,
@@ -250,31 +269,9 @@ impl Parts {
                 orders,
                 monitor,
                 wishes,
+                checks,
             },
         ))
-    }
-
-    fn start_prober(&self, config: &Config, workers: usize) -> mpsc::Receiver<health::ProbeReport> {
-        let targets: Vec<_> = targets(&config.services).collect();
-        // Of each target one result per worker, one of the address and one over TCP.
-        let round = (workers + 2) * targets.len().max(1);
-        let (sender, probes) = mpsc::channel(ROUNDS_WAITING * round);
-        let (asked, answered) = (self.probe.clone(), self.probe.clone());
-        let codec = ProbeCodec {
-            query: Box::new(move |id| identity::probe_query(&asked, id)),
-            worker_of: Box::new(move |id, message| identity::probe_worker(&answered, id, message)),
-        };
-        let settings = ProberSettings {
-            interval: config.health.interval,
-            workers,
-            targets,
-        };
-        let report = move |_, report| {
-            // Full only when the routing thread is stuck: then the lease runs out, as it should.
-            let _is_taken = sender.try_send(report);
-        };
-        tokio::task::spawn_local(prober::run(settings, codec, report));
-        probes
     }
 }
 
@@ -366,6 +363,17 @@ pub enum StartError {
     CacheMemory {
         /// As configured.
         size_mib: u64,
+    },
+    /// `service.target`.
+    #[error(
+        "service {service:?}: this node answers at target {address} itself: write where the other \
+         program does, or change dns.listen"
+    )]
+    TargetIsOwn {
+        /// Its name.
+        service: String,
+        /// As configured.
+        address: SocketAddr,
     },
     /// A service socket.
     #[error(transparent)]

@@ -29,6 +29,7 @@ const SHELLS: &[&str] = &[
     "src/dns/loops/search.rs",
     "src/dns/serve",
     "src/dns/upkeep.rs",
+    "src/health/checker",
     "src/health/prober",
 ];
 

@@ -19,11 +19,13 @@ mod access;
 mod address;
 mod bgp;
 mod dns;
+mod extra;
 mod file;
 mod listen;
 mod local;
 mod service;
 mod sibling;
+mod target;
 mod upstream;
 mod zone;
 
@@ -54,8 +56,10 @@ pub(super) struct Checker<'a> {
 impl Checker<'_> {
     fn config(&mut self, raw: &Raw, options: &LoadOptions) -> Config {
         let root = KeyPath::root();
-        let services = self.services(&raw.service, &root.key("service"));
+        let mut services = self.services(&raw.service, &root.key("service"));
         let dns = self.dns(raw, &services, options);
+        let checks = self.extra_checks(&raw.service, &mut services, &root.key("service"));
+        let targets = self.targets(&raw.service, &mut services, &dns, &root.key("service"));
         let bgp = self.bgp(raw, &services);
         self.nothing_announced(raw);
         Config {
@@ -68,6 +72,8 @@ impl Checker<'_> {
                 &root.key("admin"),
             ),
             services,
+            targets,
+            checks,
             dns,
             bgp,
             sources: Vec::new(),

@@ -17,6 +17,7 @@ use crate::admin::{Change, Order};
 use crate::announce::{Action, Announcer, PlannedLevel};
 use crate::bgp;
 use crate::dns::upstream::Upstreams;
+use crate::health::check::CheckReport;
 use crate::health::{self, DrainPhase, Event, Family, Health, ProbeReport, Target};
 use crate::os::link::{self, Monitor};
 use crate::os::process::{self, Wish};
@@ -46,6 +47,7 @@ pub(super) struct Inputs {
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) monitor: Option<Monitor>,
     pub(super) wishes: process::Signals,
+    pub(super) checks: mpsc::Receiver<CheckReport>,
 }
 
 /// The self-probe has ended, which it does by a panic alone.
@@ -93,6 +95,7 @@ impl Routing {
                 wish = inputs.wishes.next() => self.take_wish(wish),
                 due = ticks.tick() => self.tick(due.into_std()),
                 () = self.neighbors.changed() => self.take_neighbors(),
+                Some(report) = inputs.checks.recv() => self.take_check(&report),
                 Some(order) = inputs.orders.recv() => self.take_order(order),
                 () = at(due) => self.take_timeout(),
             }
@@ -157,6 +160,9 @@ impl Routing {
         }
         let samples = self.signals.workers();
         self.health.handle_workers(now, &samples);
+        for (service, check, outcome) in self.reporter.checks.missed(now) {
+            self.health.handle_check(now, service, check, &outcome);
+        }
         self.signals.feed_watchdog(now);
         self.reporter.publish(
             now,
@@ -177,6 +183,13 @@ impl Routing {
     fn take_probe(&mut self, report: ProbeReport) {
         self.metrics.record_probe(&report);
         self.health.handle_probe(Instant::now(), report);
+    }
+
+    fn take_check(&mut self, report: &CheckReport) {
+        let now = Instant::now();
+        self.reporter.checks.take(now, report);
+        self.health
+            .handle_check(now, report.service, report.check, &report.outcome);
     }
 
     /// Without its prober the node could announce nothing ever again, and nobody would know why:

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::checks::Checks;
 use super::host::Host;
 use super::neighbors::Neighbors;
 use super::routing::ignore_supervisor;
@@ -34,6 +35,7 @@ pub(super) struct Reporter {
     /// Last heartbeat of each worker, and when it was seen.
     pub(super) heartbeats: Vec<(u64, Instant)>,
     pub(super) is_supervisor_told: bool,
+    pub(super) checks: Checks,
 }
 
 impl Reporter {
@@ -94,8 +96,12 @@ impl Reporter {
             .map(|settings| Service {
                 name: settings.name.clone(),
                 families: Vec::new(),
+                checks: Vec::new(),
             })
             .collect();
+        for (index, service) in services.iter_mut().enumerate() {
+            service.checks = self.checks.status(index, now);
+        }
         for (target, verdict) in health.verdicts() {
             let settings = self.services.get(target.service);
             let address = settings.and_then(|settings| address_of(settings, target));

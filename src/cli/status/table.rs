@@ -12,6 +12,7 @@ pub(super) fn render(status: &Status) -> String {
     let mut text = head(status);
     let sections = [
         services(status),
+        checks(status),
         neighbors(status),
         upstreams(status),
         workers(status),
@@ -77,6 +78,22 @@ fn services(status: &Status) -> Vec<Row> {
                 yes_no(family.bound),
                 yes_no(status.is_announced(family.address)),
                 &reason,
+            ]));
+        }
+    }
+    rows
+}
+
+fn checks(status: &Status) -> Vec<Row> {
+    let mut rows = vec![row(["SERVICE", "CHECK", "GOOD", "SINCE", "RESULT"])];
+    for service in &status.services {
+        for check in &service.checks {
+            rows.push(row([
+                &service.name,
+                &check.name,
+                check.good.map_or("-", yes_no),
+                &duration(check.since_s),
+                &check.text,
             ]));
         }
     }

@@ -6,6 +6,7 @@ use crate::health::{
 };
 use ProbeOutcome::{Bad, Good, Unanswered};
 
+mod another;
 mod damping;
 mod faults;
 mod leaving;
