@@ -31,7 +31,7 @@ use crate::dns::loops;
 use crate::dns::shared::Shared;
 use crate::dns::upkeep;
 use crate::dns::upstream::{ResolvedZone, Upstreams};
-use crate::health::check::{self, CheckReport};
+use crate::health::check::CheckReport;
 use crate::health::{self, Health};
 use crate::os::advertisement;
 use crate::os::link::Monitor;
@@ -95,19 +95,9 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         .iter()
         .flat_map(|service| service.addresses.clone())
         .collect();
-    let finding = async {
-        let own = own::find(&config.dns, &service_addresses).await?;
-        let zones = bootstrap::resolve(&config.dns.zones, &own).await?;
-        Ok::<_, StartError>((own, zones))
-    };
-    // Silent resolvers take 5 s for each host name, and so may an address of this host: too long for
-    // a supervisor that wants it to end.
-    let (own, zones) = tokio::select! {
-        found = finding => found?,
-        () = wishes.stop() => {
-            tracing::info!("stopped while starting");
-            return Ok(());
-        }
+    let Some((own, zones)) = find(&config, &service_addresses, &mut wishes).await? else {
+        tracing::info!("stopped while starting");
+        return Ok(());
     };
     tell_unresolved(&zones);
     another::examine(&config, &own.sockets)?;
@@ -135,9 +125,8 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let admin = admin::Sockets::open(&config.admin)?;
     let (checking, results) = checks::start(another::checks(&config), stopping.clone())?;
     let inputs = (wishes, orders, results);
-    let routing = parts
-        .routing(config, service_addresses, &mut sockets, inputs)
-        .await?;
+    let routing = parts.routing(config, service_addresses, &mut sockets, inputs);
+    let routing = routing.await?;
     let (beat, pulse) = watch::channel(0);
     let (shared, upstreams) = (&parts.shared, &parts.upstreams);
     let mut threads = workers::start(sockets.workers, shared, upstreams, &pulse, &stopping)?;
@@ -156,6 +145,32 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     tracing::info!("stopped");
     Ok(ended?)
 }
+
+/// The node's own addresses and its upstreams; `None` when it is told to stop meanwhile.
+async fn find(
+    config: &Config,
+    service_addresses: &[IpAddr],
+    wishes: &mut process::Signals,
+) -> Result<Option<(bootstrap::Own, Vec<ResolvedZone>)>, StartError> {
+    let finding = async {
+        let own = own::find(&config.dns, service_addresses).await?;
+        let zones = bootstrap::resolve(&config.dns.zones, &own).await?;
+        Ok::<_, StartError>((own, zones))
+    };
+    // Silent resolvers take 5 s for each host name, and so may an address of this host: too long for
+    // a supervisor that wants it to end.
+    tokio::select! {
+        found = finding => found.map(Some),
+        () = wishes.stop() => Ok(None),
+    }
+}
+
+/// What others tell the routing thread: signals, orders, results of checks.
+type Heard = (
+    process::Signals,
+    mpsc::Receiver<Order>,
+    mpsc::Receiver<CheckReport>,
+);
 
 /// What several threads share.
 struct Parts {
@@ -185,23 +200,13 @@ impl Parts {
         config: Config,
         service_addresses: Vec<IpAddr>,
         sockets: &mut workers::Sockets,
-        (wishes, orders, checks): (
-            process::Signals,
-            mpsc::Receiver<Order>,
-            mpsc::Receiver<CheckReport>,
-        ),
+        (wishes, orders, results): Heard,
     ) -> Result<(Routing, Inputs), StartError> {
         let now = Instant::now();
         let (netlink, monitor) = netlink(&config)?;
         let host = host::Host::new(&config.services, netlink.clone()).await?;
-        let workers = config.dns.workers.get();
-        let policies: Vec<_> = config.services.iter().map(|s| s.policy()).collect();
         let names: Vec<_> = config.services.iter().map(|s| s.name.clone()).collect();
-        let settings = health::Settings {
-            seed: rand::random(),
-            ..config.health.clone()
-        };
-        let mut health = Health::new(settings, &policies, workers, now);
+        let mut health = health_of(&config, now);
         let linger = config.health.linger;
         let mut announcer = Announcer::new(config.services.clone(), linger, now);
         for (target, _) in targets(&config.services).filter(|(t, _)| host.is_bound(*t).is_none()) {
@@ -210,13 +215,8 @@ impl Parts {
             announcer.handle_address(now, target, true);
         }
         let registry = self.metrics.registry();
-        let services = config.services.iter();
-        let of_checks = check::metrics::Metrics::register(
-            registry,
-            services.map(|service| (service.name.as_str(), service.checks.as_slice())),
-        )
-        .map_err(TelemetryError::from)?;
-        let probes = probing::start(&config, &self.probe, of_checks.clone());
+        let checks = checks::Checks::register(&self.metrics, &config, now)?;
+        let probes = probing::start(&config, &self.probe, checks.metrics().clone());
         let bfd = bfd::metrics::Metrics::register(registry).map_err(TelemetryError::from)?;
         let bfd = bfd::driver::Driver::new(bfd);
         tokio::task::spawn_local(bfd.clone().run());
@@ -244,12 +244,7 @@ impl Parts {
             service_names: names,
             is_stopping: false,
             reporter: status::Reporter {
-                checks: checks::Checks::new(
-                    &another::checks(&config),
-                    &config.services,
-                    of_checks,
-                    now,
-                ),
+                checks,
                 node_name: config.node_name,
                 sources: config.sources,
                 services: config.services,
@@ -262,17 +257,25 @@ impl Parts {
                 is_supervisor_told: false,
             },
         };
-        Ok((
-            routing,
-            Inputs {
-                probes,
-                orders,
-                monitor,
-                wishes,
-                checks,
-            },
-        ))
+        let inputs = Inputs {
+            probes,
+            orders,
+            monitor,
+            wishes,
+            checks: results,
+        };
+        Ok((routing, inputs))
     }
+}
+
+/// Health of a node that starts at `now`.
+fn health_of(config: &Config, now: Instant) -> Health {
+    let policies: Vec<_> = config.services.iter().map(|s| s.policy()).collect();
+    let settings = health::Settings {
+        seed: rand::random(),
+        ..config.health.clone()
+    };
+    Health::new(settings, &policies, config.dns.workers.get(), now)
 }
 
 /// Netlink, when anything of the configuration needs it.

@@ -18,7 +18,8 @@
 //!                                                                             wedged under traffic
 //! unanswered  not asked   not rising          unanswered      -               wedged
 //! ```
-//! (*) shed in the first such round: that over UDP is the evidence, and TCP was not asked before.
+//! (*) shed in the first such round after an answer over TCP, as what was answered a moment ago: the
+//! silence over UDP is the plainer evidence.
 //!
 //! `fall` times *bad* or *unanswered* in a row is a local fault, *shed* is overload and changes no
 //! level. A wrong answer is bad like a refusal: neither comes from load, for the kernel refuses what
@@ -67,6 +68,7 @@ pub(super) struct Rounds {
     /// Good rounds in a row, up to [`CALM_ROUNDS`].
     good: u32,
     tcp_asked_at: Option<Instant>,
+    was_tcp_right: bool,
     silent_since: Option<Instant>,
     dropped: Option<u64>,
 }
@@ -78,6 +80,7 @@ impl Rounds {
             is_tcp_served,
             good: 0,
             tcp_asked_at: None,
+            was_tcp_right: false,
             silent_since: None,
             dropped: None,
         }
@@ -131,13 +134,13 @@ impl Rounds {
             (Answer::Right, _) => ProbeOutcome::Good,
             (Answer::Wrong | Answer::Refused, _) => ProbeOutcome::Bad,
             (Answer::Silence, Answer::Right | Answer::Wrong) => ProbeOutcome::Shed,
-            (Answer::Silence, Answer::Silence) if self.silent_since == Some(now) => {
-                ProbeOutcome::Shed
-            }
+            (Answer::Silence, Answer::Silence) if self.was_tcp_right => ProbeOutcome::Shed,
             (Answer::Silence, Answer::Refused | Answer::Silence) => ProbeOutcome::Unanswered,
         });
-        if tcp.is_some() {
+        let has_fallen_silent = self.was_tcp_right && round.tcp != Some(Answer::Right);
+        if round.tcp.is_some() {
             self.tcp_asked_at = Some(now);
+            self.was_tcp_right = round.tcp == Some(Answer::Right);
         }
         let is_good = |outcome| outcome == ProbeOutcome::Good;
         self.good = if is_good(udp) && tcp.is_none_or(is_good) {
@@ -147,10 +150,11 @@ impl Rounds {
         };
         let tcp = tcp.map(|outcome| (ProbeOf::Tcp, outcome));
         let udp = Some((ProbeOf::Address, udp));
-        // Silence is weighed by what is known of TCP then; else the plainer evidence comes first.
-        let both = match round.udp {
-            Answer::Silence => [tcp, udp],
-            Answer::Right | Answer::Wrong | Answer::Refused => [udp, tcp],
+        // Silence is weighed by what is known of TCP by then; else the plainer evidence comes first.
+        let both = if round.udp == Answer::Silence && has_fallen_silent {
+            [tcp, udp]
+        } else {
+            [udp, tcp]
         };
         both.into_iter().flatten()
     }

@@ -73,7 +73,7 @@ pub(super) fn probed(config: &Config) -> Vec<Another> {
                 source: source(at.ip(), &config.services),
                 tcp: target.tcp,
                 question: match &target.probe {
-                    Some(probe) => question(probe, |rcode| inquiry::is_resolved(rcode)),
+                    Some(probe) => question(probe, inquiry::is_resolved),
                     // Whatever it says: that it says something is what is wanted.
                     None => question(&Inquiry::default(), |_| true),
                 },
@@ -114,7 +114,7 @@ fn names(target: &TargetSettings, services: &[ServiceSettings]) -> Names {
             .map(|address| (*address, source(address.ip(), services)))
             .collect(),
         questions: questions
-            .map(|name| question(name, |rcode| inquiry::is_resolved(rcode)))
+            .map(|name| question(name, inquiry::is_resolved))
             .collect(),
         needed: target.names_needed,
     }

@@ -7,11 +7,13 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
+use super::another;
 use crate::admin::status;
-use crate::announce::ServiceSettings;
+use crate::config::Config;
 use crate::health::check::metrics::Metrics;
 use crate::health::check::{Board, CheckReport, CheckSettings};
 use crate::health::{CheckOutcome, checker};
+use crate::telemetry::{self, TelemetryError};
 
 /// Results of each check that the routing thread has not taken yet. More are dropped, as if not
 /// made, which [`Board::missed`] tells.
@@ -26,22 +28,29 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(
-        settings: &[CheckSettings],
-        services: &[ServiceSettings],
-        metrics: Metrics,
+    /// Registers their metrics; no result is known at `now`.
+    pub(super) fn register(
+        all: &telemetry::Metrics,
+        config: &Config,
         now: Instant,
-    ) -> Self {
-        let names = services.iter().map(|service| {
+    ) -> Result<Self, TelemetryError> {
+        let services = config.services.iter();
+        let names = services.map(|service| (service.name.as_str(), service.checks.as_slice()));
+        let metrics = Metrics::register(all.registry(), names)?;
+        let names = config.services.iter().map(|service| {
             let checks = service.checks.iter();
             let checks = checks.map(|check| Arc::clone(&check.name));
             (service.name.clone(), checks.collect())
         });
-        Self {
-            board: Board::new(settings, now),
+        Ok(Self {
+            board: Board::new(&another::checks(config), now),
             metrics,
             names: names.collect(),
-        }
+        })
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(super) fn take(&mut self, now: Instant, report: &CheckReport) {

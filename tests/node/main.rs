@@ -14,6 +14,7 @@
 
 mod announcing;
 mod flooding;
+mod guarding;
 mod hostile;
 mod naming;
 mod neighbors;
@@ -21,4 +22,5 @@ mod outage;
 mod resolving;
 mod starting;
 mod support;
+mod unbound;
 mod watching;

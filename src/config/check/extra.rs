@@ -38,10 +38,10 @@ impl Checker<'_> {
             }
             for (path, raw) in elements(&raw.check, &path) {
                 let policy = self.check_policy(raw, &settings.checks, &path);
+                let (interval, timeout) = self.check_times(raw, &path);
                 let Some(kind) = self.check_kind(raw, settings, &policy.name, &path) else {
                     continue;
                 };
-                let (interval, timeout) = self.check_times(raw, &path);
                 checks.push(CheckSettings {
                     service,
                     check: settings.checks.len(),
@@ -180,11 +180,11 @@ impl Checker<'_> {
             self.missing(path, "url", "\"http://127.0.0.1:8080/health\"");
             return None;
         };
-        let page = self.found(page(url), &path.key("url"))?;
         let status = match &raw.status {
             None => vec![200..=200],
             Some(list) => self.statuses(list, &path.key("status")),
         };
+        let page = self.found(page(url), &path.key("url"))?;
         Some(Page { status, ..page })
     }
 

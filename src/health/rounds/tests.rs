@@ -15,13 +15,11 @@ const ANSWERS: [Answer; 4] = [
 fn judged(rounds: &mut Rounds, at_ms: u64, round: Round) -> (ProbeOutcome, Option<ProbeOutcome>) {
     let outcomes: Vec<_> = rounds.judge(at(at_ms), round).collect();
     let of = |wanted| {
-        let mut outcomes = outcomes.iter().enumerate();
-        outcomes.find(|(_, (probe, _))| *probe == wanted)
+        let mut outcomes = outcomes.iter();
+        let found = outcomes.find(|(probe, _)| *probe == wanted);
+        found.map(|(_, outcome)| *outcome)
     };
-    let (position, (_, udp)) = of(ProbeOf::Address).unwrap();
-    let is_last = round.udp == Answer::Silence && round.tcp.is_some();
-    assert_eq!(position, usize::from(is_last));
-    (*udp, of(ProbeOf::Tcp).map(|(_, (_, tcp))| *tcp))
+    (of(ProbeOf::Address).unwrap(), of(ProbeOf::Tcp))
 }
 
 fn at(ms: u64) -> Instant {
@@ -124,6 +122,28 @@ fn tcp_is_asked_once_a_second_while_all_is_well_and_each_round_while_it_is_not()
     assert!(!Rounds::new(false).wants_tcp(at(0)));
 }
 
+/// Who takes the results in order knows then that an answer over TCP is none any more.
+#[test]
+fn silence_over_tcp_is_told_first_when_it_is_new() {
+    let mut rounds = Rounds::new(true);
+    let both_silent = round(Answer::Silence, Some(Answer::Silence));
+    rounds
+        .judge(at(0), round(Answer::Right, Some(Answer::Right)))
+        .for_each(drop);
+    let new: Vec<_> = rounds.judge(at(200), both_silent).collect();
+    let expected = [
+        (ProbeOf::Tcp, ProbeOutcome::Shed),
+        (ProbeOf::Address, ProbeOutcome::Unanswered),
+    ];
+    assert_eq!(new, expected);
+    let old: Vec<_> = rounds.judge(at(400), both_silent).collect();
+    let expected = [
+        (ProbeOf::Address, ProbeOutcome::Unanswered),
+        (ProbeOf::Tcp, ProbeOutcome::Unanswered),
+    ];
+    assert_eq!(old, expected);
+}
+
 proptest! {
     /// What a flood alone can make (silence over UDP, while TCP is answered) is never evidence
     /// against the program, and what a wedged program does always is.
@@ -132,7 +152,7 @@ proptest! {
         steps in proptest::collection::vec((0..4_usize, 0..5_usize, any::<Option<u64>>()), 1..50),
     ) {
         let mut rounds = Rounds::new(true);
-        let mut was_silent = false;
+        let mut was_right = false;
         for (number, (udp, tcp, dropped)) in steps.into_iter().enumerate() {
             let step = Round { udp: ANSWERS[udp], tcp: ANSWERS.get(tcp).copied(), dropped };
             let (of_udp, of_tcp) = judged(&mut rounds, 200 * number as u64, step);
@@ -142,12 +162,15 @@ proptest! {
                 }
                 (Answer::Silence, Some(Answer::Silence)) => {
                     prop_assert_eq!(of_udp, ProbeOutcome::Unanswered);
-                    let first = if was_silent { ProbeOutcome::Unanswered } else { ProbeOutcome::Shed };
+                    let first = match was_right {
+                        true => ProbeOutcome::Shed,
+                        false => ProbeOutcome::Unanswered,
+                    };
                     prop_assert_eq!(of_tcp, Some(first));
                 }
                 _ => prop_assert_eq!(of_udp == ProbeOutcome::Good, step.udp == Answer::Right),
             }
-            was_silent = step.udp == Answer::Silence;
+            was_right = step.tcp.map_or(was_right, |tcp| tcp == Answer::Right);
         }
     }
 }
