@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::health::{Family, OnLocalFault, OnSharedFault, ServicePolicy};
+use crate::health::{AnsweredBy, CheckPolicy, Family, OnLocalFault, OnSharedFault, ServicePolicy};
 
 mod machine;
 mod order;
@@ -35,6 +35,12 @@ pub struct ServiceSettings {
     pub on_shared_fault: OnSharedFault,
     /// Policy for faults of this node alone.
     pub on_local_fault: OnLocalFault,
+    /// Who answers on the addresses.
+    pub answered_by: AnsweredBy,
+    /// Whether it answers over TCP.
+    pub tcp: bool,
+    /// Further checks that the service depends on.
+    pub checks: Vec<CheckPolicy>,
     /// How `backup` is made less attractive.
     pub backup: BackupSettings,
     /// Covering prefixes that stay announced as long as the node runs.
@@ -48,6 +54,9 @@ impl ServiceSettings {
         ServicePolicy {
             on_shared_fault: self.on_shared_fault,
             on_local_fault: self.on_local_fault,
+            answered_by: self.answered_by,
+            tcp: self.tcp,
+            checks: self.checks.clone(),
             ..ServicePolicy::new(self.addresses.iter().copied().map(Family::of).collect())
         }
     }
@@ -81,6 +90,9 @@ pub(crate) mod tests {
             interface: Some("lo".to_owned()),
             on_shared_fault: OnSharedFault::Backup,
             on_local_fault: OnLocalFault::Withdraw,
+            answered_by: AnsweredBy::Workers,
+            tcp: true,
+            checks: Vec::new(),
             backup: BackupSettings {
                 prepend: 3,
                 med: Some(1000),

@@ -14,10 +14,13 @@
 //! configuration, and the secrets and hosts files that it names.
 
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::announce::ServiceSettings;
+use crate::dns::inquiry::Inquiry;
+use crate::health::check::CheckSettings;
 use crate::{admin, bgp, dns, health};
 
 mod check;
@@ -47,6 +50,10 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Each `[[service]]`.
     pub services: Vec<ServiceSettings>,
+    /// Who answers for services that name a `target`.
+    pub targets: Vec<TargetSettings>,
+    /// Each `[[service.check]]`.
+    pub checks: Vec<CheckSettings>,
     /// The query path.
     pub dns: dns::Settings,
     /// `None` without any `[[bgp.neighbor]]`: nothing is announced.
@@ -61,6 +68,23 @@ pub struct Config {
     pub sources: Vec<PathBuf>,
     /// What is probably not meant so.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// Another program that answers for a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetSettings {
+    /// Position of the service among the services.
+    pub service: usize,
+    /// Where it listens: one, or one of each family.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether it answers over TCP.
+    pub tcp: bool,
+    /// What shows that it lives; `None`: any answer to the usual question does.
+    pub probe: Option<Inquiry>,
+    /// What shows that it resolves; none: nobody looks.
+    pub names: Vec<Inquiry>,
+    /// How many of them have to resolve.
+    pub names_needed: usize,
 }
 
 /// Where a configuration comes from, and what `auto` stands for.

@@ -25,6 +25,7 @@ pub mod exchange;
 pub mod forward;
 pub mod identity;
 pub mod inflight;
+pub mod inquiry;
 pub mod key;
 pub mod limit;
 pub mod listener;

@@ -4,7 +4,8 @@
 //! unless a service asks for more with `on_shared_fault = "withdraw"`.
 //!
 //! [`Health`] is a value: its owner calls a `handle_*` for each input, then takes the events and
-//! reads the [`Lease`]; it never waits, asks or reads a clock. [`prober`] is the only shell here.
+//! reads the [`Lease`]; it never waits, asks or reads a clock. [`prober`] and [`checker`] are the
+//! only shells here.
 //!
 #![doc = include_str!("health/policy.md")]
 
@@ -12,7 +13,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub mod check;
 mod check_run;
+pub mod checker;
 mod drain;
 mod hold_down;
 mod lease;
@@ -27,6 +30,8 @@ pub mod prober;
 mod probes;
 mod promotion;
 pub mod quality;
+pub mod question;
+mod rounds;
 mod shared_fault;
 mod signal;
 mod streak;
@@ -225,6 +230,8 @@ pub struct ServicePolicy {
     pub on_local_fault: OnLocalFault,
     /// Who answers.
     pub answered_by: AnsweredBy,
+    /// Whether it is probed over TCP: always when workers answer.
+    pub tcp: bool,
     /// Further checks that it depends on.
     pub checks: Vec<CheckPolicy>,
 }
@@ -238,6 +245,7 @@ impl ServicePolicy {
             on_shared_fault: OnSharedFault::default(),
             on_local_fault: OnLocalFault::default(),
             answered_by: AnsweredBy::default(),
+            tcp: true,
             checks: Vec::new(),
         }
     }
@@ -276,6 +284,9 @@ pub enum ProbeOutcome {
     Bad,
     /// No answer came in time.
     Unanswered,
+    /// No answer came in time, and what was found out beside it explains that by load. Only of
+    /// probes of another program; for the node's own workers health finds it out itself.
+    Shed,
 }
 
 /// The result of one self-probe.

@@ -25,6 +25,7 @@
 //! | one per query worker | its own sockets, TCP connections, upstream sockets and in-flight table; one loop receives, answers from the cache, asks upstreams and sends, all in batches |
 //! | upkeep | probes of upstreams, canaries, search for forwarding loops; beats time for the workers, so that an idle one needs no timer |
 //! | routing | health, announcing, BGP, BFD, netlink |
+//! | checks | extra checks of services, if there are any; apart, for the system may take long to start a program |
 //! | admin | HTTP, control socket, rendering of metrics |
 //! | state | writes the state file |
 //! | log | writes what the others have logged; when nobody reads it, lines are dropped and counted |

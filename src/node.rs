@@ -9,44 +9,36 @@
     reason = "the node's clock is read and its threads start here"
 )]
 
+use std::io;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{io, mem};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
-use crate::admin::{Order, Published};
-use crate::announce::Announcer;
-use crate::bfd;
-use crate::bgp;
 use crate::config::Config;
 use crate::dns::bootstrap;
 use crate::dns::cache::Cache;
-use crate::dns::canary::CanaryResult;
-use crate::dns::identity::{self, ProbeName};
 use crate::dns::loops;
-use crate::dns::shared::Shared;
 use crate::dns::upkeep;
-use crate::dns::upstream::{ResolvedZone, Upstreams};
-use crate::health::prober::{self, ProbeCodec, ProberSettings};
-use crate::health::{self, Health, StartGate};
-use crate::os::advertisement;
-use crate::os::link::Monitor;
-use crate::os::netlink::Netlink;
+use crate::dns::upstream::ResolvedZone;
+use crate::health::StartGate;
 use crate::os::process;
-use crate::telemetry::{Format, Logs, Metrics, TelemetryError};
+use crate::telemetry::{Format, Logs};
 
 mod admin;
+mod another;
+mod checks;
 mod drains;
 mod host;
 mod neighbors;
 mod own;
+mod parts;
 mod peers;
+mod probing;
 mod quality;
 mod records;
 mod routing;
@@ -59,18 +51,13 @@ mod workers;
 
 pub use host::HostError;
 pub use own::OwnError;
+use parts::{Feeds, Parts};
 pub use routing::Blind;
-use routing::{Inputs, Routing, targets};
 pub use start_error::StartError;
 pub use workers::OpenError;
 
-/// Rounds of probe results that the routing thread has not taken yet. More are dropped, as if not
-/// probed: a whole round fits, or the last targets of many would never be heard of.
-const ROUNDS_WAITING: usize = 4;
 /// Drain requests that the routing thread has not taken yet. More are refused.
 const ORDERS_WAITING: usize = 4;
-/// A status older than this means that the routing thread is stuck.
-const STATUS_FRESH: Duration = Duration::from_secs(2);
 /// Threads that have been told to end get so long.
 const THREADS_LIMIT: Duration = Duration::from_secs(1);
 /// The last log lines get so long to be written.
@@ -104,58 +91,41 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         .iter()
         .flat_map(|service| service.addresses.clone())
         .collect();
-    let finding = async {
-        let own = own::find(&config.dns, &service_addresses).await?;
-        let zones = bootstrap::resolve(&config.dns.zones, &own).await?;
-        Ok::<_, StartError>((own, zones))
-    };
-    // Silent resolvers take 5 s for each host name, and so may an address of this host: too long for
-    // a supervisor that wants it to end.
-    let (own, zones) = tokio::select! {
-        found = finding => found?,
-        () = wishes.stop() => {
-            tracing::info!("stopped while starting");
-            return Ok(());
-        }
+    let Some((own, zones)) = find(&config, &service_addresses, &mut wishes).await? else {
+        tracing::info!("stopped while starting");
+        return Ok(());
     };
     tell_unresolved(&zones);
-    let siblings = peers::Siblings::of(&zones, &config.node_name);
+    another::examine(&config, &own.sockets)?;
     if !Cache::has_room(&config.dns.cache) {
         let size_mib = config.dns.cache.size_bytes >> 20;
         return Err(StartError::CacheMemory { size_mib });
     }
-    let mut random = [0; 16];
-    rand::fill(&mut random);
-    let shared = Shared::new(&config.dns, ProbeName::new(random), Instant::now());
-    let parts = Parts {
-        started: Instant::now(),
-        shared: Arc::new(siblings.introduce(shared)),
-        siblings,
-        upstreams: Arc::new(Upstreams::new(&zones, Instant::now())),
-        metrics: Arc::new(Metrics::new()?),
-        published: Arc::new(Published::new(STATUS_FRESH.max(config.health.interval * 3))),
-        probe: ProbeName::new(random),
-    };
+    let parts = Parts::new(&config, &zones)?;
     parts.register(logs)?;
     let mut sockets = workers::open(&config.dns, &own.sockets, &config.services)?;
     let (stop, stopping) = watch::channel(false);
     let (order_sender, orders) = mpsc::channel(ORDERS_WAITING);
     let admin = admin::Sockets::open(&config.admin)?;
-    let (asking, canaries) = quality::canaries(&parts.upstreams, &config, &stopping);
+    let (shared, upstreams) = (&parts.shared, &parts.upstreams);
+    let (asking, canaries) = quality::canaries(upstreams, &config, &stopping);
     let (gate_sender, gates) = mpsc::channel(StartGate::ALL.len());
-    let warmth = warm::Warmth::new(&config, &parts.shared, &parts.upstreams, gate_sender);
+    let warmth = warm::Warmth::new(&config, shared, upstreams, gate_sender);
+    let (checking, checks) = checks::start(another::checks(&config), stopping.clone())?;
     let feeds = Feeds {
+        wishes,
         orders,
         canaries,
+        checks,
         gates,
         expected: warmth.expected().collect(),
     };
     let (mut routing, inputs) = parts
-        .routing(config, service_addresses, &mut sockets, wishes, feeds)
+        .routing(config, service_addresses, &mut sockets, feeds)
         .await?;
     let (beat, pulse) = watch::channel(0);
-    let (shared, upstreams) = (&parts.shared, &parts.upstreams);
     let mut threads = workers::start(sockets.workers, shared, upstreams, &pulse, &stopping)?;
+    threads.extend(checking);
     let keeping = upkeep::run(Arc::clone(upstreams), stopping.clone());
     let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
@@ -172,199 +142,23 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     Ok(ended?)
 }
 
-/// What comes to the routing thread from others.
-struct Feeds {
-    orders: mpsc::Receiver<Order>,
-    canaries: mpsc::Receiver<CanaryResult>,
-    gates: mpsc::Receiver<StartGate>,
-    /// What a start waits for.
-    expected: Vec<StartGate>,
-}
-
-/// What several threads share.
-struct Parts {
-    started: Instant,
-    shared: Arc<Shared>,
-    siblings: peers::Siblings,
-    upstreams: Arc<Upstreams>,
-    metrics: Arc<Metrics>,
-    published: Arc<Published>,
-    probe: ProbeName,
-}
-
-impl Parts {
-    fn register(&self, logs: &Logs) -> Result<(), TelemetryError> {
-        let registry = self.metrics.registry();
-        self.metrics.register_logs(logs)?;
-        crate::dns::metrics::register(registry, Arc::clone(&self.shared))?;
-        crate::dns::upstream::metrics::register(registry, Arc::clone(&self.upstreams))?;
-        let workers = self.shared.workers().iter();
-        let flights = workers.map(|worker| Arc::clone(&worker.flights)).collect();
-        crate::dns::inflight::metrics::register(registry, flights)?;
-        Ok(())
+/// The node's own addresses and its upstreams; `None` when it is told to stop meanwhile.
+async fn find(
+    config: &Config,
+    service_addresses: &[IpAddr],
+    wishes: &mut process::Signals,
+) -> Result<Option<(bootstrap::Own, Vec<ResolvedZone>)>, StartError> {
+    let finding = async {
+        let own = own::find(&config.dns, service_addresses).await?;
+        let zones = bootstrap::resolve(&config.dns.zones, &own).await?;
+        Ok::<_, StartError>((own, zones))
+    };
+    // Silent resolvers take 5 s for each host name, and so may an address of this host: too long for
+    // a supervisor that wants it to end.
+    tokio::select! {
+        found = finding => found.map(Some),
+        () = wishes.stop() => Ok(None),
     }
-
-    /// What the last run has left, told to health.
-    fn records(
-        &self,
-        config: &Config,
-        now: Instant,
-        health: &mut Health,
-    ) -> Result<records::Records, TelemetryError> {
-        let (directory, services) = (config.state.as_deref(), &config.services);
-        let records = records::open(directory, services, &self.metrics, now)?;
-        records.restore(now, health);
-        Ok(records)
-    }
-
-    /// Builds what the routing thread owns, and starts its prober and its BGP listener.
-    async fn routing(
-        &self,
-        config: Config,
-        service_addresses: Vec<IpAddr>,
-        sockets: &mut workers::Sockets,
-        wishes: process::Signals,
-        feeds: Feeds,
-    ) -> Result<(Routing, Inputs), StartError> {
-        let now = Instant::now();
-        let (netlink, monitor) = netlink(&config)?;
-        let host = host::Host::new(&config.services, netlink.clone()).await?;
-        let workers = config.dns.workers.get();
-        let policies: Vec<_> = config.services.iter().map(|s| s.policy()).collect();
-        let names: Vec<_> = config.services.iter().map(|s| s.name.clone()).collect();
-        let settings = health::Settings {
-            seed: rand::random(),
-            ..config.health.clone()
-        };
-        let mut health = Health::new(settings, &policies, workers, now);
-        for gate in feeds.expected {
-            health.expect(gate);
-        }
-        let records = self.records(&config, now, &mut health)?;
-        let mut announcer = Announcer::new(config.services.clone(), config.health.linger, now);
-        for (target, _) in targets(&config.services).filter(|(t, _)| host.is_bound(*t).is_none()) {
-            // Somebody else binds it: the self-probe tells whether it answers.
-            health.handle_address(now, target, true);
-            announcer.handle_address(now, target, true);
-        }
-        let probes = self.start_prober(&config, workers);
-        let registry = self.metrics.registry();
-        let bfd = bfd::metrics::Metrics::register(registry).map_err(TelemetryError::from)?;
-        let bfd = bfd::driver::Driver::new(bfd);
-        tokio::task::spawn_local(bfd.clone().run());
-        let neighbors = neighbors::Neighbors::new(
-            config.bgp.clone(),
-            service_addresses,
-            netlink,
-            bgp::metrics::Metrics::register(registry).map_err(TelemetryError::from)?,
-            &advertisement::Metrics::register(registry).map_err(TelemetryError::from)?,
-            bfd,
-        )?;
-        let routing = Routing {
-            health,
-            announcer,
-            host,
-            neighbors,
-            signals: signals::Signals::new(
-                Arc::clone(&self.shared),
-                mem::take(&mut sockets.drop_counters),
-                drains::ServiceSockets::new(&config.dns.service_sockets, &config.services),
-            ),
-            quality: quality::Quality::new(
-                &config,
-                Arc::clone(&self.upstreams),
-                feeds.canaries,
-                health::quality::metrics::Metrics::register(registry)
-                    .map_err(TelemetryError::from)?,
-            ),
-            upstreams: Arc::clone(&self.upstreams),
-            metrics: health::metrics::Metrics::register(registry, names.clone())
-                .map_err(TelemetryError::from)?,
-            interval: config.health.interval,
-            service_names: names,
-            is_stopping: false,
-            records,
-            reporter: status::Reporter {
-                node_name: config.node_name,
-                sources: config.sources,
-                services: config.services,
-                shared: Arc::clone(&self.shared),
-                upstreams: Arc::clone(&self.upstreams),
-                peers: self.start_peers()?,
-                published: Arc::clone(&self.published),
-                started: self.started,
-                heartbeats: Vec::new(),
-                is_supervisor_told: false,
-                answers: Vec::new(),
-            },
-        };
-        Ok((
-            routing,
-            Inputs {
-                probes,
-                orders: feeds.orders,
-                gates: Some(feeds.gates),
-                monitor,
-                wishes,
-            },
-        ))
-    }
-
-    fn start_peers(&self) -> Result<Rc<peers::Peers>, TelemetryError> {
-        let metrics = health::peers::metrics::Metrics::register(self.metrics.registry())?;
-        let (shared, upstreams) = (&self.shared, &self.upstreams);
-        let peers = peers::Peers::start(&self.siblings, shared, upstreams, metrics);
-        Ok(peers)
-    }
-
-    fn start_prober(&self, config: &Config, workers: usize) -> mpsc::Receiver<health::ProbeReport> {
-        let targets: Vec<_> = targets(&config.services).collect();
-        // Of each target one result per worker, one of the address and one over TCP.
-        let round = (workers + 2) * targets.len().max(1);
-        let (sender, probes) = mpsc::channel(ROUNDS_WAITING * round);
-        let (asked, answered) = (self.probe.clone(), self.probe.clone());
-        let codec = ProbeCodec {
-            query: Box::new(move |id| identity::probe_query(&asked, id)),
-            worker_of: Box::new(move |id, message| identity::probe_worker(&answered, id, message)),
-        };
-        let settings = ProberSettings {
-            interval: config.health.interval,
-            workers,
-            targets,
-        };
-        let report = move |_, report| {
-            // Full only when the routing thread is stuck: then the lease runs out, as it should.
-            let _is_taken = sender.try_send(report);
-        };
-        tokio::task::spawn_local(prober::run(settings, codec, report));
-        probes
-    }
-}
-
-/// Netlink, when anything of the configuration needs it.
-fn netlink(config: &Config) -> Result<(Option<Netlink>, Option<Monitor>), StartError> {
-    let binds = config
-        .services
-        .iter()
-        .any(|service| service.interface.is_some());
-    if !binds && !config.bgp.as_ref().is_some_and(looks_at_host) {
-        return Ok((None, None));
-    }
-    let (netlink, connection) = Netlink::connect().map_err(StartError::Netlink)?;
-    tokio::task::spawn_local(connection);
-    Ok((
-        Some(netlink),
-        Some(Monitor::open().map_err(StartError::Netlink)?),
-    ))
-}
-
-/// Whether anything of BGP is to be found out from addresses and routes of the host.
-fn looks_at_host(settings: &bgp::Settings) -> bool {
-    let mut neighbors = settings.neighbors.iter();
-    settings.router_id.is_none()
-        || neighbors.any(|neighbor| {
-            neighbor.source.is_none() || !matches!(neighbor.address, bgp::NeighborAddress::Ip(_))
-        })
 }
 
 /// A runtime for one thread.
@@ -409,30 +203,5 @@ fn tell_unresolved(zones: &[ResolvedZone]) {
                 "upstream left out: not resolved"
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bgp::{NeighborAddress, NeighborSettings, PeerAsn};
-
-    /// A source alone does not tell who the gateway is.
-    #[test]
-    fn a_default_gateway_is_looked_for_though_its_source_is_configured() {
-        let mut settings = bgp::Settings {
-            asn: 65_053,
-            router_id: Some("192.0.2.1".parse().unwrap()),
-            listen: Vec::new(),
-            neighbors: vec![NeighborSettings {
-                source: Some("192.0.2.1".parse().unwrap()),
-                ..NeighborSettings::new(NeighborAddress::DefaultGateway, PeerAsn::External)
-            }],
-        };
-        assert!(looks_at_host(&settings));
-        settings.neighbors[0].address = NeighborAddress::Ip("192.0.2.9".parse().unwrap());
-        assert!(!looks_at_host(&settings));
-        settings.neighbors[0].source = None;
-        assert!(looks_at_host(&settings));
     }
 }

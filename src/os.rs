@@ -12,5 +12,6 @@ pub mod link;
 pub mod netlink;
 pub mod process;
 pub mod socket;
+pub mod udp_table;
 pub mod unicast;
 pub mod user;

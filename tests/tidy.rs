@@ -31,6 +31,7 @@ const SHELLS: &[&str] = &[
     "src/dns/peers/ask.rs",
     "src/dns/serve",
     "src/dns/upkeep.rs",
+    "src/health/checker",
     "src/health/prober",
     "src/state/directory.rs",
     "src/state/keeper.rs",

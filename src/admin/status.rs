@@ -63,6 +63,22 @@ pub struct Service {
     pub name: String,
     /// One for each of its addresses.
     pub families: Vec<ServiceFamily>,
+    /// Further checks that it depends on.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// An extra check of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// As configured; `names`: the names of the service's target.
+    pub name: String,
+    /// Whether the latest result was good; `None`: there is none yet.
+    pub good: Option<bool>,
+    /// Seconds since results are like that.
+    pub since_s: u64,
+    /// What the latest result says.
+    pub text: String,
 }
 
 /// A service in one address family.
@@ -307,6 +323,7 @@ pub(crate) fn example() -> Status {
                 family(Family::Ipv4, "10.53.53.53"),
                 family(Family::Ipv6, "fd53::53"),
             ],
+            checks: Vec::new(),
         }],
         neighbors: vec![neighbor::example().summary],
         neighbors_configured: 1,

@@ -20,12 +20,14 @@ mod address;
 mod bgp;
 mod canary;
 mod dns;
+mod extra;
 mod file;
 mod listen;
 mod local;
 mod service;
 mod sibling;
 mod state;
+mod target;
 mod upstream;
 mod zone;
 
@@ -56,8 +58,10 @@ pub(super) struct Checker<'a> {
 impl Checker<'_> {
     fn config(&mut self, raw: &Raw, options: &LoadOptions) -> Config {
         let root = KeyPath::root();
-        let services = self.services(&raw.service, &root.key("service"));
+        let mut services = self.services(&raw.service, &root.key("service"));
         let dns = self.dns(raw, &services, options);
+        let checks = self.extra_checks(&raw.service, &mut services, &root.key("service"));
+        let targets = self.targets(&raw.service, &mut services, &dns, &root.key("service"));
         let bgp = self.bgp(raw, &services);
         self.nothing_announced(raw);
         Config {
@@ -76,6 +80,8 @@ impl Checker<'_> {
                 &root.key("admin"),
             ),
             services,
+            targets,
+            checks,
             dns,
             bgp,
             sources: Vec::new(),

@@ -21,7 +21,13 @@ const ERRORS_MAX: usize = 100;
 const LIST: &str = "a sequence";
 /// What the shapes in [`super::raw`] call themselves.
 const TABLE: &str = "a table";
-const LISTS_OF_TABLES: [&str; 4] = ["service", "local", "forward", "bgp.neighbor"];
+const LISTS_OF_TABLES: [&str; 5] = [
+    "service",
+    "service.check",
+    "local",
+    "forward",
+    "bgp.neighbor",
+];
 
 /// Reads the shapes. `None` when there are so many errors that looking on makes no sense.
 pub(super) fn extract(checker: &mut Checker<'_>) -> Option<Raw> {

@@ -42,6 +42,29 @@ pub(super) struct Service {
     pub(super) on_local_fault: Option<String>,
     pub(super) backup: Marks,
     pub(super) floor: List<String>,
+    pub(super) target: Option<Texts>,
+    pub(super) tcp: Option<bool>,
+    pub(super) probe: Option<String>,
+    pub(super) names: List<String>,
+    pub(super) names_needed: Option<i64>,
+    pub(super) check: List<Check>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Check {
+    pub(super) name: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) status: Option<List<Word>>,
+    pub(super) command: Option<List<String>>,
+    pub(super) interval: Option<DurationText>,
+    pub(super) timeout: Option<DurationText>,
+    pub(super) fall: Option<i64>,
+    pub(super) rise: Option<i64>,
+    pub(super) fault: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -262,6 +285,38 @@ impl<'de> Deserialize<'de> for Word {
                     |_| Word::Text(text.to_owned()),
                     |number: i64| Word::Number(number),
                 ))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// A text, or a list of them, where one is usual: `"127.0.0.1"` or `["127.0.0.1", "::1"]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Texts {
+    One(String),
+    Several(List<String>),
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text in quotes or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, sequence: A) -> Result<Texts, A::Error> {
+                let list = de::value::SeqAccessDeserializer::new(sequence);
+                List::deserialize(list).map(Texts::Several)
             }
         }
 

@@ -8,12 +8,14 @@ use crate::health::OnSharedFault;
 mod canary;
 mod mutation;
 mod neighbors;
+mod targets;
 
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 5] = [
     include_str!("../../examples/anycast.toml"),
     include_str!("../../examples/cache.toml"),
     include_str!("../../examples/minimal.toml"),
     include_str!("../../examples/sidestep.toml"),
+    include_str!("../../examples/announce-only.toml"),
 ];
 
 fn options() -> LoadOptions {

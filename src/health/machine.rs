@@ -97,9 +97,12 @@ impl Health {
             worker.record(now, *sample, self.settings.interval);
         }
         self.sampled_at = Some(now);
-        let answered = self.workers.iter().map(Worker::answered);
-        self.answered
-            .record(now, answered.fold(0, u64::wrapping_add));
+        // How many clients another program answers nobody knows: that rate is never low.
+        if self.targets.iter().all(TargetState::is_answered_here) {
+            let answered = self.workers.iter().map(Worker::answered);
+            self.answered
+                .record(now, answered.fold(0, u64::wrapping_add));
+        }
         self.others.load.record(now, samples);
         self.evaluate(now);
     }

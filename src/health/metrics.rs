@@ -109,7 +109,7 @@ impl Metrics {
         let outcome = match report.outcome {
             ProbeOutcome::Good => "good",
             ProbeOutcome::Bad => "bad",
-            ProbeOutcome::Unanswered => "unanswered",
+            ProbeOutcome::Unanswered | ProbeOutcome::Shed => "unanswered",
         };
         let [service, family] = self.labels(report.target);
         self.probes

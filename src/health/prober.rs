@@ -22,6 +22,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::{Family, ProbeOf, ProbeOutcome, ProbeReport, Target};
 use ports::Ports;
 
+pub mod another;
 mod ports;
 
 /// No probe waits longer for its answer; with short intervals it is three quarters of one.

@@ -13,6 +13,7 @@ pub(super) struct Probes {
     workers: Vec<ProbeRun>,
     address: ProbeRun,
     tcp: ProbeRun,
+    is_tcp_asked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,12 +25,13 @@ struct ProbeRun {
 }
 
 impl Probes {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: usize, is_tcp_asked: bool) -> Self {
         let run = ProbeRun::default();
         Self {
             workers: vec![run; workers],
             address: run,
             tcp: run,
+            is_tcp_asked,
         }
     }
 
@@ -77,10 +79,11 @@ impl Probes {
     pub(super) fn awaited(&self) -> Option<Awaited> {
         let worker = self.workers.iter().position(|run| !run.fault.was_good());
         let is_other = self.workers.is_empty() && !self.address.fault.was_good();
+        let is_tcp = self.is_tcp_asked && !self.tcp.fault.was_good();
         worker
             .map(Awaited::Probe)
             .or_else(|| is_other.then_some(Awaited::AddressProbe))
-            .or_else(|| (!self.tcp.fault.was_good()).then_some(Awaited::TcpProbe))
+            .or_else(|| is_tcp.then_some(Awaited::TcpProbe))
     }
 
     /// What failed and has not recovered, told as a reason; `rise` good ones end it now.
@@ -133,13 +136,13 @@ impl ProbeRun {
                 self.fault.bad(settings.fall);
                 self.shed.interrupt();
             }
-            ProbeOutcome::Unanswered => {
+            ProbeOutcome::Unanswered if !is_busy => {
                 self.shed.bad(settings.fall);
-                if is_busy {
-                    self.fault.interrupt();
-                } else {
-                    self.fault.bad(settings.fall);
-                }
+                self.fault.bad(settings.fall);
+            }
+            ProbeOutcome::Unanswered | ProbeOutcome::Shed => {
+                self.shed.bad(settings.fall);
+                self.fault.interrupt();
             }
         }
     }

@@ -106,7 +106,7 @@ impl TargetState {
         Self {
             target,
             is_present: None,
-            probes: Probes::new(workers),
+            probes: Probes::new(workers, policy.tcp),
             good_at: [None; 2],
             checks: policy.checks.iter().cloned().map(CheckRun::new).collect(),
             policy: policy.clone(),
@@ -131,6 +131,11 @@ impl TargetState {
             },
             changed_from: None,
         }
+    }
+
+    /// Whether workers of this node answer for it.
+    pub(super) fn is_answered_here(&self) -> bool {
+        self.policy.answered_by == AnsweredBy::Workers
     }
 
     /// Takes what was remembered of it before a restart.
@@ -159,7 +164,11 @@ impl TargetState {
         let overload = self.overload(now, around);
         // Probes may stay unanswered because of what the upstreams do to the workers. While that
         // cannot be told apart the safer class wins, except for a fault that was there before.
+        // Another program says itself who it is, and asks nobody for that.
+        let is_other_dead = self.policy.answered_by == AnsweredBy::Another
+            && self.probes.fault(settings, rise).is_some();
         let is_mixed = hard.is_none()
+            && !is_other_dead
             && soft.is_some()
             && shared.is_some()
             && self.standing == Standing::Sound;

@@ -19,6 +19,7 @@ use crate::admin::Order;
 use crate::announce::{Action, Announcer, PlannedLevel};
 use crate::bgp;
 use crate::dns::upstream::Upstreams;
+use crate::health::check::CheckReport;
 use crate::health::{self, DrainPhase, Event, Family, Health, ProbeReport, StartGate, Target};
 use crate::os::link::{self, Monitor};
 use crate::os::process::{self, Wish};
@@ -52,6 +53,7 @@ pub(super) struct Inputs {
     pub(super) gates: Option<Receiver<StartGate>>,
     pub(super) monitor: Option<Monitor>,
     pub(super) wishes: process::Signals,
+    pub(super) checks: Receiver<CheckReport>,
 }
 
 /// The self-probe has ended, which it does by a panic alone.
@@ -101,6 +103,7 @@ impl Routing {
                 () = self.neighbors.changed() => self.take_neighbors(),
                 () = self.reporter.peers.changed() => self.take_peers(),
                 gate = next_gate(&mut inputs.gates) => self.take_gate(gate, &mut inputs.gates),
+                Some(report) = inputs.checks.recv() => self.take_check(&report),
                 Some(order) = inputs.orders.recv() => self.take_order(order),
                 () = at(due) => self.take_timeout(),
             }
@@ -166,6 +169,9 @@ impl Routing {
         self.health.handle_rates(now, &self.signals.asked());
         let samples = self.signals.workers();
         self.health.handle_workers(now, &samples);
+        for (service, check, outcome) in self.reporter.checks.missed(now) {
+            self.health.handle_check(now, service, check, &outcome);
+        }
         self.signals.feed_watchdog(now);
         if self.quality.tick(now, &mut self.health) {
             self.reporter.answers = self.quality.zones().collect();
@@ -185,6 +191,13 @@ impl Routing {
     fn take_probe(&mut self, report: ProbeReport) {
         self.metrics.record_probe(&report);
         self.health.handle_probe(Instant::now(), report);
+    }
+
+    fn take_check(&mut self, report: &CheckReport) {
+        let now = Instant::now();
+        self.reporter.checks.take(now, report);
+        self.health
+            .handle_check(now, report.service, report.check, &report.outcome);
     }
 
     /// Without its prober the node could announce nothing ever again, and nobody would know why:

@@ -26,6 +26,17 @@ pub enum StartError {
         /// As configured.
         size_mib: u64,
     },
+    /// `service.target`.
+    #[error(
+        "service {service:?}: this node answers at target {address} itself: write where the other \
+         program does, or change dns.listen"
+    )]
+    TargetIsOwn {
+        /// Its name.
+        service: String,
+        /// As configured.
+        address: SocketAddr,
+    },
     /// A service socket.
     #[error(transparent)]
     Open(#[from] OpenError),

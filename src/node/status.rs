@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::checks::Checks;
 use super::host::Host;
 use super::neighbors::Neighbors;
 use super::peers::Peers;
@@ -39,6 +40,7 @@ pub(super) struct Reporter {
     pub(super) is_supervisor_told: bool,
     /// By position of the forward zone.
     pub(super) answers: Vec<ZoneAnswers>,
+    pub(super) checks: Checks,
 }
 
 impl Reporter {
@@ -97,8 +99,12 @@ impl Reporter {
             .map(|settings| Service {
                 name: settings.name.clone(),
                 families: Vec::new(),
+                checks: Vec::new(),
             })
             .collect();
+        for (index, service) in services.iter_mut().enumerate() {
+            service.checks = self.checks.status(index, now);
+        }
         for (target, verdict) in health.verdicts() {
             let settings = self.services.get(target.service);
             let address = settings.and_then(|settings| address_of(settings, target));

@@ -8,6 +8,10 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod group;
+
+pub use group::kill_group;
+
 /// What somebody asked the process for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {

@@ -15,6 +15,7 @@
 mod announcing;
 mod draining;
 mod flooding;
+mod guarding;
 mod hostile;
 mod naming;
 mod neighbors;
@@ -24,4 +25,5 @@ mod resolving;
 mod siblings;
 mod starting;
 mod support;
+mod unbound;
 mod watching;

@@ -13,6 +13,7 @@ pub(super) fn render(status: &Status) -> String {
     let sections = [
         services(status),
         drains(status),
+        checks(status),
         neighbors(status),
         upstreams(status),
         peers(status),
@@ -110,6 +111,22 @@ fn drains(status: &Status) -> Vec<Row> {
             &drain.who,
             &drain.reason,
         ]));
+    }
+    rows
+}
+
+fn checks(status: &Status) -> Vec<Row> {
+    let mut rows = vec![row(["SERVICE", "CHECK", "GOOD", "SINCE", "RESULT"])];
+    for service in &status.services {
+        for check in &service.checks {
+            rows.push(row([
+                &service.name,
+                &check.name,
+                check.good.map_or("-", yes_no),
+                &duration(check.since_s),
+                &check.text,
+            ]));
+        }
     }
     rows
 }

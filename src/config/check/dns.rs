@@ -12,6 +12,7 @@ use crate::dns::record_text::name_from_text;
 use crate::dns::{
     CacheSettings, RebindingSettings, Settings, SpecialNameSettings, StaleSettings, WarmSettings,
 };
+use crate::health::AnsweredBy;
 
 use super::{Checker, elements, file, listen};
 
@@ -39,21 +40,27 @@ impl Checker<'_> {
             let text = "nobody could ask this node; add a [[service]] or an address here";
             self.error(&listen_path, text);
         }
-        let service_sockets = services
+        let own = services
             .iter()
+            .filter(|service| service.answered_by == AnsweredBy::Workers);
+        let service_sockets: Vec<SocketAddr> = own
             .flat_map(|service| {
                 let port = service.port;
                 let addresses = service.addresses.iter();
                 addresses.map(move |address| SocketAddr::new(*address, port))
             })
             .collect();
-        let zones = self.zones(
+        let mut zones = self.zones(
             &raw.forward,
             services,
             &listen::literal(&listen),
             &root.key("forward"),
         );
         self.siblings_may_ask(&raw.forward, &zones, &listen);
+        if service_sockets.is_empty() && listen.is_empty() && raw.forward.is_empty() {
+            // Other programs answer for all services: the system's resolvers are not ours to watch.
+            zones.clear();
+        }
         let (hosts_files, hosts) = self.hosts_files(&raw.dns.hosts_files, &path.key("hosts_files"));
         let mut local = self.local(&raw.local, &root.key("local"));
         file::add_hosts(&mut local, hosts);

@@ -8,7 +8,7 @@ use crate::announce::{BackupSettings, ServiceSettings};
 use crate::bgp::GRACEFUL_SHUTDOWN;
 use crate::config::key_path::KeyPath;
 use crate::config::raw::{self, List};
-use crate::health::{OnLocalFault, OnSharedFault};
+use crate::health::{AnsweredBy, OnLocalFault, OnSharedFault};
 
 use super::{Checker, address, elements, owner};
 
@@ -48,6 +48,13 @@ impl Checker<'_> {
             interface: self.interface(raw.interface.as_deref(), &path.key("interface")),
             on_shared_fault: self.on_shared_fault(raw, &path.key("on_shared_fault")),
             on_local_fault: self.on_local_fault(raw, &path.key("on_local_fault")),
+            answered_by: match raw.target {
+                Some(_) => AnsweredBy::Another,
+                None => AnsweredBy::Workers,
+            },
+            tcp: raw.tcp.unwrap_or(true),
+            // What needs to know more than this table comes later.
+            checks: Vec::new(),
             backup: self.backup(&raw.backup, &path.key("backup")),
             floor,
         }

@@ -7,6 +7,7 @@ use crate::health::{
 };
 use ProbeOutcome::{Bad, Good, Unanswered};
 
+mod another;
 mod damping;
 mod draining;
 mod faults;

@@ -151,7 +151,7 @@ fn a_tenth_of_failures_is_no_fault_however_many_ask() {
         for domain in 0..DOMAINS {
             for prefix in 0..PREFIXES {
                 turn = turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let fails = (turn >> 16) % 10 == 0;
+                let fails = (turn >> 16).is_multiple_of(10);
                 bench.count(domain, prefix, (u16::from(!fails) * 3, u16::from(fails)));
             }
         }

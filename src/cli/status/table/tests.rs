@@ -1,5 +1,5 @@
 use super::*;
-use crate::admin::status::{Drain, StandingDrain, drain, example};
+use crate::admin::status::{Check, Drain, StandingDrain, drain, example};
 
 #[test]
 fn the_table_of_a_whole_node_is_aligned() {
@@ -74,6 +74,28 @@ fn sections_without_content_are_left_out() {
     for head in ["SERVICE", "DRAIN", "NEIGHBOR", "ZONE", "SIBLING", "WORKER"] {
         assert!(!text.contains(head), "{text}");
     }
+}
+
+#[test]
+fn the_checks_of_services_have_a_section_of_their_own() {
+    let mut status = example();
+    let check = |name: &str, good, text: &str| Check {
+        name: name.into(),
+        good,
+        since_s: 65,
+        text: text.into(),
+    };
+    status.services[0].checks = vec![
+        check("backend", None, "not made yet"),
+        check("names", Some(false), "1 of 3 names resolve"),
+    ];
+    let expected = "\
+SERVICE   CHECK    GOOD  SINCE  RESULT
+resolver  backend  -     1m 5s  not made yet
+resolver  names    no    1m 5s  1 of 3 names resolve
+";
+    let text = render(&status);
+    assert!(text.contains(expected), "{text}");
 }
 
 /// RFC 9003: the shutdown text is the peer's.

@@ -1,0 +1,261 @@
+#![warn(clippy::indexing_slicing, clippy::as_conversions)]
+//! Probes of another program that answers for a service.
+//!
+//! Each interval one question over UDP and each second one over TCP. When UDP stays unanswered for a
+//! third of its limit, TCP is asked at once, so that every round with silence has both; what they
+//! mean together stands in `rounds`. A source port that stays unanswered is asked from again: where
+//! the threads of a program share a port, the kernel picks the thread by it, and one that is wedged
+//! is not to look like one lost datagram in many.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join, join_all, join3};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, UdpSocket};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::health::question::Question;
+use crate::health::rounds::{Answer, Round, Rounds};
+use crate::health::{ProbeReport, Target};
+use crate::os::udp_table;
+
+/// No probe waits longer for its answer.
+const LIMIT_MAX: Duration = Duration::from_millis(150);
+/// Datagrams that are thrown away before a question at most.
+const STALE_MAX: usize = 64;
+/// An answer to a probe is short; a longer one is cut, and may be right all the same.
+const ANSWER_MAX: usize = 1500;
+
+/// Another program, as it is to be probed.
+#[derive(Clone, Debug)]
+pub struct Another {
+    /// Whose address it answers for.
+    pub target: Target,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What the probes leave from; `None`: what the kernel thinks best.
+    pub source: Option<IpAddr>,
+    /// Whether it is to answer over TCP.
+    pub tcp: bool,
+    /// What it is asked.
+    pub question: Question,
+}
+
+/// What is found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A result.
+    Probe(ProbeReport),
+    /// So many more datagrams were lost before the program read them. Looked at only while it does
+    /// not answer.
+    Lost(Target, u64),
+}
+
+/// Probes until it is dropped; at once done when there is nobody to probe.
+pub async fn run(every: Duration, others: Vec<Another>, report: impl FnMut(Instant, News)) {
+    // With what a question over TCP takes after that, a round ends within its interval.
+    let limit = LIMIT_MAX.min(every * 3 / 5);
+    let report = RefCell::new(report);
+    let probers = others.into_iter().map(|another| {
+        let prober = Prober {
+            rounds: Rounds::new(another.tcp),
+            another,
+            limit,
+            socket: None,
+            lost: None,
+            reading: None,
+        };
+        prober.run(every, &report)
+    });
+    join_all(probers).await;
+}
+
+struct Prober {
+    another: Another,
+    limit: Duration,
+    rounds: Rounds,
+    /// Of the latest question, while that is unanswered.
+    socket: Option<UdpSocket>,
+    /// Datagrams that the program had lost when it was last looked at.
+    lost: Option<u64>,
+    reading: Option<Reading>,
+}
+
+/// A look into the kernel's tables that has not ended.
+type Reading = Pin<Box<dyn Future<Output = io::Result<Option<u64>>>>>;
+
+impl Prober {
+    async fn run(mut self, every: Duration, report: &RefCell<impl FnMut(Instant, News)>) {
+        let target = self.another.target;
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let round = self.ask().await;
+            let now = Instant::now();
+            // Never borrowed twice: the callback is synchronous and cannot reach the prober.
+            let mut report = report.borrow_mut();
+            if let (Some(before), Some(total)) = (self.lost, round.dropped)
+                && total > before
+            {
+                report(now, News::Lost(target, total - before));
+            }
+            self.lost = round.dropped.or(self.lost);
+            for (probe, outcome) in self.rounds.judge(now, round) {
+                let result = ProbeReport {
+                    target,
+                    probe,
+                    outcome,
+                };
+                report(now, News::Probe(result));
+            }
+        }
+    }
+
+    async fn ask(&mut self) -> Round {
+        let asks_tcp_at_once = self.rounds.wants_tcp(Instant::now());
+        let may_ask_tcp = self.rounds.may_ask_tcp();
+        let (another, limit) = (&self.another, self.limit);
+        let mut udp = pin!(ask_udp(another, &mut self.socket, limit));
+        if !asks_tcp_at_once && let Ok(udp) = timeout(limit / 3, &mut udp).await {
+            let (tcp, dropped) = (None, None);
+            return Round { udp, tcp, dropped };
+        }
+        if !asks_tcp_at_once {
+            let dropped = look(&mut self.reading, another.address, limit);
+            let tcp = async {
+                match may_ask_tcp {
+                    true => Some(ask_tcp(another, limit).await),
+                    false => None,
+                }
+            };
+            let (udp, tcp, dropped) = join3(udp, tcp, dropped).await;
+            return Round { udp, tcp, dropped };
+        }
+        let (udp, tcp) = join(udp, ask_tcp(another, limit)).await;
+        let dropped = match udp {
+            Answer::Silence => look(&mut self.reading, another.address, limit / 3).await,
+            Answer::Right | Answer::Wrong | Answer::Refused => None,
+        };
+        let tcp = Some(tcp);
+        Round { udp, tcp, dropped }
+    }
+}
+
+/// Asks through the socket that the last question stayed unanswered on, or a new one; keeps it if
+/// this one does too.
+async fn ask_udp(another: &Another, kept: &mut Option<UdpSocket>, limit: Duration) -> Answer {
+    let socket = match kept.take().map_or_else(|| open_udp(another), Ok) {
+        Ok(socket) => socket,
+        // There is no way to it.
+        Err(_) => return Answer::Silence,
+    };
+    let mut buffer = [0; ANSWER_MAX];
+    for _ in 0..STALE_MAX {
+        // Refusals of earlier questions are taken out as well.
+        match socket.try_recv(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let query = (another.question.query)(rand::random());
+    if let Err(error) = socket.send(&query).await {
+        return refused_or_silent(&error);
+    }
+    let wait = async {
+        loop {
+            let length = match socket.recv(&mut buffer).await {
+                Ok(length) => length,
+                Err(error) => return refused_or_silent(&error),
+            };
+            let message = buffer.get(..length).unwrap_or_default();
+            // What is no reply to this question is late, and says nothing about it.
+            if let Some(judged) = (another.question.judge)(&query, message) {
+                return right_or_wrong(&judged);
+            }
+        }
+    };
+    match timeout(limit, wait).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            *kept = Some(socket);
+            Answer::Silence
+        }
+    }
+}
+
+fn open_udp(another: &Another) -> io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind(source(another))?;
+    socket.connect(another.address)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}
+
+async fn ask_tcp(another: &Another, limit: Duration) -> Answer {
+    let query = (another.question.query)(rand::random());
+    match timeout(limit, exchange_tcp(another, &query)).await {
+        Ok(Ok(answer)) => answer,
+        // Closed by the other side without an answer is what a server without a free slot does.
+        Ok(Err(_)) | Err(_) => Answer::Silence,
+    }
+}
+
+/// One message each way with the two-octet length before it. RFC 1035 §4.2.2.
+async fn exchange_tcp(another: &Another, query: &[u8]) -> io::Result<Answer> {
+    let socket = match another.address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind(source(another))?;
+    let mut stream = match socket.connect(another.address).await {
+        Ok(stream) => stream,
+        Err(error) => return Ok(refused_or_silent(&error)),
+    };
+    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+    let framed = [&length.to_be_bytes(), query].concat();
+    stream.write_all(&framed).await?;
+    let mut message = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut message).await?;
+    Ok(match (another.question.judge)(query, &message) {
+        Some(judged) => right_or_wrong(&judged),
+        None => Answer::Wrong,
+    })
+}
+
+/// Datagrams that were lost at `address` so far, if the kernel says so within `limit`. One look at a
+/// time: a slow one goes on, and the next call waits for it.
+async fn look(reading: &mut Option<Reading>, address: SocketAddr, limit: Duration) -> Option<u64> {
+    let look = reading.get_or_insert_with(|| Box::pin(udp_table::drops(address)));
+    let total = timeout(limit, look.as_mut()).await.ok()?;
+    *reading = None;
+    total.ok().flatten()
+}
+
+fn source(another: &Another) -> SocketAddr {
+    let any: IpAddr = match another.address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(another.source.unwrap_or(any), 0)
+}
+
+fn refused_or_silent(error: &io::Error) -> Answer {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Answer::Refused,
+        _ => Answer::Silence,
+    }
+}
+
+fn right_or_wrong(judged: &Result<(), String>) -> Answer {
+    match judged {
+        Ok(()) => Answer::Right,
+        Err(_) => Answer::Wrong,
+    }
+}
+
+#[cfg(test)]
+mod tests;
