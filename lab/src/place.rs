@@ -1,4 +1,4 @@
-//! Where things are in `anycast.clab.yml` and `anycast-bfd.clab.yml`, for the drills.
+//! Where things are in the topologies of the drills, `anycast*.clab.yml`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -68,5 +68,21 @@ pub(crate) const SECOND: Site = Site {
     core_peer: ["10.0.12.2", "fd00:12::2"],
 };
 
+/// The last one, where there are three.
+pub(crate) const THIRD: Site = Site {
+    router: "site3",
+    node: "node3",
+    router_interface: "eth2",
+    node_interface: "eth1",
+    switch: "switch3",
+    node_address: Ipv4Addr::new(10, 0, 23, 2),
+    core_peer: ["10.0.13.2", "fd00:13::2"],
+};
+
+/// The upstreams, where the nodes ask them.
+pub(crate) const UPSTREAMS: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(10, 0, 31, 2), Ipv4Addr::new(10, 0, 32, 2)];
+/// Where they are asked for the names of the second zone.
+pub(crate) const ZONE_PORT: &str = "5353";
 /// The networks of the upstreams.
 pub(crate) const UPSTREAM_PREFIXES: [&str; 2] = ["10.0.31.0/24", "10.0.32.0/24"];

@@ -57,9 +57,9 @@ pub(super) fn run(lab: &mut Lab) -> Result<Repetition> {
     Ok(Repetition {
         cached: seen.cached,
         new: seen.new,
-        back_ms: None,
         sentinel_ms: sentinel.as_secs_f64() * 1000.0,
         violations,
+        ..Repetition::default()
     })
 }
 
