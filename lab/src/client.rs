@@ -144,11 +144,13 @@ impl Client {
     }
 
     /// Ends, and counts the queries sent since `from` until now. With `back`, a node and a time:
-    /// also how long after that time the node had answered on every stream.
+    /// also how long after that time the node had answered on every stream. With `by_port`, gaps are
+    /// those of each source port.
     pub(crate) fn finish(
         self,
         from: Duration,
         back: (&str, Duration),
+        by_port: bool,
     ) -> Result<(Seen, Option<Duration>)> {
         self.shared.is_sending_over.store(true, Ordering::Relaxed);
         self.sender.join().map_err(|_| anyhow!("sender panicked"))?;
@@ -161,7 +163,14 @@ impl Client {
             let streams = self.shared.streams.iter();
             streams
                 .filter(|stream| is_meant(stream))
-                .map(|stream| Loss::of(&stream.samples(from)))
+                .flat_map(|stream| {
+                    if by_port {
+                        stream.samples_by_port(from)
+                    } else {
+                        vec![stream.samples(from)]
+                    }
+                })
+                .map(|samples| Loss::of(&samples))
                 .fold(Loss::default(), Loss::and)
         };
         let (node, since) = back;

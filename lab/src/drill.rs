@@ -211,6 +211,7 @@ fn interrupt(lab: &mut Lab, budget: &Budget, before: &str) -> Result<Repetition>
     let mut found = Repetition::default();
     let struck = client.now();
     let tcp_struck = tcp.as_ref().map(Tcp::now).unwrap_or_default();
+    let mut tcp_since = tcp_struck;
     let asked = |client: &Client| client.count() + tcp.as_ref().map_or(0, Tcp::count);
     let asked_before = asked(&client);
     let blow = fault::strike(lab, fault)?;
@@ -223,33 +224,20 @@ fn interrupt(lab: &mut Lab, budget: &Budget, before: &str) -> Result<Repetition>
             stop::keep_for(PATIENCE, || Ok(()))?;
         }
         since = client.now();
+        tcp_since = tcp.as_ref().map(Tcp::now).unwrap_or_default();
         fault::repair(lab, fault, blow)?;
     }
-    if fault == Fault::AllUpstreamsThenDrain {
-        let answered = client.wait_for(SECOND.node, STEADY, MOVE_LIMIT);
-        note(answered, &mut found.violations)?;
-        fault::drain(lab, "undrain")?;
-    }
-    if fault == Fault::Flapping {
-        // Its hold-down may last for minutes: that it serves is what matters.
-        note(
-            client.wait_for(SECOND.node, STEADY, MOVE_LIMIT),
-            &mut found.violations,
-        )?;
-    } else {
-        note(
-            client.wait_for(FIRST.node, STEADY, RETURN_LIMIT),
-            &mut found.violations,
-        )?;
-    }
+    come_back(lab, fault, &client, &mut found)?;
     if is_tcp {
         stop::wait_until("enough queries are asked", QUERIES_LIMIT, || {
             Ok(asked(&client) - asked_before >= QUERIES)
         })?;
     }
-    let tcp = tcp.map(|tcp| tcp.finish(tcp_struck)).transpose()?;
+    let tcp = tcp
+        .map(|tcp| tcp.finish(tcp_struck, tcp_since))
+        .transpose()?;
     let sentinel = sentinel.finish()?;
-    let (seen, back) = client.finish(struck, (FIRST.node, since))?;
+    let (seen, back) = client.finish(struck, (FIRST.node, since), fault == Fault::Wedge)?;
     ensure!(seen.cached.sent > 0 && seen.new.sent > 0, "no query left");
     // Many are what the drill is about; a few are a riddle.
     if seen.cached.lost <= FEW {
@@ -263,10 +251,9 @@ fn interrupt(lab: &mut Lab, budget: &Budget, before: &str) -> Result<Repetition>
     found.third = seen.zone;
     if let Some(tcp) = tcp {
         found.third = tcp.loss;
-        if tcp.again > 0 {
-            let text = format!("{} sent again over TCP", tcp.again);
-            found.seen.push(text);
-        }
+        let [away, home] = tcp.again;
+        let text = format!("sent again over TCP: {away} as it left, {home} as it came back");
+        found.seen.push(text);
     }
     found.back_ms = back.map(in_ms);
     found.renewed_ms = budget
@@ -304,6 +291,21 @@ fn follow(lab: &mut Lab, fault: Fault, client: &Client, found: &mut Repetition) 
         }
         _ => note(moved(), violations),
     }
+}
+
+/// Waits until the first node serves again, as far as the fault lets it.
+fn come_back(lab: &Lab, fault: Fault, client: &Client, found: &mut Repetition) -> Result<()> {
+    let violations = &mut found.violations;
+    let mut served = |node, limit| note(client.wait_for(node, STEADY, limit), violations);
+    if fault == Fault::Flapping {
+        // Its hold-down may last for minutes: that somebody serves is what matters.
+        return served(SECOND.node, MOVE_LIMIT);
+    }
+    if fault == Fault::AllUpstreamsThenDrain {
+        served(SECOND.node, MOVE_LIMIT)?;
+        fault::drain(lab, "undrain")?;
+    }
+    served(FIRST.node, RETURN_LIMIT)
 }
 
 /// What did not come about is a finding; only an interruption ends the drill.

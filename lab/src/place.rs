@@ -8,6 +8,8 @@ use crate::routes::Family;
 pub(crate) const CORE: &str = "core";
 /// Where the queries come from.
 pub(crate) const CLIENT: &str = "client";
+/// The addresses that they come from, by turns: each is a client prefix of its own.
+pub(crate) const CLIENT_PREFIXES: u8 = 4;
 /// Two hosts with one link, which no drill touches.
 pub(crate) const SENTINELS: [&str; 2] = ["sentinel1", "sentinel2"];
 /// Where one sentinel finds the other.
@@ -17,6 +19,15 @@ pub(crate) const SERVICE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(10, 53, 53, 53)),
     IpAddr::V6(Ipv6Addr::new(0xfd53, 0, 0, 0, 0, 0, 0, 0x53)),
 ];
+
+/// The client's address with that number, from 0, in the family of `server`.
+pub(crate) fn client_address(server: IpAddr, number: u8) -> IpAddr {
+    let prefix = number % CLIENT_PREFIXES + 1;
+    match server {
+        IpAddr::V4(_) => Ipv4Addr::new(10, 1, prefix, 2).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0xfd01, 0, 0, u16::from(prefix) << 8, 0, 0, 0, 2).into(),
+    }
+}
 
 /// A site: a router and a node.
 pub(crate) struct Site {

@@ -14,12 +14,14 @@ use anyhow::Result;
 
 use crate::loss::Sample;
 use crate::message::{self, TYPE_A, TYPE_AAAA};
-use crate::place::{FIRST, SECOND, THIRD};
+use crate::place::{FIRST, SECOND, THIRD, client_address};
 
 /// An answer that takes longer is as good as none.
 pub(super) const LIMIT: Duration = Duration::from_secs(1);
 /// Source ports of each stream.
-const PORTS: usize = 16;
+const PORTS: u8 = 16;
+/// Domains that new names are in.
+const DOMAINS: usize = 16;
 /// Two and a half minutes of queries; well below the 65,536 ids.
 const CAPACITY: usize = 30_000;
 /// How many names `lab.test` has for the caches.
@@ -84,17 +86,17 @@ pub(super) enum Origin {
 
 impl Stream {
     pub(super) fn open(address: IpAddr, names: Names, index: usize) -> Result<Self> {
-        let any: IpAddr = match address {
-            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
         let mut sockets = Vec::new();
-        for _ in 0..PORTS {
+        for port in 0..PORTS {
             // Not connected: an ICMP error must not swallow the next query.
-            let socket = UdpSocket::bind((any, 0))?;
+            let socket = UdpSocket::bind((client_address(address, port), 0))?;
             socket.set_nonblocking(true)?;
             sockets.push(socket);
         }
+        Self::with(address, names, index, sockets)
+    }
+
+    fn with(address: IpAddr, names: Names, index: usize, sockets: Vec<UdpSocket>) -> Result<Self> {
         let nonce = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
         Ok(Self {
             names,
@@ -112,7 +114,7 @@ impl Stream {
         match self.names {
             Names::Cached => cached_name(index),
             Names::Warmed => format!("{prefix}-{}.unique.lab.test", index % CACHED_NAMES),
-            Names::New => format!("{prefix}-{index}.unique.lab.test"),
+            Names::New => format!("{prefix}-{index}.unique.lab{}.test", index % DOMAINS),
             Names::OfZone => format!("{prefix}-{index}.zone.test"),
         }
     }
@@ -139,7 +141,7 @@ impl Stream {
         slot.sent_us
             .store(micros(start.elapsed()), Ordering::Relaxed);
         self.sent.store(index + 1, Ordering::Release);
-        if let Some(socket) = self.sockets.get(index % PORTS) {
+        if let Some(socket) = self.sockets.get(index % usize::from(PORTS)) {
             // What could not be sent gets no answer, and so counts as lost.
             let _ = socket.send_to(&query, self.server);
         }
@@ -226,12 +228,22 @@ impl Stream {
 
     pub(super) fn samples(&self, from: Duration) -> Vec<Sample> {
         self.sent_slots()
-            .map(|slot| Sample {
-                sent: slot.sent(),
-                is_good: slot.good().is_some(),
-            })
+            .map(Slot::sample)
             .filter(|sample| sample.sent >= from)
             .collect()
+    }
+
+    /// The same, apart for each source port: for all that is hashed to one worker.
+    pub(super) fn samples_by_port(&self, from: Duration) -> Vec<Vec<Sample>> {
+        let mut ports = vec![Vec::new(); PORTS.into()];
+        for (slot, port) in self.sent_slots().zip((0..usize::from(PORTS)).cycle()) {
+            if slot.sent() >= from
+                && let Some(samples) = ports.get_mut(port)
+            {
+                samples.push(slot.sample());
+            }
+        }
+        ports
     }
 
     /// How each lost query ended, in words.
@@ -267,6 +279,13 @@ impl Stream {
 impl Slot {
     fn sent(&self) -> Duration {
         Duration::from_micros(self.sent_us.load(Ordering::Relaxed))
+    }
+
+    fn sample(&self) -> Sample {
+        Sample {
+            sent: self.sent(),
+            is_good: self.good().is_some(),
+        }
     }
 
     /// How it ended, in words.

@@ -59,8 +59,9 @@ struct Asked {
 /// What all of them saw.
 pub(crate) struct Seen {
     pub(crate) loss: Loss,
-    /// Queries whose connection ended under them; they were sent once more.
-    pub(crate) again: usize,
+    /// Queries whose connection ended under them, until the repair and after it; they were sent once
+    /// more.
+    pub(crate) again: [usize; 2],
 }
 
 impl Tcp {
@@ -93,12 +94,12 @@ impl Tcp {
         self.shared.sent.load(Ordering::Relaxed)
     }
 
-    /// Ends, and counts the queries sent since `from`.
-    pub(crate) fn finish(self, from: Duration) -> Result<Seen> {
+    /// Ends, and counts the queries sent since `from`, with a repair at `since`.
+    pub(crate) fn finish(self, from: Duration, since: Duration) -> Result<Seen> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         let mut seen = Seen {
             loss: Loss::default(),
-            again: 0,
+            again: [0; 2],
         };
         for thread in self.threads {
             let mut asked = thread
@@ -107,7 +108,13 @@ impl Tcp {
             asked.samples.retain(|sample| sample.sent >= from);
             asked.samples.sort_by_key(|sample| sample.sent);
             seen.loss = seen.loss.and(Loss::of(&asked.samples));
-            seen.again += asked.again.iter().filter(|at| **at >= from).count();
+            let [away, home] = &mut seen.again;
+            *away += asked
+                .again
+                .iter()
+                .filter(|at| (from..since).contains(at))
+                .count();
+            *home += asked.again.iter().filter(|at| **at >= since).count();
         }
         Ok(seen)
     }
@@ -126,6 +133,10 @@ fn work(namespace: &Path, server: IpAddr, shared: &Shared) -> Result<Asked> {
     let mut last = Instant::now();
     while !shared.is_over.load(Ordering::Relaxed) {
         pipeline.give_up();
+        // Who has nothing to ask has no connection: it might lead to a site that is leaving.
+        if pipeline.waiting.is_empty() && last.elapsed() < INTERVAL {
+            std::thread::sleep(INTERVAL.saturating_sub(last.elapsed()));
+        }
         let address = SocketAddr::from((server, 53));
         if let Ok(stream) = TcpStream::connect_timeout(&address, LIMIT) {
             pipeline.converse(stream, &mut last)?;

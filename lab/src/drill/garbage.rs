@@ -53,7 +53,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<Repetition> {
     let from = client.now();
     stop::keep_for(AFTER, || Ok(()))?;
     let sentinel = sentinel.finish()?;
-    let (seen, _) = client.finish(from, (FIRST.node, from))?;
+    let (seen, _) = client.finish(from, (FIRST.node, from), false)?;
     Ok(Repetition {
         cached: seen.cached,
         new: seen.new,

@@ -1,10 +1,8 @@
 use super::*;
 
+/// Nothing is really sent here.
 fn stream(names: Names) -> Stream {
-    let mut stream = Stream::open(Ipv4Addr::LOCALHOST.into(), names, 0).unwrap();
-    // Nothing is really sent here.
-    stream.sockets.clear();
-    stream
+    Stream::with(Ipv4Addr::LOCALHOST.into(), names, 0, Vec::new()).unwrap()
 }
 
 fn sent_at(stream: &Stream, index: usize, sent_ms: u64) {
@@ -146,4 +144,21 @@ fn the_last_loss_is_the_last_query_without_a_good_answer() {
     let last = |since_ms| stream.last_lost(Duration::from_millis(since_ms));
     assert_eq!(last(0), Some(Duration::from_millis(200)));
     assert_eq!(last(201), None);
+}
+
+#[test]
+fn what_one_port_lost_is_not_covered_by_the_others() {
+    let stream = stream(Names::Cached);
+    for index in 0..48 {
+        sent_at(&stream, index, 5 * u64::try_from(index).unwrap());
+        if index != 17 {
+            let at = Duration::from_millis(5 * u64::try_from(index).unwrap() + 1);
+            stream.note(&answer(&stream, u16::try_from(index).unwrap()), at);
+        }
+    }
+    let gap_ms = |samples: &[Sample]| crate::loss::Loss::of(samples).gap_ms;
+    assert!((gap_ms(&stream.samples(Duration::ZERO)) - 10.0).abs() < 1e-9);
+    let ports = stream.samples_by_port(Duration::ZERO);
+    assert!((gap_ms(&ports[1]) - 160.0).abs() < 1e-9);
+    assert!((gap_ms(&ports[2]) - 80.0).abs() < 1e-9);
 }
