@@ -219,7 +219,7 @@ fn interrupt(lab: &mut Lab, budget: &Budget, before: &str) -> Result<Repetition>
     let mut since = struck;
     if fault != Fault::Return {
         note(fault::outcome(lab, fault), &mut found.violations)?;
-        if matches!(fault, Fault::Freeze | Fault::FreezeTarget) {
+        if matches!(fault, Fault::Freeze | Fault::FreezeTarget | Fault::Wedge) {
             // Else it would wake up to the queries that wait for it, and answer them just in time.
             stop::keep_for(PATIENCE, || Ok(()))?;
         }

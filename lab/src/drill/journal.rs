@@ -49,7 +49,7 @@ impl Journal {
 
 fn change(line: &str) -> Option<Change> {
     let line: Value = serde_json::from_str(line).ok()?;
-    let field = |name: &str| line["fields"][name].as_str().map(str::to_owned);
+    let field = |name: &str| line[name].as_str().map(str::to_owned);
     let (from, to) = (field("from")?, field("to")?);
     (from != to).then_some(Change {
         family: field("family")?,
@@ -66,8 +66,8 @@ mod tests {
     fn changes_of_level_are_read_and_nothing_else() {
         let line = |from: &str, to: &str| {
             format!(
-                r#"{{"level":"INFO","fields":{{"message":"verdict changed","service":"resolver",
-                "family":"ipv4","from":"{from}","to":"{to}","reason":"all is well"}}}}"#
+                r#"{{"level":"INFO","message":"verdict changed","service":"resolver",
+                "family":"ipv4","from":"{from}","to":"{to}","reason":"all is well"}}"#
             )
         };
         let found = change(&line("backup", "preferred")).unwrap();
@@ -75,6 +75,6 @@ mod tests {
         assert_eq!(found.reason, "all is well");
         assert_eq!(change(&line("backup", "backup")), None);
         assert_eq!(change("not JSON"), None);
-        assert_eq!(change(r#"{"fields":{"message":"serving"}}"#), None);
+        assert_eq!(change(r#"{"message":"serving"}"#), None);
     }
 }
