@@ -117,7 +117,8 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
     )
     .and(Third::Zone, SHARED)
-    .demanding("no level changes"),
+    .demanding("no level changes")
+    .once(),
     line(
         "drain",
         Fault::Drain,
@@ -179,7 +180,8 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
         NoLoss,
     )
-    .demanding("not announced before undrain"),
+    .demanding("not announced before undrain")
+    .once(),
     line(
         "flap",
         Fault::Flapping,
