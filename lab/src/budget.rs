@@ -105,7 +105,8 @@ pub(crate) struct Budget {
     /// What else has to hold, in words; what does not is a violation.
     pub(crate) demand: &'static str,
     pub(crate) setting: Setting,
-    is_long: bool,
+    /// It is done once.
+    pub(crate) is_long: bool,
 }
 
 /// How often a drill is repeated, at least, for its numbers to mean anything.

@@ -117,8 +117,12 @@ fn choose(names: &[String]) -> Result<Vec<&'static Budget>> {
 
 /// Repeats a drill. An error is only what ends the whole run, that is an interruption.
 fn measure(lab: &mut Lab, budget: &Budget, repetitions: u32) -> Result<Measured> {
-    fault::equip(lab, budget)?;
     let mut measured = Measured::default();
+    if let Err(error) = fault::equip(lab, budget) {
+        stop::check()?;
+        measured.not_measured = Some(format!("{error:#}"));
+        return Ok(measured);
+    }
     let mut attempts_left = MORE_ATTEMPTS;
     while measured.repetitions.len() < budget.repetitions(repetitions) {
         let repetition = match repeat(lab, budget) {
@@ -131,10 +135,16 @@ fn measure(lab: &mut Lab, budget: &Budget, repetitions: u32) -> Result<Measured>
         };
         say(&format!("  {}", report::summary(&repetition)));
         let limit_ms = sentinel::LIMIT.as_secs_f64() * 1000.0;
-        if repetition.sentinel_ms <= limit_ms {
-            measured.repetitions.push(repetition);
+        let was_still = repetition.sentinel_ms <= limit_ms;
+        measured.repetitions.push(repetition);
+        // What holds in spite of a pause of the machine would hold without; a long drill is not done again
+        // to show it.
+        if was_still || (budget.is_long && budget.judge(Some(&measured)).is_empty()) {
             attempts_left = MORE_ATTEMPTS;
-        } else if attempts_left > 0 {
+            continue;
+        }
+        measured.repetitions.pop();
+        if attempts_left > 0 {
             attempts_left -= 1;
             say("  the machine stood still meanwhile: once more");
         } else {

@@ -24,10 +24,14 @@ const UNLIMITED: &[Edit] = &[(
 )];
 /// What a node has that is configured by nobody.
 const DAMPED: &[Edit] = &[
+    STATE,
     ("hold_down = \"0s\"\n", ""),
     ("promotions_per_hour = 3600\n", ""),
     ("jitter = \"0s\"\n", ""),
 ];
+/// Nodes that remember across restarts, each in a folder of its own.
+const STATE: Edit = ("state = \"none\"", "state = \"/run/sidestep-state\"");
+const REMEMBERING: &[Edit] = &[STATE];
 /// Nodes that do not ask each other.
 const ALONE: &[Edit] = &[("last_resort = ", "# last_resort = ")];
 
@@ -181,6 +185,7 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
     )
     .demanding("not announced before undrain")
+    .within(ANYCAST.with(REMEMBERING))
     .once(),
     line(
         "flap",
@@ -309,13 +314,13 @@ pub(crate) const TABLE: &[Budget] = &[
     .back_within(LINK_BACK_MS)
     .within(UNBOUND)
     .once(),
-    // Names are asked for every 2 s, and the third failure counts; each may take 2 s.
+    // Names are asked for every 2 s, each may take 2 s, and the third failure in a row counts.
     line(
         "ud1",
         Fault::Upstreams,
         "upstreams of the serving node's Unbound silent",
         NoLoss,
-        Gap(8500.0),
+        Gap(9000.0),
     )
     .within(UNBOUND)
     .once(),

@@ -26,9 +26,9 @@ const SILENCE: &str = "add table netdev silent; \
     add chain netdev silent node { type filter hook ingress device eth1 priority 0; policy drop; }; \
     add chain netdev silent router { type filter hook ingress device eth2 priority 0; policy drop; }";
 /// Both nodes know by then that their upstreams are silent, Unbound's included.
-const SHARED_LIMIT: Duration = Duration::from_secs(10);
-/// So long both are then watched.
-const SHARED_WATCH: Duration = Duration::from_secs(2);
+const SHARED_LIMIT: Duration = Duration::from_secs(15);
+/// So long both are then watched: until the gaps between probes of the dead have grown to their longest.
+const SHARED_WATCH: Duration = Duration::from_secs(8);
 
 /// The worker that is wedged: there is always one.
 const WEDGED: &str = "worker-0";
