@@ -2,6 +2,11 @@
 
 use crate::loss::{Loss, median, worst};
 use crate::results::{Measured, Repetition};
+use crate::setting::{self, Setting};
+
+mod table;
+
+pub(crate) use table::TABLE;
 
 /// What is done to the lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +23,44 @@ pub(crate) enum Fault {
     RouterLink,
     /// Queries of the serving node to its upstreams vanish.
     Upstreams,
-    /// Queries of both nodes to their upstreams vanish.
+    /// All that the serving node asks its upstreams is answered by SERVFAIL.
+    Refusing,
+    /// The same, but for what probes ask: the apex.
+    RefusingNames,
+    /// Queries of all nodes to their upstreams vanish.
     AllUpstreams,
+    /// The same; then the serving node is drained, so that clients come to one that they did not warm.
+    AllUpstreamsThenDrain,
+    /// What the serving node asks the upstreams of one zone vanishes.
+    Zone,
+    /// The same, and that zone is critical.
+    CriticalZone,
+    /// Upstreams of the serving node that come and go.
+    Flapping,
+    /// One worker of the serving node stands still; the others do not.
+    Wedge,
     /// The switch between node and router drops all packets; both carriers stay.
     Silent,
     /// The node ends and its link with it; behind the switch the router's carrier stays.
     PowerOff,
     /// SIGKILL to the serving node, which has a lot of memory that the kernel has to free first.
     KillLarge,
+    /// SIGKILL one second after each of many starts.
+    CrashLoop,
     /// SIGTERM to the serving node.
+    Stop,
+    /// `sidestep drain` and `sidestep undrain`.
     Drain,
+    /// A drain in the middle of which the node is stopped and started again.
+    DrainAndRestart,
     /// A node that was stopped starts again.
     Return,
+    /// SIGKILL to the resolver that the serving node announces.
+    KillTarget,
+    /// SIGSTOP to the resolver that the serving node announces.
+    FreezeTarget,
+    /// As many queries for cached names as can be sent.
+    Flood,
     /// Random bytes at every port of the serving node.
     Garbage,
     /// What the serving node tells Prometheus is looked at; nothing is broken.
@@ -47,6 +78,16 @@ pub(crate) enum Limit {
     Free,
 }
 
+/// A third stream, beside cached and new names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Third {
+    /// Cached names over TCP connections that stay, 20 queries under way on each.
+    Tcp,
+    /// New names of the zone with upstreams of its own. To be told SERVFAIL with a reason at once is
+    /// as good as an answer.
+    Zone,
+}
+
 /// One line of the budget.
 pub(crate) struct Budget {
     /// As on the command line and in the report.
@@ -55,149 +96,21 @@ pub(crate) struct Budget {
     pub(crate) text: &'static str,
     pub(crate) cached: Limit,
     pub(crate) new: Limit,
+    pub(crate) third: Option<(Third, Limit)>,
     /// From the repair until the first site answers again, in milliseconds; as for gaps. `None`: that
     /// is not what this drill is about.
     pub(crate) back_ms: Option<f64>,
-    /// What the first node reads, with BFD between nodes and routers; `None`: without BFD.
-    pub(crate) bfd: Option<&'static str>,
+    /// From the repair until the last new name was asked that got no answer, in milliseconds; the same.
+    pub(crate) renewed_ms: Option<f64>,
+    /// What else has to hold, in words; what does not is a violation.
+    pub(crate) demand: &'static str,
+    pub(crate) setting: Setting,
+    /// It is done once.
+    pub(crate) is_long: bool,
 }
 
 /// How often a drill is repeated, at least, for its numbers to mean anything.
 pub(crate) const REPETITIONS: u32 = 3;
-
-/// The written budget. Two routers hold their best-path runs back by 50 ms each, so no move that
-/// BGP drives takes under about 115 ms here.
-pub(crate) const TABLE: [Budget; 16] = [
-    line(
-        "routes",
-        Fault::Routes,
-        "core sees both sites and prefers one",
-        Limit::Free,
-        Limit::Free,
-    ),
-    line(
-        "a",
-        Fault::Kill,
-        "kill -9 of the serving node",
-        Limit::Gap(250.0),
-        Limit::Gap(250.0),
-    ),
-    // The hold time of 3 s and half a second.
-    line(
-        "b",
-        Fault::Freeze,
-        "SIGSTOP of the serving node",
-        Limit::Gap(3500.0),
-        Limit::Gap(3500.0),
-    ),
-    line(
-        "c1",
-        Fault::NodeLink,
-        "link cut at the node",
-        Limit::Gap(250.0),
-        Limit::Gap(250.0),
-    )
-    .back_within(LINK_BACK_MS),
-    line(
-        "c2",
-        Fault::RouterLink,
-        "link cut at the router",
-        Limit::Gap(250.0),
-        Limit::Gap(250.0),
-    )
-    .back_within(LINK_BACK_MS),
-    line(
-        "d1",
-        Fault::Upstreams,
-        "upstreams of the serving node silent",
-        Limit::NoLoss,
-        Limit::Gap(1500.0),
-    ),
-    line(
-        "d2",
-        Fault::AllUpstreams,
-        "upstreams of both sites silent",
-        Limit::NoLoss,
-        Limit::Free,
-    ),
-    line(
-        "e",
-        Fault::Drain,
-        "SIGTERM of the serving node",
-        Limit::NoLoss,
-        Limit::NoLoss,
-    ),
-    line(
-        "f",
-        Fault::Return,
-        "the node comes back",
-        Limit::NoLoss,
-        Limit::NoLoss,
-    ),
-    line(
-        "garbage",
-        Fault::Garbage,
-        "random bytes on UDP 53, TCP 53 and 179",
-        Limit::NoLoss,
-        Limit::NoLoss,
-    ),
-    line(
-        "metrics",
-        Fault::Metrics,
-        "`promtool check metrics` finds nothing",
-        Limit::Free,
-        Limit::Free,
-    ),
-    // Three times 50 ms, the routers' 115 ms, and the time between two packets.
-    line(
-        "b50",
-        Fault::Freeze,
-        "SIGSTOP, BFD 50 ms × 3",
-        Limit::Gap(350.0),
-        Limit::Gap(350.0),
-    )
-    .with_bfd(FAST),
-    line(
-        "silent50",
-        Fault::Silent,
-        "packets lost both ways without carrier loss, BFD 50 ms × 3",
-        Limit::Gap(350.0),
-        Limit::Gap(350.0),
-    )
-    .with_bfd(FAST)
-    .back_within(LINK_BACK_MS),
-    line(
-        "power50",
-        Fault::PowerOff,
-        "power-off behind a switch, BFD 50 ms × 3",
-        Limit::Gap(350.0),
-        Limit::Gap(350.0),
-    )
-    .with_bfd(FAST),
-    // The detection time and 200 ms, however long the kernel takes to close what the node had open.
-    line(
-        "k4g",
-        Fault::KillLarge,
-        "kill -9 with 4 GB resident, BFD 50 ms × 3",
-        Limit::Gap(350.0),
-        Limit::Gap(350.0),
-    )
-    .with_bfd(FAST),
-    line(
-        "b300",
-        Fault::Freeze,
-        "SIGSTOP, BFD 300 ms × 3",
-        Limit::Gap(1300.0),
-        Limit::Gap(1300.0),
-    )
-    .with_bfd(SLOW),
-];
-
-/// Of the nodes of `anycast-bfd.clab.yml`.
-const FAST: &str = "/etc/sidestep/sidestep.toml";
-const SLOW: &str = "/etc/sidestep/sidestep-300.toml";
-/// Traffic is back so soon after a link is.
-const LINK_BACK_MS: f64 = 1500.0;
 
 const fn line(
     name: &'static str,
@@ -212,17 +125,21 @@ const fn line(
         text,
         cached,
         new,
+        third: None,
         back_ms: None,
-        bfd: None,
+        renewed_ms: None,
+        demand: "",
+        setting: setting::ANYCAST,
+        is_long: false,
     }
 }
 
-impl Fault {
-    /// How often it has to be done: what does not depend on timing need not be repeated.
-    pub(crate) fn repetitions(self, wanted: u32) -> usize {
+impl Third {
+    /// In the report.
+    pub(crate) const fn word(self) -> &'static str {
         match self {
-            Self::Routes | Self::Garbage | Self::Metrics => 1,
-            _ => usize::try_from(wanted).unwrap_or(usize::MAX),
+            Self::Tcp => "TCP",
+            Self::Zone => "zone",
         }
     }
 }
@@ -233,9 +150,40 @@ impl Budget {
         self
     }
 
-    const fn with_bfd(mut self, file: &'static str) -> Self {
-        self.bfd = Some(file);
+    const fn renewed_within(mut self, limit_ms: f64) -> Self {
+        self.renewed_ms = Some(limit_ms);
         self
+    }
+
+    const fn and(mut self, third: Third, limit: Limit) -> Self {
+        self.third = Some((third, limit));
+        self
+    }
+
+    const fn demanding(mut self, demand: &'static str) -> Self {
+        self.demand = demand;
+        self
+    }
+
+    const fn within(mut self, setting: Setting) -> Self {
+        self.setting = setting;
+        self
+    }
+
+    /// Once, however often the others are repeated.
+    const fn once(mut self) -> Self {
+        self.is_long = true;
+        self
+    }
+
+    /// How often it has to be done: what does not depend on timing need not be repeated, nor what
+    /// repeats itself.
+    pub(crate) fn repetitions(&self, wanted: u32) -> usize {
+        if self.is_long {
+            1
+        } else {
+            usize::try_from(wanted).unwrap_or(usize::MAX)
+        }
     }
 
     /// Everything that is wrong with what was measured; nothing means that the budget holds.
@@ -248,19 +196,19 @@ impl Budget {
             wrong.push(format!("not measured: {reason}"));
         }
         let repetitions = &measured.repetitions;
-        let needed = self.fault.repetitions(REPETITIONS);
+        let needed = self.repetitions(REPETITIONS);
         if measured.not_measured.is_none() && repetitions.len() < needed {
             let done = repetitions.len();
             wrong.push(format!("not measured: {done} of {needed} repetitions"));
         }
-        wrong.extend(judge_stream("cached", self.cached, repetitions, |r| {
-            r.cached
-        }));
-        wrong.extend(judge_stream("new", self.new, repetitions, |r| r.new));
-        wrong.extend(
-            self.back_ms
-                .and_then(|limit| judge_back(limit, repetitions)),
-        );
+        let cached = judge_stream("cached", self.cached, repetitions, |r| r.cached);
+        let new = judge_stream("new", self.new, repetitions, |r| r.new);
+        let third = self
+            .third
+            .and_then(|(third, limit)| judge_stream(third.word(), limit, repetitions, |r| r.third));
+        let back = judge_time("back", self.back_ms, repetitions, |r| r.back_ms);
+        let renewed = judge_time("new names", self.renewed_ms, repetitions, |r| r.renewed_ms);
+        wrong.extend([cached, new, third, back, renewed].into_iter().flatten());
         wrong.extend(
             repetitions
                 .iter()
@@ -271,15 +219,33 @@ impl Budget {
 
     /// The limits in words.
     pub(crate) fn limits(&self) -> String {
-        let streams = match (self.cached, self.new) {
-            (cached, new) if cached == new => in_words(cached),
-            (cached, Limit::Free) => format!("cached {}", in_words(cached)),
-            (cached, new) => format!("cached {}, new {}", in_words(cached), in_words(new)),
+        let mut words = match (self.cached, self.new) {
+            (Limit::Free, Limit::Free) => Vec::new(),
+            (cached, new) if cached == new => vec![in_words(cached)],
+            (cached, Limit::Free) => vec![format!("cached {}", in_words(cached))],
+            (cached, new) => vec![format!(
+                "cached {}, new {}",
+                in_words(cached),
+                in_words(new)
+            )],
         };
-        match self.back_ms {
-            Some(limit_ms) => format!("{streams}, back ≤ {:.1} s", limit_ms / 1000.0),
-            None => streams,
+        if let Some((third, limit)) = self.third {
+            words.push(format!("{} {}", third.word(), in_words(limit)));
         }
+        let seconds = |limit_ms: f64| limit_ms / 1000.0;
+        if let Some(limit_ms) = self.back_ms {
+            words.push(format!("back ≤ {:.1} s", seconds(limit_ms)));
+        }
+        if let Some(limit_ms) = self.renewed_ms {
+            words.push(format!("new names well after ≤ {:.1} s", seconds(limit_ms)));
+        }
+        if !self.demand.is_empty() {
+            words.push(self.demand.to_owned());
+        }
+        if words.is_empty() {
+            words.push(in_words(Limit::Free));
+        }
+        words.join(", ")
     }
 }
 
@@ -291,15 +257,21 @@ fn in_words(limit: Limit) -> String {
     }
 }
 
-fn judge_back(limit_ms: f64, repetitions: &[Repetition]) -> Option<String> {
-    let back = || {
+fn judge_time(
+    what: &str,
+    limit_ms: Option<f64>,
+    repetitions: &[Repetition],
+    time_ms: impl Fn(&Repetition) -> Option<f64>,
+) -> Option<String> {
+    let limit_ms = limit_ms?;
+    let times = || {
         repetitions
             .iter()
-            .map(|r| r.back_ms.unwrap_or(f64::INFINITY))
+            .map(|r| time_ms(r).unwrap_or(f64::INFINITY))
     };
-    let (median_ms, worst_ms) = (median(back()), worst(back()));
+    let (median_ms, worst_ms) = (median(times()), worst(times()));
     (median_ms > limit_ms || worst_ms > 2.0 * limit_ms)
-        .then(|| format!("over budget: back after {median_ms:.0} ms, worst {worst_ms:.0} ms"))
+        .then(|| format!("over budget: {what} after {median_ms:.0} ms, worst {worst_ms:.0} ms"))
 }
 
 fn judge_stream(

@@ -1,6 +1,7 @@
-//! The client of the drills: four streams with a query every 5 ms each, and who answered what.
+//! The client of the drills: streams with a query every 5 ms each, and who answered what.
 //!
-//! Streams: names in the caches and names never asked before, over IPv4 and over IPv6. Queries
+//! Streams: names in the caches and names never asked before, over IPv4 and over IPv6, and what a drill
+//! wants beside them. Queries
 //! of one stream leave from changing ports, as those of many clients would, so that they spread
 //! over the workers of a node.
 
@@ -27,9 +28,11 @@ use crate::runner::Paths;
 use crate::{namespace, stop};
 
 mod stream;
+mod tcp;
 
-pub(crate) use stream::{CACHED_NAMES, NEW_OCTET, cached_content, cached_name, content};
-use stream::{LIMIT, Stream, origin, qtype};
+pub(crate) use stream::{CACHED_NAMES, NEW_OCTET, Names, cached_content, cached_name, content};
+use stream::{LIMIT, Origin, Stream, origin, qtype};
+pub(crate) use tcp::Tcp;
 
 /// Between two queries of one stream.
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -51,29 +54,38 @@ pub(crate) struct Client {
 pub(crate) struct Seen {
     pub(crate) cached: Loss,
     pub(crate) new: Loss,
+    pub(crate) zone: Loss,
+    /// When the last query for a new name left, since the repair, that got no good answer; nothing when
+    /// all got one.
+    pub(crate) last_lost: Option<Duration>,
     /// How queries for cached names were lost, in words: the first few of each stream.
     pub(crate) losses: Vec<String>,
 }
 
 struct Shared {
     start: Instant,
-    streams: [Stream; 4],
+    streams: Vec<Stream>,
     /// No more queries, but answers are still taken.
     is_sending_over: AtomicBool,
     is_over: AtomicBool,
 }
 
 impl Client {
-    /// Starts to ask the service from the client's namespace.
+    /// Starts to ask the service for cached and for new names from the client's namespace.
     pub(crate) fn start(paths: &Paths) -> Result<Self> {
+        Self::asking(paths, &[Names::Cached, Names::New])
+    }
+
+    /// Starts to ask the service for these.
+    pub(crate) fn asking(paths: &Paths, names: &[Names]) -> Result<Self> {
         let streams = namespace::inside(&paths.namespace(CLIENT), || {
-            let [v4, v6] = SERVICE;
-            Ok([
-                Stream::open(v4, true, 0)?,
-                Stream::open(v4, false, 1)?,
-                Stream::open(v6, true, 2)?,
-                Stream::open(v6, false, 3)?,
-            ])
+            let mut streams = Vec::new();
+            for address in SERVICE {
+                for names in names {
+                    streams.push(Stream::open(address, *names, streams.len())?);
+                }
+            }
+            Ok(streams)
         })?;
         let shared = Arc::new(Shared {
             start: Instant::now(),
@@ -101,21 +113,44 @@ impl Client {
     /// Waits until every query of every stream has been answered well by that node for `length`.
     pub(crate) fn wait_for(&self, node: &str, length: Duration, limit: Duration) -> Result<()> {
         let what = format!("{node} answers every query for {length:?}");
+        self.wait_for_streams(&what, origin(Some(node)), |_| true, (length, limit))
+    }
+
+    /// Waits until every query for a name of the zone has been told at once that it is dead.
+    pub(crate) fn wait_until_told(&self, length: Duration, limit: Duration) -> Result<()> {
+        let what = format!("the zone's names are told SERVFAIL at once for {length:?}");
+        let of_zone = |stream: &Stream| stream.names == Names::OfZone;
+        self.wait_for_streams(&what, Origin::Told, of_zone, (length, limit))
+    }
+
+    fn wait_for_streams(
+        &self,
+        what: &str,
+        origin: Origin,
+        is_meant: impl Fn(&Stream) -> bool,
+        (length, limit): (Duration, Duration),
+    ) -> Result<()> {
         let count = usize::try_from(length.as_micros() / INTERVAL.as_micros())?;
-        let origin = origin(Some(node));
-        stop::wait_until(&what, limit, || {
-            let streams = &self.shared.streams;
-            Ok(streams.iter().all(|stream| stream.is_steady(origin, count)))
+        stop::wait_until(what, limit, || {
+            let mut streams = self.shared.streams.iter().filter(|stream| is_meant(stream));
+            Ok(streams.all(|stream| stream.is_steady(origin, count)))
         })?;
         Ok(())
     }
 
+    /// How many queries have left, of all streams.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.streams.iter().map(Stream::count).sum()
+    }
+
     /// Ends, and counts the queries sent since `from` until now. With `back`, a node and a time:
-    /// also how long after that time the node had answered on every stream.
+    /// also how long after that time the node had answered on every stream. With `by_port`, gaps are
+    /// those of each source port.
     pub(crate) fn finish(
         self,
         from: Duration,
         back: (&str, Duration),
+        by_port: bool,
     ) -> Result<(Seen, Option<Duration>)> {
         self.shared.is_sending_over.store(true, Ordering::Relaxed);
         self.sender.join().map_err(|_| anyhow!("sender panicked"))?;
@@ -124,11 +159,18 @@ impl Client {
         self.receiver
             .join()
             .map_err(|_| anyhow!("receiver panicked"))??;
-        let loss = |is_cached: bool| {
+        let loss = |is_meant: fn(&Stream) -> bool| {
             let streams = self.shared.streams.iter();
             streams
-                .filter(|stream| stream.is_cached == is_cached)
-                .map(|stream| Loss::of(&stream.samples(from)))
+                .filter(|stream| is_meant(stream))
+                .flat_map(|stream| {
+                    if by_port {
+                        stream.samples_by_port(from)
+                    } else {
+                        vec![stream.samples(from)]
+                    }
+                })
+                .map(|samples| Loss::of(&samples))
                 .fold(Loss::default(), Loss::and)
         };
         let (node, since) = back;
@@ -136,10 +178,17 @@ impl Client {
         let back = streams
             .map(|stream| stream.first_from(origin(Some(node)), since))
             .try_fold(Duration::ZERO, |latest, first| Some(latest.max(first?)));
-        let cached = self.shared.streams.iter().filter(|stream| stream.is_cached);
+        let streams = || self.shared.streams.iter();
+        let cached = streams().filter(|stream| stream.is_cached());
+        let new = streams().filter(|stream| stream.names == Names::New);
         let seen = Seen {
-            cached: loss(true),
-            new: loss(false),
+            cached: loss(Stream::is_cached),
+            new: loss(|stream| stream.names == Names::New),
+            zone: loss(|stream| stream.names == Names::OfZone),
+            last_lost: new
+                .filter_map(|stream| stream.last_lost(since))
+                .max()
+                .map(|at| at - since),
             losses: cached
                 .flat_map(|stream| stream.losses(from).take(LOSSES_TOLD))
                 .collect(),
@@ -151,14 +200,15 @@ impl Client {
 impl Shared {
     fn send(&self) {
         // The streams take turns, so that queries leave evenly.
-        let step = INTERVAL / 4;
+        let count = self.streams.len().max(1);
+        let step = INTERVAL / u32::try_from(count).unwrap_or(1);
         let mut next = Instant::now();
         for turn in 0_usize.. {
             if self.is_sending_over.load(Ordering::Relaxed) {
                 return;
             }
-            if let Some(stream) = self.streams.get(turn % self.streams.len()) {
-                stream.send(turn / self.streams.len(), self.start);
+            if let Some(stream) = self.streams.get(turn % count) {
+                stream.send(turn / count, self.start);
             }
             // After a stall no burst: the pause itself is part of what is measured.
             next = (next + step).max(Instant::now());

@@ -43,6 +43,7 @@ mod routers;
 mod routes;
 mod runner;
 mod sentinel;
+mod setting;
 mod siblings;
 mod stop;
 mod topology;

@@ -2,7 +2,7 @@
 //! wire who was asked.
 //!
 //! Source: RFC 1035 §4.1 (format), §4.1.4 (compression), RFC 6891 §6.1 (OPT), RFC 5001 (NSID),
-//! RFC 8914 §2 (Extended DNS Errors).
+//! RFC 7828 §3.1 (edns-tcp-keepalive), RFC 8914 §2 (Extended DNS Errors).
 
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 
@@ -14,6 +14,7 @@ pub(crate) const TYPE_A: u16 = 1;
 pub(crate) const TYPE_AAAA: u16 = 28;
 const TYPE_OPT: u16 = 41;
 const OPTION_NSID: u16 = 3;
+const OPTION_KEEPALIVE: u16 = 11;
 const OPTION_ERROR: u16 = 15;
 const CLASS_IN: u16 = 1;
 
@@ -31,6 +32,8 @@ pub(crate) struct Answer {
     pub(crate) nsid: Option<String>,
     /// Codes of its Extended DNS Errors.
     pub(crate) errors: Vec<u16>,
+    /// How long the connection may be idle, in units of 100 ms; 0: it should be closed.
+    pub(crate) keepalive: Option<u16>,
 }
 
 /// What a query wanted.
@@ -57,14 +60,54 @@ pub(crate) fn question(name: &str, qtype: u16) -> Vec<u8> {
 
 /// A query with RD and an empty NSID option.
 pub(crate) fn query(id: u16, question: &[u8]) -> Vec<u8> {
+    with_options(id, question, &[OPTION_NSID])
+}
+
+/// The same for TCP, with its length before it, from a client that wants to be told how long the
+/// connection may stay.
+pub(crate) fn tcp_query(id: u16, question: &[u8]) -> Vec<u8> {
+    let query = with_options(id, question, &[OPTION_NSID, OPTION_KEEPALIVE]);
+    let mut bytes = u16::try_from(query.len())
+        .unwrap_or(0)
+        .to_be_bytes()
+        .to_vec();
+    bytes.extend_from_slice(&query);
+    bytes
+}
+
+fn with_options(id: u16, question: &[u8], options: &[u16]) -> Vec<u8> {
+    let length = u16::try_from(options.len() * 4).unwrap_or(0);
     let mut bytes = id.to_be_bytes().to_vec();
     bytes.extend_from_slice(&[0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 1]);
     bytes.extend_from_slice(question);
     bytes.push(0);
-    for field in [TYPE_OPT, 1232, 0, 0, 4, OPTION_NSID, 0] {
+    for field in [TYPE_OPT, 1232, 0, 0, length] {
         bytes.extend_from_slice(&field.to_be_bytes());
     }
+    for option in options {
+        bytes.extend_from_slice(&option.to_be_bytes());
+        bytes.extend_from_slice(&[0, 0]);
+    }
     bytes
+}
+
+/// The answer without records to a query, with its question; `None` to what is no query.
+pub(crate) fn refusal(query: &[u8], rcode: u8) -> Option<Vec<u8>> {
+    let mut reader = Reader {
+        message: query,
+        at: 0,
+    };
+    let header = reader.header()?;
+    reader.name()?;
+    reader.take(4)?;
+    if header.is_response {
+        return None;
+    }
+    let mut bytes = header.id.to_be_bytes().to_vec();
+    // QR, RD, RA.
+    bytes.extend_from_slice(&[0x81, 0x80 | (rcode & 0x0F), 0, 1, 0, 0, 0, 0, 0, 0]);
+    bytes.extend_from_slice(query.get(12..reader.at)?);
+    Some(bytes)
 }
 
 /// Reads a response; `None` when it is none, or broken.
@@ -84,6 +127,7 @@ pub(crate) fn read(message: &[u8]) -> Option<Answer> {
         addresses: Vec::new(),
         nsid: None,
         errors: Vec::new(),
+        keepalive: None,
     };
     for _ in 0..header.answers {
         let (rtype, _, data) = reader.record()?;
@@ -113,6 +157,9 @@ pub(crate) fn read(message: &[u8]) -> Option<Answer> {
                 OPTION_ERROR => answer
                     .errors
                     .extend(value.first_chunk().map(|code| u16::from_be_bytes(*code))),
+                OPTION_KEEPALIVE => {
+                    answer.keepalive = value.first_chunk().map(|units| u16::from_be_bytes(*units));
+                }
                 _ => {}
             }
         }

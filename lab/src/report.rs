@@ -49,11 +49,18 @@ pub(crate) fn summary(repetition: &Repetition) -> String {
     if repetition.new.sent > 0 {
         parts.push(stream("cached", repetition.cached));
         parts.push(stream("new", repetition.new));
+        if repetition.third.sent > 0 {
+            parts.push(stream("third", repetition.third));
+        }
         parts.push(format!("sentinel {:.0} ms", repetition.sentinel_ms));
     }
     if let Some(back_ms) = repetition.back_ms {
         parts.push(format!("back after {:.1} s", back_ms / 1000.0));
     }
+    if let Some(renewed_ms) = repetition.renewed_ms {
+        parts.push(format!("new names well after {:.1} s", renewed_ms / 1000.0));
+    }
+    parts.extend(repetition.seen.iter().cloned());
     parts.extend(repetition.violations.iter().cloned());
     if parts.is_empty() {
         parts.push("nothing wrong".to_owned());
@@ -63,15 +70,17 @@ pub(crate) fn summary(repetition: &Repetition) -> String {
 
 fn table(results: &Results) -> (String, bool) {
     let mut lines = vec![
-        "Of all repetitions the median, and the worst in brackets; cached names / new names."
+        "Of all repetitions the median, and the worst in brackets; cached names / new names / what the \
+         budget names beside them."
             .to_owned(),
         String::new(),
-        "| drill | fault | queries lost | longest gap, ms | back after, s | budget | verdict |"
+        "| drill | fault | queries lost | longest gap, ms | back after, s | new names well after, s \
+         | budget | verdict |"
             .to_owned(),
-        "|---|---|---|---|---|---|---|".to_owned(),
+        "|---|---|---|---|---|---|---|---|".to_owned(),
     ];
     let mut holds = true;
-    for budget in &TABLE {
+    for budget in TABLE {
         let measured = results.drills.get(budget.name);
         let wrong = budget.judge(measured);
         holds &= wrong.is_empty();
@@ -82,35 +91,49 @@ fn table(results: &Results) -> (String, bool) {
 
 fn row(budget: &Budget, measured: Option<&Measured>, wrong: &[String]) -> String {
     let repetitions = measured.map_or(&[][..], |m| &m.repetitions);
-    let both = |value: fn(Loss) -> f64| {
+    let streams = |value: fn(Loss) -> f64| {
         if repetitions.iter().all(|r| r.cached.sent == 0) {
             return "–".to_owned();
         }
-        let cached = spread(repetitions.iter().map(|r| value(r.cached)));
-        let new = spread(repetitions.iter().map(|r| value(r.new)));
-        format!("{cached} / {new}")
-    };
-    let back: Vec<f64> = repetitions.iter().filter_map(|r| r.back_ms).collect();
-    let back = if back.is_empty() {
-        "–".to_owned()
-    } else {
-        let seconds = |ms: f64| ms / 1000.0;
-        let (median_s, worst_s) = (seconds(median(back.clone())), seconds(worst(back)));
-        format!("{median_s:.1} ({worst_s:.1})")
+        let of =
+            |stream: fn(&Repetition) -> Loss| spread(repetitions.iter().map(|r| value(stream(r))));
+        let mut text = format!("{} / {}", of(|r| r.cached), of(|r| r.new));
+        if budget.third.is_some() {
+            text.push_str(&format!(" / {}", of(|r| r.third)));
+        }
+        text
     };
     let verdict = if wrong.is_empty() {
-        "ok".to_owned()
+        let seen: Vec<&str> = repetitions
+            .iter()
+            .flat_map(|r| r.seen.iter().map(String::as_str))
+            .collect();
+        match seen[..] {
+            [] => "ok".to_owned(),
+            _ => format!("ok ({})", seen.join("; ")),
+        }
     } else {
         wrong.join("; ")
     };
     format!(
-        "| {} | {} | {} | {} | {back} | {} | {verdict} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {verdict} |",
         budget.name,
         budget.text,
-        both(|loss| f64::from(loss.lost)),
-        both(|loss| loss.gap_ms),
+        streams(|loss| f64::from(loss.lost)),
+        streams(|loss| loss.gap_ms),
+        seconds(repetitions.iter().filter_map(|r| r.back_ms)),
+        seconds(repetitions.iter().filter_map(|r| r.renewed_ms)),
         budget.limits(),
     )
+}
+
+/// Milliseconds as seconds, with one digit; a dash of none.
+fn seconds(times_ms: impl Iterator<Item = f64>) -> String {
+    let times: Vec<f64> = times_ms.map(|ms| ms / 1000.0).collect();
+    if times.is_empty() {
+        return "–".to_owned();
+    }
+    format!("{:.1} ({:.1})", median(times.clone()), worst(times))
 }
 
 fn spread(values: impl Iterator<Item = f64>) -> String {
@@ -135,6 +158,8 @@ mod tests {
         Repetition {
             cached: loss,
             new: loss,
+            third: loss,
+            renewed_ms: Some(300.0),
             back_ms: Some(1500.0),
             ..Repetition::default()
         }
@@ -157,19 +182,19 @@ mod tests {
         assert!(
             text.contains(
                 "| a | kill -9 of the serving node | 24 (26) / 24 (26) | 120 (130) / 120 (130) \
-                 | 1.5 (1.5) | gap ≤ 250 ms | ok |"
+                 | 1.5 (1.5) | 0.3 (0.3) | gap ≤ 250 ms | ok |"
             ),
             "{text}"
         );
         assert!(text.contains(
-            "| b | SIGSTOP of the serving node | – | – | – | gap ≤ 3500 ms | not measured |"
+            "| b | SIGSTOP of the serving node | – | – | – | – | gap ≤ 3500 ms | not measured |"
         ));
     }
 
     #[test]
     fn the_report_holds_only_when_every_line_does() {
         let mut results = Results::default();
-        for budget in &TABLE {
+        for budget in TABLE {
             let measured = Measured {
                 repetitions: (0..3).map(|_| repetition(0, 5.0)).collect(),
                 not_measured: None,

@@ -25,17 +25,24 @@ pub(crate) struct Measured {
 
 /// One time through a drill.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Repetition {
     /// Names that both nodes had in their caches before.
     pub(crate) cached: Loss,
     /// Names that nobody had asked before.
     pub(crate) new: Loss,
+    /// What the drill asks for beside these.
+    pub(crate) third: Loss,
     /// From the repair until the first site answered again on every stream.
     pub(crate) back_ms: Option<f64>,
+    /// From the repair until the last new name was asked that got no answer.
+    pub(crate) renewed_ms: Option<f64>,
     /// Longest silence on the untouched path.
     pub(crate) sentinel_ms: f64,
     /// What was wrong beyond losses and gaps, in words.
     pub(crate) violations: Vec<String>,
+    /// What else was seen, in words.
+    pub(crate) seen: Vec<String>,
 }
 
 impl Results {

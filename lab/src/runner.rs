@@ -17,7 +17,7 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::namespace::{self, output};
 use crate::stop;
-use crate::topology::{Program, Topology};
+use crate::topology::Topology;
 
 mod paths;
 mod program;
@@ -128,7 +128,7 @@ impl Lab {
         // Routers and servers first: what the nodes derive and ask for is then there.
         let (nodes, others): (Vec<_>, Vec<_>) = names
             .iter()
-            .partition(|name| matches!(self.topology.nodes[*name].program, Program::Sidestep(_)));
+            .partition(|name| self.topology.nodes[*name].program.is_sidestep());
         for name in others.into_iter().chain(nodes) {
             self.start(name)?;
         }
@@ -190,6 +190,15 @@ impl Lab {
     /// Whether the topology has such a node.
     pub(crate) fn has_node(&self, name: &str) -> bool {
         self.topology.nodes.contains_key(name)
+    }
+
+    /// The names of the nodes that run the binary.
+    pub(crate) fn sidesteps(&self) -> Vec<String> {
+        let nodes = self.topology.nodes.iter();
+        nodes
+            .filter(|(_, node)| node.program.is_sidestep())
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Runs the commands of the node's `exec` entry; they may be run again.

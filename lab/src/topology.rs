@@ -40,6 +40,8 @@ pub(crate) enum Program {
     Nsd(Vec<String>),
     /// The node itself with these arguments.
     Sidestep(Vec<String>),
+    /// The same, and Unbound beside it, which it announces.
+    SidestepAndUnbound(Vec<String>),
     /// Nothing: a host that the drills send from.
     None,
 }
@@ -57,6 +59,13 @@ pub(crate) struct Bind {
 pub(crate) struct Endpoint {
     pub(crate) node: String,
     pub(crate) interface: String,
+}
+
+impl Program {
+    /// Whether it is the node itself.
+    pub(crate) fn is_sidestep(&self) -> bool {
+        matches!(self, Self::Sidestep(_) | Self::SidestepAndUnbound(_))
+    }
 }
 
 impl Topology {
@@ -99,6 +108,7 @@ impl Node {
             "gobgp" => Program::Gobgp(arguments),
             "nsd" => Program::Nsd(arguments),
             "sidestep" => Program::Sidestep(arguments),
+            "sidestep-unbound" => Program::SidestepAndUnbound(arguments),
             _ => Program::None,
         };
         let takes_cmd = !matches!(program, Program::Frr | Program::None);
@@ -282,14 +292,15 @@ topology:
                 "the drills know one set of addresses"
             );
         }
-        let routers = Topology::read(&folder.join("routers.clab.yml")).unwrap();
-        let nodes = topology.nodes.values().chain(clients.nodes.values());
-        let nodes = nodes.chain(siblings.nodes.values());
-        let nodes = nodes
-            .chain(bfd.nodes.values())
-            .chain(routers.nodes.values());
-        for bind in nodes.flat_map(|node| &node.binds) {
-            assert!(folder.join(&bind.source).exists(), "{}", bind.source);
+        let others = ["routers", "anycast-siblings", "anycast-unbound"];
+        let others = others.map(|name| {
+            let file = folder.join(format!("{name}.clab.yml"));
+            Topology::read(&file).unwrap()
+        });
+        for topology in others.iter().chain([&topology, &clients, &siblings, &bfd]) {
+            for bind in topology.nodes.values().flat_map(|node| &node.binds) {
+                assert!(folder.join(&bind.source).exists(), "{}", bind.source);
+            }
         }
     }
 }

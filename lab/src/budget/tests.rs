@@ -1,7 +1,7 @@
 use super::*;
 
 const GAP: Budget = line("x", Fault::Kill, "x", Limit::Gap(250.0), Limit::Gap(250.0));
-const ZERO: Budget = line("x", Fault::Drain, "x", Limit::NoLoss, Limit::Free);
+const ZERO: Budget = line("x", Fault::Stop, "x", Limit::NoLoss, Limit::Free);
 
 fn measured(gaps_ms: &[f64], lost: u32) -> Measured {
     let loss = |gap_ms| Loss {
@@ -90,7 +90,52 @@ fn traffic_that_is_late_to_come_back_is_over_budget() {
         "worst over twice"
     );
     assert!(!judge([Some(900.0), Some(900.0), None]), "never back");
-    assert_eq!(line.limits(), "–, back ≤ 1.5 s");
+    assert_eq!(line.limits(), "back ≤ 1.5 s");
+}
+
+#[test]
+fn new_names_that_are_late_to_be_answered_again_are_over_budget() {
+    let line = line("x", Fault::AllUpstreams, "x", Limit::Free, Limit::Free).renewed_within(1000.0);
+    let judge = |renewed_ms: f64| {
+        let mut measured = measured(&[5.0; 3], 0);
+        for repetition in &mut measured.repetitions {
+            repetition.renewed_ms = Some(renewed_ms);
+        }
+        line.judge(Some(&measured))
+    };
+    assert!(judge(1000.0).is_empty());
+    assert_eq!(
+        judge(1001.0),
+        ["over budget: new names after 1001 ms, worst 1001 ms"]
+    );
+}
+
+#[test]
+fn the_third_stream_has_a_limit_of_its_own() {
+    let line = line("x", Fault::Drain, "x", Limit::NoLoss, Limit::Free)
+        .and(Third::Tcp, Limit::NoLoss)
+        .demanding("y");
+    assert_eq!(line.limits(), "cached 0 lost, TCP 0 lost, y");
+    let mut measured = measured(&[5.0; 3], 0);
+    assert_eq!(
+        line.judge(Some(&measured)),
+        ["over budget: TCP: 0 lost"],
+        "no query was sent"
+    );
+    for repetition in &mut measured.repetitions {
+        repetition.third.sent = 100;
+    }
+    assert!(line.judge(Some(&measured)).is_empty());
+    measured.repetitions[2].third.lost = 2;
+    assert_eq!(line.judge(Some(&measured)), ["over budget: TCP: 2 lost"]);
+}
+
+#[test]
+fn a_long_drill_is_done_once() {
+    let line = line("x", Fault::Flood, "x", Limit::Free, Limit::Free).once();
+    assert!(line.judge(Some(&measured(&[5.0], 0))).is_empty());
+    assert_eq!(line.repetitions(10), 1);
+    assert_eq!(GAP.repetitions(10), 10);
 }
 
 #[test]
@@ -101,6 +146,10 @@ fn names_are_unique_and_every_line_has_its_limits_in_words() {
     }
     let find = |name| TABLE.iter().find(|b| b.name == name).unwrap().limits();
     assert_eq!(find("a"), "gap ≤ 250 ms");
-    assert_eq!(find("d1"), "cached 0 lost, new gap ≤ 1500 ms");
-    assert_eq!(find("d2"), "cached 0 lost");
+    assert_eq!(find("d1"), "cached 0 lost, new gap ≤ 700 ms");
+    assert_eq!(
+        find("d2"),
+        "cached 0 lost, new names well after ≤ 1.0 s, no withdrawal"
+    );
+    assert_eq!(find("metrics"), "–");
 }

@@ -14,21 +14,41 @@ use anyhow::Result;
 
 use crate::loss::Sample;
 use crate::message::{self, TYPE_A, TYPE_AAAA};
-use crate::place::{FIRST, SECOND};
+use crate::place::{FIRST, SECOND, THIRD, client_address};
 
 /// An answer that takes longer is as good as none.
 pub(super) const LIMIT: Duration = Duration::from_secs(1);
 /// Source ports of each stream.
-const PORTS: usize = 16;
+const PORTS: u8 = 16;
+/// Domains that new names are in.
+const DOMAINS: usize = 16;
 /// Two and a half minutes of queries; well below the 65,536 ids.
 const CAPACITY: usize = 30_000;
 /// How many names `lab.test` has for the caches.
 pub(crate) const CACHED_NAMES: usize = 32;
 /// The last octet of what every new name has.
 pub(crate) const NEW_OCTET: u8 = 200;
+/// Of what every name of the zone has.
+const ZONE_OCTET: u8 = 201;
+/// To be told within so much that a zone is dead is "at once", on a busy machine.
+const AT_ONCE: Duration = Duration::from_millis(200);
+const SERVFAIL: u16 = 2;
+
+/// Which names a stream asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Those that all nodes have in their caches.
+    Cached,
+    /// As many, of this run, asked for again and again: in the cache of whoever serves.
+    Warmed,
+    /// Each once.
+    New,
+    /// Each once, in the zone with upstreams of its own.
+    OfZone,
+}
 
 pub(super) struct Stream {
-    pub(super) is_cached: bool,
+    pub(super) names: Names,
     server: SocketAddr,
     qtype: u16,
     /// Makes new names new in every run.
@@ -44,7 +64,7 @@ pub(super) struct Stream {
 struct Slot {
     /// Microseconds since the start.
     sent_us: AtomicU64,
-    /// 0 until something came; else microseconds since the start times 4, plus an [`Origin`].
+    /// 0 until something came; else microseconds since the start times 8, plus an [`Origin`].
     outcome: AtomicU64,
     /// What a bad answer was.
     rcode: AtomicU16,
@@ -57,26 +77,29 @@ pub(super) enum Origin {
     Bad,
     First,
     Second,
+    Third,
+    /// No answer, but SERVFAIL with a reason, at once.
+    Told,
     /// Right content, but no node's name.
     Unknown,
 }
 
 impl Stream {
-    pub(super) fn open(address: IpAddr, is_cached: bool, index: u8) -> Result<Self> {
-        let any: IpAddr = match address {
-            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
+    pub(super) fn open(address: IpAddr, names: Names, index: usize) -> Result<Self> {
         let mut sockets = Vec::new();
-        for _ in 0..PORTS {
+        for port in 0..PORTS {
             // Not connected: an ICMP error must not swallow the next query.
-            let socket = UdpSocket::bind((any, 0))?;
+            let socket = UdpSocket::bind((client_address(address, port), 0))?;
             socket.set_nonblocking(true)?;
             sockets.push(socket);
         }
+        Self::with(address, names, index, sockets)
+    }
+
+    fn with(address: IpAddr, names: Names, index: usize, sockets: Vec<UdpSocket>) -> Result<Self> {
         let nonce = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
         Ok(Self {
-            is_cached,
+            names,
             server: (address, 53).into(),
             qtype: qtype(address),
             prefix: format!("u{nonce:x}-{index}"),
@@ -87,20 +110,27 @@ impl Stream {
     }
 
     fn name(&self, index: usize) -> String {
-        if self.is_cached {
-            cached_name(index)
-        } else {
-            format!("{}-{index}.unique.lab.test", self.prefix)
+        let prefix = &self.prefix;
+        match self.names {
+            Names::Cached => cached_name(index),
+            Names::Warmed => format!("{prefix}-{}.unique.lab.test", index % CACHED_NAMES),
+            Names::New => format!("{prefix}-{index}.unique.lab{}.test", index % DOMAINS),
+            Names::OfZone => format!("{prefix}-{index}.zone.test"),
         }
     }
 
     fn expected(&self, index: usize) -> IpAddr {
-        let octet = if self.is_cached {
-            cached_octet(index)
-        } else {
-            NEW_OCTET
+        let octet = match self.names {
+            Names::Cached => cached_octet(index),
+            Names::Warmed | Names::New => NEW_OCTET,
+            Names::OfZone => ZONE_OCTET,
         };
         content(octet, self.qtype)
+    }
+
+    /// Whether answers to it come from caches.
+    pub(super) fn is_cached(&self) -> bool {
+        matches!(self.names, Names::Cached | Names::Warmed)
     }
 
     pub(super) fn send(&self, index: usize, start: Instant) {
@@ -111,7 +141,7 @@ impl Stream {
         slot.sent_us
             .store(micros(start.elapsed()), Ordering::Relaxed);
         self.sent.store(index + 1, Ordering::Release);
-        if let Some(socket) = self.sockets.get(index % PORTS) {
+        if let Some(socket) = self.sockets.get(index % usize::from(PORTS)) {
             // What could not be sent gets no answer, and so counts as lost.
             let _ = socket.send_to(&query, self.server);
         }
@@ -143,13 +173,16 @@ impl Stream {
         if index >= self.sent.load(Ordering::Acquire) {
             return;
         }
-        let is_right = answer.rcode == 0
-            && answer.question == message::question(&self.name(index), self.qtype)
-            && answer.addresses == [self.expected(index)];
-        let origin = if is_right {
-            origin(answer.nsid.as_deref())
-        } else {
-            Origin::Bad
+        let is_asked = answer.question == message::question(&self.name(index), self.qtype);
+        let is_right = answer.rcode == 0 && answer.addresses == [self.expected(index)];
+        let is_told = self.names == Names::OfZone
+            && answer.rcode == SERVFAIL
+            && !answer.errors.is_empty()
+            && now.saturating_sub(slot.sent()) <= AT_ONCE;
+        let origin = match (is_asked, is_right, is_told) {
+            (true, true, _) => origin(answer.nsid.as_deref()),
+            (true, false, true) => Origin::Told,
+            _ => Origin::Bad,
         };
         if slot.outcome.load(Ordering::Relaxed) == 0 {
             slot.rcode.store(answer.rcode, Ordering::Relaxed);
@@ -180,14 +213,37 @@ impl Stream {
         slots.iter().all(|slot| slot.good() == Some(origin))
     }
 
+    /// When the last query left that was sent since and got no good answer in time.
+    pub(super) fn last_lost(&self, since: Duration) -> Option<Duration> {
+        self.sent_slots()
+            .filter(|slot| slot.sent() >= since && slot.good().is_none())
+            .map(Slot::sent)
+            .last()
+    }
+
+    /// How many queries have left.
+    pub(super) fn count(&self) -> usize {
+        self.sent.load(Ordering::Acquire)
+    }
+
     pub(super) fn samples(&self, from: Duration) -> Vec<Sample> {
         self.sent_slots()
-            .map(|slot| Sample {
-                sent: slot.sent(),
-                is_good: slot.good().is_some(),
-            })
+            .map(Slot::sample)
             .filter(|sample| sample.sent >= from)
             .collect()
+    }
+
+    /// The same, apart for each source port: for all that is hashed to one worker.
+    pub(super) fn samples_by_port(&self, from: Duration) -> Vec<Vec<Sample>> {
+        let mut ports = vec![Vec::new(); PORTS.into()];
+        for (slot, port) in self.sent_slots().zip((0..usize::from(PORTS)).cycle()) {
+            if slot.sent() >= from
+                && let Some(samples) = ports.get_mut(port)
+            {
+                samples.push(slot.sample());
+            }
+        }
+        ports
     }
 
     /// How each lost query ended, in words.
@@ -223,6 +279,13 @@ impl Stream {
 impl Slot {
     fn sent(&self) -> Duration {
         Duration::from_micros(self.sent_us.load(Ordering::Relaxed))
+    }
+
+    fn sample(&self) -> Sample {
+        Sample {
+            sent: self.sent(),
+            is_good: self.good().is_some(),
+        }
     }
 
     /// How it ended, in words.
@@ -279,6 +342,7 @@ pub(super) fn origin(node: Option<&str>) -> Origin {
     match node {
         Some(name) if name == FIRST.node => Origin::First,
         Some(name) if name == SECOND.node => Origin::Second,
+        Some(name) if name == THIRD.node => Origin::Third,
         _ => Origin::Unknown,
     }
 }
@@ -289,18 +353,22 @@ fn pack(at: Duration, origin: Origin) -> u64 {
         Origin::First => 1,
         Origin::Second => 2,
         Origin::Unknown => 3,
+        Origin::Third => 4,
+        Origin::Told => 5,
     };
-    micros(at).max(1) << 2 | code
+    micros(at).max(1) << 3 | code
 }
 
 fn unpack(outcome: u64) -> Option<(Duration, Origin)> {
-    let origin = match outcome & 3 {
+    let origin = match outcome & 7 {
         0 => Origin::Bad,
         1 => Origin::First,
         2 => Origin::Second,
+        4 => Origin::Third,
+        5 => Origin::Told,
         _ => Origin::Unknown,
     };
-    (outcome != 0).then(|| (Duration::from_micros(outcome >> 2), origin))
+    (outcome != 0).then(|| (Duration::from_micros(outcome >> 3), origin))
 }
 
 fn micros(time: Duration) -> u64 {

@@ -53,13 +53,13 @@ pub(super) fn run(lab: &mut Lab) -> Result<Repetition> {
     let from = client.now();
     stop::keep_for(AFTER, || Ok(()))?;
     let sentinel = sentinel.finish()?;
-    let (seen, _) = client.finish(from, (FIRST.node, from))?;
+    let (seen, _) = client.finish(from, (FIRST.node, from), false)?;
     Ok(Repetition {
         cached: seen.cached,
         new: seen.new,
-        back_ms: None,
         sentinel_ms: sentinel.as_secs_f64() * 1000.0,
         violations,
+        ..Repetition::default()
     })
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::client::{self, CACHED_NAMES};
-use crate::place::{CORE, FIRST, SECOND, SERVICE, Site};
+use crate::place::{CORE, FIRST, SECOND, SERVICE, Site, THIRD};
 use crate::routes::{self, Family, Path};
 use crate::runner::Lab;
 use crate::stop;
@@ -15,8 +15,8 @@ use crate::stop;
 /// From a bare start, and after a fault with the hold-down that may follow it.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Waits until both nodes announce at level `preferred`, the core has the routes of both sites
-/// and prefers the first, and both nodes have every cached name.
+/// Waits until all nodes announce at level `preferred`, the core has the routes of all sites
+/// and prefers the first, and all nodes have every cached name.
 ///
 /// # Errors
 /// At once when a node has ended; else with what is still missing when the limit has passed.
@@ -24,16 +24,16 @@ pub(crate) fn wait_until_ready(lab: &mut Lab) -> Result<()> {
     let mut missing = String::new();
     let waited = stop::wait_until("the lab is ready", LIMIT, || {
         missing.clear();
-        for site in [&FIRST, &SECOND] {
+        for site in sites(lab) {
             let log = lab.paths.log(site.node);
             let is_running = lab.is_running(site.node)?;
             ensure!(is_running, "{} ended; see {}", site.node, log.display());
         }
         let mut wrong = routes(lab)?;
-        for site in [&FIRST, &SECOND] {
+        for site in sites(lab) {
             for family in Family::ALL {
                 let path = path_from_node(lab, site, family)?;
-                // With both at backup, as after a fault that both had, the core looks well too.
+                // With all at backup, as after a fault that all had, the core looks well too.
                 if path.is_none_or(|path| path.is_shutting_down) {
                     wrong.push(format!("{} is not preferred for {family:?}", site.node));
                 }
@@ -58,12 +58,19 @@ pub(crate) fn wait_until_ready(lab: &mut Lab) -> Result<()> {
     })
 }
 
+/// The sites of the lab's topology.
+pub(super) fn sites(lab: &Lab) -> Vec<&'static Site> {
+    let mut sites = vec![&FIRST, &SECOND, &THIRD];
+    sites.retain(|site| lab.has_node(site.node));
+    sites
+}
+
 /// What is not as it should be in the core's tables.
 pub(super) fn routes(lab: &Lab) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for family in Family::ALL {
         let paths = routes::parse(&lab.run(CORE, &["vtysh", "-c", family.show()])?)?;
-        for site in [&FIRST, &SECOND] {
+        for site in sites(lab) {
             let peer = site.peer(family);
             if !paths.iter().any(|path| path.peer == peer) {
                 wrong.push(format!("core has no {family:?} route by {}", site.router));

@@ -73,3 +73,34 @@ fn a_query_tells_its_name_and_options() {
         assert!(read.is_none_or(|q| q.options.is_empty()), "{length} octets");
     }
 }
+
+/// RFC 7828 §3.1: units of 100 ms; 0 asks for the end of the connection.
+#[test]
+fn the_keepalive_of_an_answer_is_read() {
+    let mut bytes = query(1, &question("a", TYPE_A));
+    bytes[2] = 0x81;
+    let end = bytes.len() - 6;
+    bytes.truncate(end);
+    bytes.extend_from_slice(b"\0\x06\0\x0b\0\x02\0\x00");
+    assert_eq!(read(&bytes).unwrap().keepalive, Some(0));
+}
+
+#[test]
+fn a_query_over_tcp_has_its_length_before_it() {
+    let bytes = tcp_query(7, &question("a", TYPE_A));
+    let (length, query) = bytes.split_at(2);
+    assert_eq!(
+        usize::from(u16::from_be_bytes([length[0], length[1]])),
+        query.len()
+    );
+    let options = read_query(query).unwrap().options;
+    assert_eq!(options, [OPTION_NSID, OPTION_KEEPALIVE]);
+}
+
+#[test]
+fn a_refusal_answers_the_question_and_nothing_else() {
+    let answer = read(&refusal(&query(9, &question("a.b", TYPE_A)), 2).unwrap()).unwrap();
+    assert_eq!((answer.id, answer.rcode), (9, 2));
+    assert_eq!(answer.question, question("a.b", TYPE_A));
+    assert_eq!(refusal(&response(), 2), None);
+}

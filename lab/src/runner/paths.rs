@@ -26,7 +26,8 @@ impl Paths {
         Self {
             topology: folder.join("anycast.clab.yml"),
             state: folder.join(".state"),
-            sidestep: sidestep.unwrap_or(release),
+            // Nodes start it from the root of their file system.
+            sidestep: sidestep.map_or(release, |file| std::path::absolute(&file).unwrap_or(file)),
             prefix: format!("sidestep-lab-{:06x}-", fold(&folder)),
             folder,
         }

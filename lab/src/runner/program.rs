@@ -18,6 +18,9 @@ const FRR_FOLDER: &str = "/usr/lib/frr";
 /// Where Debian's packages put the other routers.
 const BIRD: &str = "/usr/sbin/bird";
 const GOBGPD: &str = "/usr/bin/gobgpd";
+const UNBOUND: &str = "/usr/sbin/unbound";
+/// Where a node finds what its Unbound reads: a file with its name.
+const UNBOUND_FOLDER: &str = "/etc/sidestep";
 /// Daemons open their sockets within so much, even on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// What was killed is gone by then.
@@ -37,7 +40,10 @@ pub(super) fn check_programs(paths: &Paths, topology: &Topology) -> Result<()> {
             Program::Frr => (Path::new(FRR_FOLDER).join("bgpd"), "frr"),
             Program::Bird(_) => (BIRD.into(), "bird2"),
             Program::Gobgp(_) => (GOBGPD.into(), "gobgpd"),
-            Program::Sidestep(_) => {
+            Program::Sidestep(_) | Program::SidestepAndUnbound(_) => {
+                let has_unbound =
+                    matches!(node.program, Program::Sidestep(_)) || Path::new(UNBOUND).exists();
+                ensure!(has_unbound, "no {UNBOUND}: install the package unbound");
                 let program = &paths.sidestep;
                 ensure!(
                     program.exists(),
@@ -70,25 +76,92 @@ impl Lab {
         self.wrappers.insert(name.to_owned(), words);
     }
 
+    /// Has all nodes read this text and the node `wrapped` be started by these words, if any; starts
+    /// again which had something else.
+    pub(crate) fn equip(&mut self, text: &str, wrapped: &str, words: &[String]) -> Result<()> {
+        for node in self.sidesteps() {
+            let words = if node == wrapped { words } else { &[] };
+            let file = self.paths.state.join(format!("{node}.toml"));
+            let had = self.wrappers.get(&node).map_or(&[][..], Vec::as_slice);
+            let read = match self.configurations.get(&node) {
+                Some(file) => fs::read_to_string(file)?,
+                None => fs::read_to_string(self.own_configuration(&node)?)?,
+            };
+            if read == text && had == words {
+                continue;
+            }
+            fs::write(&file, text)?;
+            self.configure(&node, file);
+            self.wrap(&node, words.to_vec());
+            self.kill_programs(&node)?;
+            self.start(&node)?;
+        }
+        Ok(())
+    }
+
+    /// What the topology has a node read.
+    fn own_configuration(&self, name: &str) -> Result<PathBuf> {
+        let node = self.topology.node(name)?;
+        let (Program::Sidestep(arguments) | Program::SidestepAndUnbound(arguments)) = &node.program
+        else {
+            bail!("{name} does not run the binary");
+        };
+        let target = arguments.iter().find(|a| a.starts_with("/etc/"));
+        let target = Path::new(target.with_context(|| format!("{name}: no file"))?);
+        let binds = node.binds.iter();
+        let mut sources = binds.filter_map(|bind| {
+            let rest = target.strip_prefix(&bind.target).ok()?;
+            let source = self.paths.folder.join(&bind.source);
+            Some(if rest.as_os_str().is_empty() {
+                source
+            } else {
+                source.join(rest)
+            })
+        });
+        sources
+            .next_back()
+            .with_context(|| format!("{name}: {} is not bound", target.display()))
+    }
+
     /// Starts what the node's image stands for, as far as it does not run already.
     pub(crate) fn start(&mut self, name: &str) -> Result<()> {
         let node = self.topology.node(name)?;
         let (program, arguments) = match &node.program {
             Program::None => return Ok(()),
             Program::Frr => return self.start_frr(name),
-            Program::Nsd(arguments) => (Path::new("nsd"), arguments),
-            Program::Bird(arguments) => (Path::new(BIRD), arguments),
-            Program::Gobgp(arguments) => (Path::new(GOBGPD), arguments),
-            Program::Sidestep(arguments) => (self.paths.sidestep.as_path(), arguments),
+            Program::Nsd(arguments) => ("nsd".into(), arguments),
+            Program::Bird(arguments) => (BIRD.into(), arguments),
+            Program::Gobgp(arguments) => (GOBGPD.into(), arguments),
+            Program::Sidestep(arguments) | Program::SidestepAndUnbound(arguments) => {
+                (self.paths.sidestep.clone(), arguments)
+            }
         };
         let mut arguments = arguments.clone();
+        if matches!(node.program, Program::SidestepAndUnbound(_)) {
+            self.start_unbound(name)?;
+        }
         if let Some(file) = self.configurations.get(name) {
             let argument = arguments.iter_mut().find(|a| a.starts_with("/etc/"));
             *argument.with_context(|| format!("{name}: no file to replace"))? =
                 file.display().to_string();
         }
-        let running = self.spawn(name, program, &arguments)?;
-        self.programs.insert(name.to_owned(), vec![running]);
+        let running = self.spawn(name, &program, &arguments)?;
+        let programs = self.programs.entry(name.to_owned()).or_default();
+        programs.retain(|other| other.name != running.name);
+        programs.push(running);
+        Ok(())
+    }
+
+    /// Unless it runs already.
+    pub(crate) fn start_unbound(&mut self, name: &str) -> Result<()> {
+        if self.has_daemon(name, "unbound") {
+            return Ok(());
+        }
+        let file = format!("{UNBOUND_FOLDER}/{name}.conf");
+        let arguments = ["-d".to_owned(), "-c".to_owned(), file];
+        let running = self.spawn_plain(name, Path::new(UNBOUND), &arguments)?;
+        let programs = self.programs.entry(name.to_owned()).or_default();
+        programs.push(running);
         Ok(())
     }
 
@@ -126,12 +199,27 @@ impl Lab {
         Ok(root.join("run/frr").join(format!("{daemon}.vty")))
     }
 
-    /// Starts a program of a node, away from this terminal's signals.
+    /// Starts the program of a node.
     fn spawn(&self, node: &str, program: &Path, arguments: &[String]) -> Result<Running> {
+        let wrapper = self.wrappers.get(node).map_or(&[][..], Vec::as_slice);
+        self.spawn_by(wrapper, node, program, arguments)
+    }
+
+    fn spawn_plain(&self, node: &str, program: &Path, arguments: &[String]) -> Result<Running> {
+        self.spawn_by(&[], node, program, arguments)
+    }
+
+    /// Starts a program in a node, away from this terminal's signals.
+    fn spawn_by(
+        &self,
+        wrapper: &[String],
+        node: &str,
+        program: &Path,
+        arguments: &[String],
+    ) -> Result<Running> {
         let log = self.log(node)?;
-        let wrapper = self.wrappers.get(node).cloned().unwrap_or_default();
         let program_text = program.display().to_string();
-        let words = [&wrapper[..], &[program_text], arguments].concat();
+        let words = [wrapper, &[program_text], arguments].concat();
         let (first, rest) = words.split_first().context("no program")?;
         let child = enter(&self.paths, node, first)?
             .args(rest)
@@ -154,11 +242,30 @@ impl Lab {
         Ok(())
     }
 
+    /// The only program of a node, or of several the one that is the node itself.
     fn program(&mut self, node: &str) -> Result<&mut Child> {
+        let own = self.paths.sidestep.file_name().unwrap_or_default();
+        let own = own.to_string_lossy();
         match self.programs.get_mut(node).map(Vec::as_mut_slice) {
             Some([running]) => Ok(&mut running.child),
-            _ => bail!("{node} does not run just one program"),
+            Some(several) => {
+                let mut several = several.iter_mut();
+                let found = several.find(|running| running.name == own);
+                Ok(&mut found
+                    .with_context(|| format!("{node} does not run {own}"))?
+                    .child)
+            }
+            None => bail!("{node} runs nothing"),
         }
+    }
+
+    /// Sends a signal to one of a node's programs.
+    pub(crate) fn signal_daemon(&self, node: &str, daemon: &str, signal: Signal) -> Result<()> {
+        let programs = self.programs.get(node).context("nothing runs there")?;
+        let found = programs.iter().find(|running| running.name == daemon);
+        let running = found.with_context(|| format!("{node} does not run {daemon}"))?;
+        kill(Pid::from_raw(i32::try_from(running.child.id())?), signal)?;
+        Ok(())
     }
 
     /// The process id of the one program of a node.

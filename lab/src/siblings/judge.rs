@@ -21,7 +21,7 @@ const FIRST_MS: f64 = 2100.0;
 /// Milliseconds, for names that a sibling answers.
 const DETOUR_MS: f64 = 250.0;
 /// Milliseconds from the return of the upstreams.
-const RECOVERY_MS: f64 = 5000.0;
+const RECOVERY_MS: f64 = 1000.0;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// All that was measured, drill by drill.

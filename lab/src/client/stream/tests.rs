@@ -1,10 +1,8 @@
 use super::*;
 
-fn stream(is_cached: bool) -> Stream {
-    let mut stream = Stream::open(Ipv4Addr::LOCALHOST.into(), is_cached, 0).unwrap();
-    // Nothing is really sent here.
-    stream.sockets.clear();
-    stream
+/// Nothing is really sent here.
+fn stream(names: Names) -> Stream {
+    Stream::with(Ipv4Addr::LOCALHOST.into(), names, 0, Vec::new()).unwrap()
 }
 
 fn sent_at(stream: &Stream, index: usize, sent_ms: u64) {
@@ -22,12 +20,13 @@ fn answer(stream: &Stream, index: u16) -> message::Answer {
         addresses: vec![stream.expected(index.into())],
         nsid: Some("node1".to_owned()),
         errors: Vec::new(),
+        keepalive: None,
     }
 }
 
 #[test]
 fn an_answer_is_good_for_a_second_after_sending() {
-    let stream = stream(true);
+    let stream = stream(Names::Cached);
     sent_at(&stream, 0, 100);
     sent_at(&stream, 1, 100);
     stream.note(&answer(&stream, 0), Duration::from_millis(1100));
@@ -38,7 +37,7 @@ fn an_answer_is_good_for_a_second_after_sending() {
 
 #[test]
 fn wrong_content_an_error_and_silence_are_losses() {
-    let stream = stream(false);
+    let stream = stream(Names::New);
     for index in 0..4 {
         sent_at(&stream, index, 10);
     }
@@ -71,7 +70,7 @@ fn wrong_content_an_error_and_silence_are_losses() {
 
 #[test]
 fn the_first_answer_counts() {
-    let stream = stream(true);
+    let stream = stream(Names::Cached);
     sent_at(&stream, 0, 10);
     let servfail = message::Answer {
         rcode: 2,
@@ -84,7 +83,7 @@ fn the_first_answer_counts() {
 
 #[test]
 fn a_stream_is_steady_when_its_latest_answers_are_all_by_that_node() {
-    let stream = stream(true);
+    let stream = stream(Names::Cached);
     for index in 0..40 {
         sent_at(&stream, index.into(), 5 * u64::from(index));
         let mut answer = answer(&stream, index);
@@ -113,4 +112,53 @@ fn outcomes_keep_time_and_origin() {
         assert!(unpack(pack(Duration::ZERO, origin)).is_some());
     }
     assert_eq!(unpack(0), None);
+}
+
+#[test]
+fn only_the_zone_may_be_told_and_only_at_once() {
+    for (names, told_ms, expected) in [
+        (Names::OfZone, 300, Some(Origin::Told)),
+        (Names::OfZone, 301, None),
+        (Names::New, 200, None),
+    ] {
+        let stream = stream(names);
+        sent_at(&stream, 0, 100);
+        let mut answer = answer(&stream, 0);
+        answer.rcode = SERVFAIL;
+        answer.addresses.clear();
+        answer.errors.push(22);
+        stream.note(&answer, Duration::from_millis(told_ms));
+        assert_eq!(stream.slots[0].good(), expected, "{names:?} {told_ms}");
+    }
+}
+
+#[test]
+fn the_last_loss_is_the_last_query_without_a_good_answer() {
+    let stream = stream(Names::New);
+    for index in 0..4 {
+        sent_at(&stream, index, 100 * u64::try_from(index).unwrap());
+    }
+    for index in [0, 1, 3] {
+        stream.note(&answer(&stream, index), Duration::from_millis(300));
+    }
+    let last = |since_ms| stream.last_lost(Duration::from_millis(since_ms));
+    assert_eq!(last(0), Some(Duration::from_millis(200)));
+    assert_eq!(last(201), None);
+}
+
+#[test]
+fn what_one_port_lost_is_not_covered_by_the_others() {
+    let stream = stream(Names::Cached);
+    for index in 0..48 {
+        sent_at(&stream, index, 5 * u64::try_from(index).unwrap());
+        if index != 17 {
+            let at = Duration::from_millis(5 * u64::try_from(index).unwrap() + 1);
+            stream.note(&answer(&stream, u16::try_from(index).unwrap()), at);
+        }
+    }
+    let gap_ms = |samples: &[Sample]| crate::loss::Loss::of(samples).gap_ms;
+    assert!((gap_ms(&stream.samples(Duration::ZERO)) - 10.0).abs() < 1e-9);
+    let ports = stream.samples_by_port(Duration::ZERO);
+    assert!((gap_ms(&ports[1]) - 160.0).abs() < 1e-9);
+    assert!((gap_ms(&ports[2]) - 80.0).abs() < 1e-9);
 }

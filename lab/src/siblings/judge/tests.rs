@@ -203,8 +203,8 @@ fn slow_lost_and_wrong_answers_are_over_budget_where_they_should_be() {
         after: MS,
         said: Said::Failing,
     };
-    at(&mut record, 2, false, SECOND * 25).answer = Some(bad);
+    at(&mut record, 2, false, SECOND * 21).answer = Some(bad);
     assert_eq!(over(&record), [""; 0]);
-    at(&mut record, 2, false, SECOND * 25 + 100 * MS).answer = Some(bad);
+    at(&mut record, 2, false, SECOND * 21 + 100 * MS).answer = Some(bad);
     assert_eq!(over(&record), ["until the last one not answered well"]);
 }
