@@ -10,13 +10,20 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+mod check_run;
 mod drain;
 mod hold_down;
 mod lease;
 mod machine;
 pub mod metrics;
+mod next;
+mod others;
+mod overload;
+mod policy;
 pub mod prober;
 mod probes;
+mod promotion;
+mod shared_fault;
 mod signal;
 mod streak;
 mod target;
@@ -27,11 +34,12 @@ mod worker;
 pub use drain::DrainPhase;
 pub use lease::{FloorLevel, Grant, LEASE_VALIDITY, Lease};
 pub use machine::{Event, Health};
+pub use next::Next;
 pub use signal::{
-    CheckFault, CheckOutcome, CheckPolicy, DrainOrder, Memory, PeersView, PoorAnswers, PoorCanaries,
-    StartGate, TargetMemory,
+    CheckFault, CheckOutcome, CheckPolicy, DrainOrder, Memory, PeersView, PoorAnswers,
+    PoorCanaries, StartGate, TargetMemory,
 };
-pub use verdict::{Awaited, Reason, Verdict};
+pub use verdict::{Awaited, Kept, Reason, Verdict};
 
 /// What health is told by the configuration; already checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

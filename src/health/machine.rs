@@ -3,17 +3,18 @@
 //! Each input is judged at once, so that nothing but the hold-down ever waits. Left out on
 //! purpose: logging (the owner tells each [`Event`]), and any opinion on routes (`announce`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::drain::{Drain, DrainPhase};
+use super::others::Others;
 use super::target::{Surroundings, TargetState};
 use super::window::RateWindow;
 use super::worker::Worker;
 use super::{
     CheckOutcome, DrainOrder, Grant, Lease, Level, Memory, PeersView, PoorAnswers, PoorCanaries,
-    ProbeReport, Reason, ServicePolicy, Settings, StartGate, Target, Verdict, WorkerSample,
+    ProbeReport, ServicePolicy, Settings, StartGate, Target, Verdict, WorkerSample,
 };
 
 /// The lease is renewed this often while inputs are fresh, however long the interval is.
@@ -26,23 +27,12 @@ pub struct Health {
     workers: Vec<Worker>,
     sampled_at: Option<Instant>,
     answered: RateWindow,
-    dead_zones: BTreeSet<Arc<str>>,
     others: Others,
     drain: Drain,
     told_phase: DrainPhase,
     targets: Vec<TargetState>,
     lease: Lease,
     evaluated_at: Instant,
-}
-
-/// What was told beside counters, probes, addresses and breakers.
-#[derive(Clone, Debug, Default)]
-struct Others {
-    answers: BTreeMap<Arc<str>, PoorAnswers>,
-    canaries: BTreeMap<Arc<str>, PoorCanaries>,
-    peers: PeersView,
-    links: (usize, usize),
-    gates: Vec<StartGate>,
 }
 
 /// What the owner of [`Health`] should tell and do.
@@ -54,6 +44,8 @@ pub enum Event {
         target: Target,
         /// The level at the last event.
         from: Level,
+        /// How long it was at that level.
+        lasted: Duration,
         /// The new verdict.
         verdict: Verdict,
     },
@@ -70,25 +62,26 @@ impl Health {
         workers: usize,
         now: Instant,
     ) -> Self {
+        let known = &settings;
         let targets = services.iter().enumerate().flat_map(|(service, policy)| {
             policy.families.iter().map(move |family| {
                 let target = Target {
                     service,
                     family: *family,
                 };
-                TargetState::new(target, policy.on_shared_fault, workers, now)
+                TargetState::new(target, policy, workers, known, now)
             })
         });
+        let targets = targets.collect();
         Self {
             drain: Drain::new(&settings),
             settings,
             workers: vec![Worker::default(); workers],
             sampled_at: None,
             answered: RateWindow::default(),
-            dead_zones: BTreeSet::new(),
             others: Others::default(),
             told_phase: DrainPhase::Serving,
-            targets: targets.collect(),
+            targets,
             lease: Lease::default(),
             evaluated_at: now,
         }
@@ -103,6 +96,7 @@ impl Health {
         let answered = self.workers.iter().map(Worker::answered);
         self.answered
             .record(now, answered.fold(0, u64::wrapping_add));
+        self.others.load.record(now, samples);
         self.evaluate(now);
     }
 
@@ -140,9 +134,9 @@ impl Health {
     /// must not be given.
     pub fn handle_zone(&mut self, now: Instant, zone: &str, is_dead: bool) {
         if is_dead {
-            self.dead_zones.insert(zone.into());
+            self.others.dead_zones.insert(zone.into());
         } else {
-            self.dead_zones.remove(zone);
+            self.others.dead_zones.remove(zone);
         }
         self.evaluate(now);
     }
@@ -173,19 +167,24 @@ impl Health {
         check: usize,
         outcome: &CheckOutcome,
     ) {
-        let _ = (service, check, outcome);
+        let around = Surroundings::of(&self.settings, &self.workers, &self.others, &self.drain);
+        for state in &mut self.targets {
+            if state.target.service == service {
+                state.record_check(now, check, outcome, &around);
+            }
+        }
         self.evaluate(now);
     }
 
     /// Takes how many of the links that neighbours are behind are up.
     pub fn handle_links(&mut self, now: Instant, up: usize, of: usize) {
-        self.others.links = (up, of);
+        self.others.links.record(now, up, of);
         self.evaluate(now);
     }
 
     /// Takes how late the routing thread came to look at its clock.
     pub fn handle_lateness(&mut self, now: Instant, late: Duration) {
-        let _ = late;
+        self.others.load.record_lateness(now, late);
         self.evaluate(now);
     }
 
@@ -202,14 +201,19 @@ impl Health {
 
     /// Takes what it knew before the restart. To be called before anything else.
     pub fn recall(&mut self, now: Instant, memory: &Memory) {
-        let _ = (now, memory);
+        for (target, memory) in memory {
+            let state = self.targets.iter_mut().find(|s| s.target == *target);
+            if let Some(state) = state {
+                state.recall(now, memory, &self.settings);
+            }
+        }
     }
 
     /// What it wants to know again after a restart.
     #[must_use]
     pub fn memory(&self, now: Instant) -> Memory {
-        let _ = now;
-        Memory::new()
+        let targets = self.targets.iter();
+        targets.map(|s| (s.target, s.memory(now))).collect()
     }
 
     /// The operator wants a service, or the node, to leave.
@@ -243,10 +247,7 @@ impl Health {
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let held = self
-            .targets
-            .iter()
-            .filter_map(|state| state.poll_timeout(self.evaluated_at));
+        let held = self.targets.iter().filter_map(TargetState::poll_timeout);
         held.chain(self.drain.poll_timeout())
             .chain([self.evaluated_at + RENEWAL])
             .min()
@@ -255,11 +256,12 @@ impl Health {
     /// The next thing to tell. Changes that were not taken in time are told as one.
     pub fn poll_event(&mut self) -> Option<Event> {
         for state in &mut self.targets {
-            if let Some(from) = state.changed_from.take() {
+            if let Some((from, since)) = state.changed_from.take() {
                 let verdict = state.verdict.clone();
                 return Some(Event::Verdict {
                     target: state.target,
                     from,
+                    lasted: verdict.since.duration_since(since),
                     verdict,
                 });
             }
@@ -283,6 +285,25 @@ impl Health {
     #[must_use]
     pub fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// What the other nodes of the service said last.
+    #[must_use]
+    pub fn peers(&self) -> PeersView {
+        self.others.peers
+    }
+
+    /// How many of the links that neighbours are behind are up, and of how many.
+    #[must_use]
+    pub fn links(&self) -> (usize, usize) {
+        self.others.links.count()
+    }
+
+    /// Of each target: how many faults are remembered, and whether nothing but damping keeps it from
+    /// `preferred`.
+    pub fn damping(&self, now: Instant) -> impl Iterator<Item = (Target, u32, bool)> {
+        let targets = self.targets.iter();
+        targets.map(move |state| (state.target, state.faults(now), state.is_delayed()))
     }
 
     /// How far a drain or a stop is.
@@ -310,14 +331,7 @@ impl Health {
     }
 
     fn evaluate_targets(&mut self, now: Instant) {
-        let shared = self.dead_zones.first().cloned();
-        let around = Surroundings {
-            settings: &self.settings,
-            workers: &self.workers,
-            shared: shared.map(|zone| Reason::UpstreamsDead { zone }),
-            drain: self.drain.limit(),
-            is_leaving: self.drain.phase() == DrainPhase::Leaving,
-        };
+        let around = Surroundings::of(&self.settings, &self.workers, &self.others, &self.drain);
         let mut grants: Vec<Grant> = Vec::with_capacity(self.targets.len());
         for state in &mut self.targets {
             state.evaluate(now, &around);

@@ -98,6 +98,7 @@ impl Metrics {
                 target,
                 from,
                 verdict,
+                ..
             } if *from != verdict.level => {
                 let [service, family] = self.labels(*target);
                 let level = verdict.level.as_str();

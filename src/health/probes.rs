@@ -33,16 +33,18 @@ impl Probes {
         }
     }
 
-    /// Takes a result; `is_busy`: whom it asked answers clients or drops queries.
+    /// Takes a result; `is_busy`: whom it asked answers clients or drops queries; `rise`: so many
+    /// good ones in a row end a fault now.
     pub(super) fn record(
         &mut self,
         probe: ProbeOf,
         outcome: ProbeOutcome,
         is_busy: bool,
         settings: &Settings,
+        rise: u32,
     ) {
         if matches!((probe, outcome), (ProbeOf::Worker(_), ProbeOutcome::Good)) {
-            self.address.record(outcome, is_busy, settings);
+            self.address.record(outcome, is_busy, settings, rise);
         }
         let run = match probe {
             ProbeOf::Worker(worker) => self.workers.get_mut(worker),
@@ -50,13 +52,17 @@ impl Probes {
             ProbeOf::Tcp => Some(&mut self.tcp),
         };
         if let Some(run) = run {
-            run.record(outcome, is_busy, settings);
+            run.record(outcome, is_busy, settings, rise);
         }
     }
 
-    /// From now on each worker has to prove itself with `rise` good probes.
-    pub(super) fn distrust_workers(&mut self) {
+    /// From now on each worker, or what answers in their place, has to prove itself with as many good
+    /// probes as end a fault.
+    pub(super) fn distrust(&mut self) {
         self.workers.iter_mut().for_each(|run| run.fault.distrust());
+        if self.workers.is_empty() {
+            self.address.fault.distrust();
+        }
     }
 
     /// The start is over: what failed before it is forgiven.
@@ -70,13 +76,15 @@ impl Probes {
     /// The first probe without a good latest result; `None` when each has one.
     pub(super) fn awaited(&self) -> Option<Awaited> {
         let worker = self.workers.iter().position(|run| !run.fault.was_good());
+        let is_other = self.workers.is_empty() && !self.address.fault.was_good();
         worker
             .map(Awaited::Probe)
+            .or_else(|| is_other.then_some(Awaited::AddressProbe))
             .or_else(|| (!self.tcp.fault.was_good()).then_some(Awaited::TcpProbe))
     }
 
-    /// What failed and has not recovered, told as a reason.
-    pub(super) fn fault(&self, settings: &Settings) -> Option<Reason> {
+    /// What failed and has not recovered, told as a reason; `rise` good ones end it now.
+    pub(super) fn fault(&self, settings: &Settings, rise: u32) -> Option<Reason> {
         let failing = self
             .runs()
             .find(|(_, run)| run.fault.is_failing(settings.fall));
@@ -87,9 +95,7 @@ impl Probes {
             });
         }
         let is_recovering = self.runs().any(|(_, run)| run.fault.is_failed());
-        is_recovering.then_some(Reason::Recovering {
-            probes: settings.rise,
-        })
+        is_recovering.then_some(Reason::Recovering { probes: rise })
     }
 
     /// What is shed, told as a reason.
@@ -116,10 +122,10 @@ impl Probes {
 }
 
 impl ProbeRun {
-    fn record(&mut self, outcome: ProbeOutcome, is_busy: bool, settings: &Settings) {
+    fn record(&mut self, outcome: ProbeOutcome, is_busy: bool, settings: &Settings, rise: u32) {
         match outcome {
             ProbeOutcome::Good => {
-                self.fault.good(settings.rise);
+                self.fault.good(rise);
                 self.shed.good(settings.rise);
             }
             // An answer that came and is wrong has nothing to do with load.

@@ -101,7 +101,7 @@ pub struct DrainOrder {
 /// What health wants to know again after a restart, of one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetMemory {
-    /// How long ago each fault of the last ten minutes began; the latest last.
+    /// How long ago each fault of the last ten minutes ended, zero for one that lasts; the latest last.
     pub faults: Vec<Duration>,
     /// How long ago each change to `preferred` of the last hour was; the latest last.
     pub promotions: Vec<Duration>,

@@ -1,35 +1,51 @@
-//! One service in one address family: its evidence, and how far it is between start and fault.
+//! One service in one address family: how far it is between start and fault, and its verdict.
 
 use std::time::{Duration, Instant};
 
+use super::check_run::CheckRun;
+use super::drain::{Drain, DrainPhase};
 use super::hold_down::HoldDown;
+use super::others::Others;
+use super::overload::Sign;
+use super::policy::{self, Evidence, Finding, SharedPolicy};
 use super::probes::Probes;
-use super::verdict::{Findings, conclude, shared_level};
-use super::worker::{Worker, is_recent, stuck_limit};
+use super::promotion::{Chance, Promotions};
+use super::shared_fault::{SharedFault, Unheard};
+use super::worker::Worker;
 use super::{
-    Awaited, FaultClass, FloorLevel, Grant, Level, OnSharedFault, ProbeOf, ProbeOutcome, Reason,
-    Settings, Target, Verdict,
+    AnsweredBy, Awaited, FaultClass, FloorLevel, Grant, Level, Next, PeersView, Reason,
+    ServicePolicy, Settings, Target, TargetMemory, Verdict,
 };
 
-/// Between two probes over TCP, with the interval before it. On a quiet node a probe that was turned
-/// away is itself the only connection that was shed, and it is counted after its result is known:
-/// so the one before it has to explain this one.
-const TCP_GAP_MAX: Duration = Duration::from_millis(1200);
+mod evidence;
 
 /// What health keeps of one target.
 #[derive(Clone, Debug)]
 pub(super) struct TargetState {
     pub(super) target: Target,
-    on_shared_fault: OnSharedFault,
+    policy: ServicePolicy,
     is_present: Option<bool>,
     probes: Probes,
+    /// When the latest probe of the address and over TCP was good; `None` when it was not.
+    good_at: [Option<Instant>; 2],
+    checks: Vec<CheckRun>,
     drops: Vec<Drops>,
+    overflow: Sign,
     probed_at: Option<Instant>,
     standing: Standing,
+    /// The address was missing: good probes are due before it is announced at all.
+    is_proof_due: bool,
+    shared_fault: SharedFault,
+    unheard: Unheard,
     hold_down: HoldDown,
+    promotions: Promotions,
+    chance: Chance,
+    /// When the verdict may change by itself.
+    due: Option<Instant>,
     pub(super) verdict: Verdict,
-    /// The level of the last event that was taken; `None` when there is nothing to tell.
-    pub(super) changed_from: Option<Level>,
+    /// The level of the last event that was taken, and since when it was; `None` when there is
+    /// nothing to tell.
+    pub(super) changed_from: Option<(Level, Instant)>,
 }
 
 /// Where a target is between start and fault.
@@ -55,185 +71,276 @@ pub(super) struct Surroundings<'a> {
     pub(super) settings: &'a Settings,
     pub(super) workers: &'a [Worker],
     pub(super) shared: Option<Reason>,
+    pub(super) others: &'a Others,
     pub(super) drain: Option<(Level, Reason)>,
     pub(super) is_leaving: bool,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn of(
+        settings: &'a Settings,
+        workers: &'a [Worker],
+        others: &'a Others,
+        drain: &Drain,
+    ) -> Self {
+        Self {
+            settings,
+            workers,
+            shared: others.shared_fault(),
+            others,
+            drain: drain.limit(),
+            is_leaving: drain.phase() == DrainPhase::Leaving,
+        }
+    }
 }
 
 impl TargetState {
     pub(super) fn new(
         target: Target,
-        on_shared_fault: OnSharedFault,
+        policy: &ServicePolicy,
         workers: usize,
+        settings: &Settings,
         now: Instant,
     ) -> Self {
+        let workers = match policy.answered_by {
+            AnsweredBy::Workers => workers,
+            AnsweredBy::Another => 0,
+        };
+        let number = 2 * target.service + usize::from(target.family == super::Family::V6);
+        let starting = policy::starting(Awaited::Address);
         Self {
             target,
-            on_shared_fault,
             is_present: None,
             probes: Probes::new(workers),
+            good_at: [None; 2],
+            checks: policy.checks.iter().cloned().map(CheckRun::new).collect(),
+            policy: policy.clone(),
             drops: vec![Drops::default(); workers],
+            overflow: Sign::default(),
             probed_at: None,
             standing: Standing::Starting,
+            is_proof_due: false,
+            shared_fault: SharedFault::default(),
+            unheard: Unheard::default(),
             hold_down: HoldDown::default(),
+            promotions: Promotions::new(settings.promotions_per_hour),
+            chance: Chance::new(settings.seed, u64::try_from(number).unwrap_or(u64::MAX)),
+            due: None,
             verdict: Verdict {
-                level: Level::Withdrawn,
-                class: None,
-                reason: Reason::Starting(Awaited::Address),
+                level: starting.level,
+                class: starting.class,
+                reason: starting.reason,
+                next: starting.next,
                 since: now,
+                level_since: now,
             },
             changed_from: None,
         }
     }
 
-    pub(super) fn record_presence(&mut self, is_present: bool) {
-        self.is_present = Some(is_present);
+    /// Takes what was remembered of it before a restart.
+    pub(super) fn recall(&mut self, now: Instant, memory: &TargetMemory, settings: &Settings) {
+        let chance = || self.chance.below(settings.jitter);
+        let hold = settings.hold_down;
+        self.hold_down.recall(now, &memory.faults, hold, chance);
+        self.promotions.recall(now, &memory.promotions);
     }
 
-    pub(super) fn record_drops(&mut self, now: Instant, worker: usize, total: u64) {
-        if let Some(drops) = self.drops.get_mut(worker) {
-            if drops.total.is_some_and(|last| last != total) {
-                drops.rose_at = Some(now);
-            }
-            drops.total = Some(total);
+    /// What is to be remembered of it.
+    pub(super) fn memory(&self, now: Instant) -> TargetMemory {
+        TargetMemory {
+            faults: self.hold_down.memory(now),
+            promotions: self.promotions.memory(now),
         }
-    }
-
-    pub(super) fn record_probe(
-        &mut self,
-        now: Instant,
-        probe: ProbeOf,
-        outcome: ProbeOutcome,
-        workers: &[Worker],
-        settings: &Settings,
-    ) {
-        self.probed_at = Some(now);
-        let is_busy = self.is_busy(now, probe, workers, busy_window(settings.interval));
-        self.probes.record(probe, outcome, is_busy, settings);
-    }
-
-    /// Whether whom `probe` asked answers clients, or loses queries before it could.
-    fn is_busy(&self, now: Instant, probe: ProbeOf, workers: &[Worker], window: Duration) -> bool {
-        let drops = |worker: &Drops| is_recent(worker.rose_at, now, window);
-        let answers = |worker: &Worker| worker.answers(now, window);
-        match probe {
-            ProbeOf::Worker(worker) => {
-                workers.get(worker).is_some_and(answers)
-                    || self.drops.get(worker).is_some_and(drops)
-            }
-            ProbeOf::Address => workers.iter().any(answers) || self.drops.iter().any(drops),
-            ProbeOf::Tcp => {
-                workers
-                    .iter()
-                    .any(|w| answers(w) || w.sheds_tcp(now, window + TCP_GAP_MAX))
-                    || self.drops.iter().any(drops)
-            }
-        }
-    }
-
-    /// Whether a probe result younger than two intervals is known, good or bad.
-    pub(super) fn is_probed(&self, now: Instant, interval: Duration) -> bool {
-        self.probed_at
-            .is_some_and(|at| now.duration_since(at) < 2 * interval)
     }
 
     /// Draws the verdict of `now`.
     pub(super) fn evaluate(&mut self, now: Instant, around: &Surroundings<'_>) {
         let settings = around.settings;
-        let hard = self.hard_evidence(around);
-        let soft = self.probes.fault(settings);
+        let rise = self.hold_down.rise(now, settings.rise);
+        let hard = self.hard_evidence(around, rise);
+        let soft = self.soft_evidence(settings, rise);
+        let shared = self.shared_evidence(around);
+        let overload = self.overload(now, around);
         // Probes may stay unanswered because of what the upstreams do to the workers. While that
         // cannot be told apart the safer class wins, except for a fault that was there before.
         let is_mixed = hard.is_none()
             && soft.is_some()
-            && around.shared.is_some()
+            && shared.is_some()
             && self.standing == Standing::Sound;
-        let has_fault = hard.is_some() || (soft.is_some() && !is_mixed);
         let awaited = self.awaited(around);
-        match self.standing {
-            Standing::Starting if hard.is_none() && awaited.is_none() => {
-                self.probes.trust();
-                self.standing = Standing::Sound;
-            }
-            Standing::Starting => {}
-            Standing::Sound if has_fault => {
-                self.probes.distrust_workers();
-                self.standing = Standing::Faulty;
-            }
-            Standing::Sound => {}
-            Standing::Faulty if !has_fault => self.standing = Standing::Sound,
-            Standing::Faulty => {}
-        }
+        self.advance_standing(
+            hard.as_ref(),
+            soft.is_some() && !is_mixed,
+            awaited.is_some(),
+        );
         let (starting, local) = match self.standing {
             Standing::Starting => (awaited, hard),
             Standing::Sound => (None, None),
             Standing::Faulty => (None, hard.or(soft)),
         };
-        self.record_fault(now, around, is_mixed);
-        self.replace_verdict(
-            now,
-            conclude(Findings {
-                starting,
-                local,
-                shared: around.shared.clone(),
-                is_mixed,
-                overload: self.probes.overload(),
-                held: self.hold_down.held(now),
-                drain: around.drain.clone(),
-                on_shared_fault: self.on_shared_fault,
-            }),
-        );
+        let peers = self.peers(around);
+        let links = &around.others.links;
+        let effect = self
+            .shared_fault
+            .advance(now, shared.is_some(), links, peers);
+        let shared_policy = SharedPolicy {
+            on_shared_fault: self.policy.on_shared_fault,
+            is_mixed,
+            current: self.verdict.level,
+            drain_wait: settings.drain_wait,
+        };
+        let shared = shared
+            .zip(effect)
+            .map(|(evidence, effect)| policy::shared(now, evidence, effect, shared_policy));
+        let is_unheard = self.unheard.advance(now, peers, overload.is_some());
+        let unheard = is_unheard.then(|| policy::unheard(peers));
+        self.record_fault(now, shared.as_ref(), is_unheard, settings);
+        let level = policy::local_level(self.policy.on_local_fault, self.is_proof_due);
+        let (up, of) = links.count();
+        let due = policy::worst([
+            around
+                .drain
+                .clone()
+                .map(|(level, r)| policy::operator(level, r)),
+            local.map(|evidence| policy::local(level, evidence)),
+            starting.map(policy::starting),
+            shared,
+            unheard,
+            overload.map(policy::overload),
+            (of > 0 && up == 0).then(|| policy::links_down(of)),
+        ]);
+        let verdict = self.damp(now, due);
+        self.due = self.next_change(now, around, &verdict);
+        self.replace_verdict(now, verdict);
     }
 
-    /// Evidence that neither an upstream nor a flood could make.
-    fn hard_evidence(&self, around: &Surroundings<'_>) -> Option<Reason> {
-        let limit = stuck_limit(around.settings);
-        if self.is_present == Some(false) && self.standing != Standing::Starting {
-            return Some(Reason::AddressMissing);
+    /// Goes on between start and fault; `has_soft`: probes or a check tell of a fault.
+    fn advance_standing(&mut self, hard: Option<&Evidence>, has_soft: bool, is_awaited: bool) {
+        let has_fault = hard.is_some() || has_soft;
+        match self.standing {
+            Standing::Starting if hard.is_none() && !is_awaited => {
+                self.probes.trust();
+                self.standing = Standing::Sound;
+            }
+            Standing::Starting => {}
+            Standing::Sound if has_fault => {
+                self.probes.distrust();
+                self.standing = Standing::Faulty;
+            }
+            Standing::Sound => {}
+            Standing::Faulty if !has_fault => {
+                self.is_proof_due = false;
+                self.standing = Standing::Sound;
+            }
+            Standing::Faulty => {}
         }
-        let worker = around
-            .workers
-            .iter()
-            .position(|worker| worker.is_stuck(limit))?;
-        Some(Reason::HeartbeatStuck { worker, limit })
-    }
-
-    /// What a start would still wait for.
-    fn awaited(&self, around: &Surroundings<'_>) -> Option<Awaited> {
-        if self.is_present != Some(true) {
-            return Some(Awaited::Address);
+        if self.standing == Standing::Faulty {
+            let is_missing = matches!(hard, Some((Reason::AddressMissing, _)));
+            self.is_proof_due |= is_missing;
         }
-        let silent = around
-            .workers
-            .iter()
-            .position(|worker| !worker.has_beaten());
-        silent
-            .map(Awaited::Heartbeat)
-            .or_else(|| self.probes.awaited())
     }
 
-    fn record_fault(&mut self, now: Instant, around: &Surroundings<'_>, is_mixed: bool) {
-        let lowers = shared_level(self.on_shared_fault, is_mixed) < Level::Preferred;
+    /// What siblings say, as far as it concerns this target: they know nothing of programs that
+    /// they do not ask.
+    fn peers(&self, around: &Surroundings<'_>) -> PeersView {
+        match self.policy.answered_by {
+            AnsweredBy::Workers => around.others.peers,
+            AnsweredBy::Another => PeersView::default(),
+        }
+    }
+
+    fn record_fault(
+        &mut self,
+        now: Instant,
+        shared: Option<&Finding>,
+        is_unheard: bool,
+        settings: &Settings,
+    ) {
+        let is_lowered = shared.is_some_and(|finding| finding.level < Level::Preferred);
         let fault = match self.standing {
             Standing::Starting => None,
             Standing::Faulty => Some(FaultClass::Local),
-            Standing::Sound if lowers && around.shared.is_some() => Some(FaultClass::Shared),
+            Standing::Sound if is_lowered => Some(FaultClass::Shared),
+            Standing::Sound if is_unheard => Some(FaultClass::Local),
             Standing::Sound => None,
         };
-        self.hold_down.record(now, fault, around.settings.hold_down);
+        let chance = || self.chance.below(settings.jitter);
+        self.hold_down
+            .record(now, fault, settings.hold_down, chance);
     }
 
-    fn replace_verdict(&mut self, now: Instant, new: (Level, Option<FaultClass>, Reason)) {
-        let (level, class, reason) = new;
-        let old = &self.verdict;
-        if (old.level, old.class, &old.reason) != (level, class, &reason) {
-            self.changed_from.get_or_insert(old.level);
-            self.verdict = Verdict {
-                level,
-                class,
-                reason,
-                since: now,
-            };
+    /// Delays a step to `preferred`, and nothing else.
+    fn damp(&mut self, now: Instant, due: Finding) -> Finding {
+        if due.level < Level::Preferred || self.verdict.level == Level::Preferred {
+            return due;
         }
+        let wait = policy::wait(now, self.hold_down.held(now), self.promotions.wait(now));
+        wait.unwrap_or_else(|| {
+            self.promotions.record(now);
+            due
+        })
+    }
+
+    fn next_change(
+        &self,
+        now: Instant,
+        around: &Surroundings<'_>,
+        verdict: &Finding,
+    ) -> Option<Instant> {
+        let told = match &verdict.next {
+            Next::PreferredAt { at } | Next::WithdrawnAt { at, .. } => Some(*at),
+            Next::Stays
+            | Next::Announced(_)
+            | Next::Proven { .. }
+            | Next::Mended { .. }
+            | Next::Answered { .. }
+            | Next::Improved { .. }
+            | Next::Resolved { .. }
+            | Next::Checked { .. }
+            | Next::Heard { .. }
+            | Next::Consented { .. }
+            | Next::Unloaded
+            | Next::Linked
+            | Next::Undrained { .. } => None,
+        };
+        let held = match &verdict.reason {
+            Reason::HeldDown { until, .. } => Some(*until),
+            _ => None,
+        };
+        let others = around.others;
+        told.into_iter()
+            .chain(held)
+            .chain(self.shared_fault.due(&others.links))
+            .chain(self.unheard.due())
+            .chain(self.overflow.ends_at())
+            .chain(others.load.ends())
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    fn replace_verdict(&mut self, now: Instant, new: Finding) {
+        let Finding {
+            level,
+            class,
+            reason,
+            next,
+        } = new;
+        let old = &self.verdict;
+        let is_news = (old.level, old.class) != (level, class) || !old.reason.is_like(&reason);
+        if is_news {
+            let from = (old.level, old.level_since);
+            self.changed_from.get_or_insert(from);
+        }
+        let kept = |since, is_kept| if is_kept { since } else { now };
+        self.verdict = Verdict {
+            since: kept(old.since, !is_news),
+            level_since: kept(old.level_since, old.level == level),
+            level,
+            class,
+            reason,
+            next,
+        };
     }
 
     /// What the lease may say of it.
@@ -258,8 +365,18 @@ impl TargetState {
     }
 
     /// When the verdict changes by itself.
-    pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        self.hold_down.held(now).map(|held| held.until)
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Faults that are remembered at `now`.
+    pub(super) fn faults(&self, now: Instant) -> u32 {
+        self.hold_down.count(now)
+    }
+
+    /// Whether nothing but damping keeps it from `preferred`.
+    pub(super) fn is_delayed(&self) -> bool {
+        matches!(self.verdict.next, Next::PreferredAt { .. })
     }
 }
 

@@ -1,35 +1,29 @@
-//! The policy: from findings about one target to its level, with a class and a reason.
+//! What health concludes about a target, and the words for it.
 //!
-//! ```text
-//! finding                                      class     level
-//! heartbeat stuck, address missing             local     withdrawn
-//! probe without answer, nobody answered        local     withdrawn
-//! all upstreams of a critical zone dead        shared    as on_shared_fault says
-//! both of the last two                         shared    the same, and no better than backup
-//! probe without answer, others answered        overload  no change
-//! draining, then drained                       operator  backup, then withdrawn
-//! soon after a repeated fault                  its class backup
-//! ```
-//! With several findings the worst level wins; among equal levels the order above, operator first.
+//! How it gets there is in `policy`; the whole table is in the documentation of [`super`].
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::hold_down::Held;
-use super::{FaultClass, Level, OnSharedFault, ProbeOf};
+use super::{FaultClass, Level, Next, PeersView, PoorAnswers, PoorCanaries, ProbeOf};
 
 /// Health's conclusion about one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// How attractively it may be announced.
     pub level: Level,
-    /// Whose fault it is that all is not well; `None` when it is, and while starting.
+    /// Whose fault it is that all is not well; `None` when it is, while starting, and while nothing
+    /// but the links is missing.
     pub class: Option<FaultClass>,
-    /// The evidence.
+    /// The evidence, with its latest figures.
     pub reason: Reason,
-    /// Since when level, class and reason are these.
+    /// What it would take to change.
+    pub next: Next,
+    /// Since when level, class and kind of reason are these.
     pub since: Instant,
+    /// Since when the level is this.
+    pub level_since: Instant,
 }
 
 /// Why a verdict is what it is. `Display` tells it to people, always in the same words.
@@ -57,13 +51,50 @@ pub enum Reason {
     },
     /// A local fault is over; good probes are counted.
     Recovering {
-        /// How many in a row are wanted of each worker.
+        /// How many in a row are wanted: `rise`, and more from the third fault in ten minutes on.
         probes: u32,
+    },
+    /// An extra check of the service fails.
+    CheckFailed {
+        /// Its name.
+        check: Arc<str>,
+        /// So many bad results in a row made it a failure.
+        results: u32,
+        /// What the latest bad result says.
+        text: Arc<str>,
+    },
+    /// Siblings that this node reaches get no answer from it.
+    Unheard {
+        /// How many say so.
+        blind: u16,
+        /// How many answer this node.
+        reached: u16,
     },
     /// No upstream of a critical forward zone answers.
     UpstreamsDead {
         /// The zone's apex, with the final dot.
         zone: Arc<str>,
+    },
+    /// Clients get failures from the upstreams of a critical forward zone.
+    PoorAnswers {
+        /// The zone's apex, with the final dot.
+        zone: Arc<str>,
+        /// The evidence.
+        figures: PoorAnswers,
+    },
+    /// Too few canaries of a critical forward zone resolve.
+    PoorCanaries {
+        /// The zone's apex, with the final dot.
+        zone: Arc<str>,
+        /// The evidence.
+        figures: PoorCanaries,
+    },
+    /// A shared fault of which the level takes no notice.
+    Kept {
+        /// The fault.
+        evidence: Box<Self>,
+        /// Why it changes nothing.
+        why: Kept,
     },
     /// All is well again, but it was not too often.
     HeldDown {
@@ -71,11 +102,49 @@ pub enum Reason {
         faults: u32,
         /// The whole time of the hold-down.
         hold: Duration,
+        /// When it ends.
+        until: Instant,
+    },
+    /// All is well again; chance spreads the nodes of a fleet over `jitter`.
+    Staggered {
+        /// This node's time.
+        until: Instant,
+    },
+    /// All is well again, but it was too often: the changes of this hour are spent.
+    PromotionsSpent {
+        /// How many there were.
+        promotions: u32,
+        /// When the oldest is an hour old.
+        until: Instant,
     },
     /// Probes in a row unanswered while clients are answered or queues overflow.
     Shed {
         /// What was asked.
         probe: ProbeOf,
+    },
+    /// Questions of clients are not passed on, for too many are under way.
+    QueriesShed {
+        /// How many in the last second.
+        shed: u64,
+        /// How many were answered in that second.
+        answered: u64,
+    },
+    /// Queries are lost before a worker sees them.
+    QueueOverflow {
+        /// Whose receive queue overflows.
+        worker: usize,
+        /// How many were lost between two samples.
+        dropped: u64,
+    },
+    /// The routing thread came late to look at its clock.
+    Late {
+        /// How late.
+        late: Duration,
+    },
+    /// No link that a neighbour is behind is up: whatever the level, nothing can be announced.
+    LinksDown {
+        /// How many there are.
+        of: usize,
     },
     /// The node is asked to leave, and clients are moving away.
     Draining {
@@ -89,8 +158,17 @@ pub enum Reason {
     },
 }
 
-/// What a start still waits for.
+/// Why a shared fault does not change the level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// No sibling says that it can resolve, so that moving the clients would not help them.
+    NoSibling(PeersView),
+    /// It came while no link was up: the upstreams may be well.
+    NoLink,
+}
+
+/// What a start still waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// The address on the interface.
     Address,
@@ -98,8 +176,42 @@ pub enum Awaited {
     Heartbeat(usize),
     /// A good probe of a worker.
     Probe(usize),
+    /// A good probe over UDP of a service that another program answers for.
+    AddressProbe,
     /// A good probe over TCP.
     TcpProbe,
+    /// A good result of an extra check whose failure would be a local fault.
+    Check(Arc<str>),
+    /// Each upstream reached, or given up on.
+    Upstreams,
+    /// The names that were hot before the restart.
+    HotNames,
+}
+
+impl Reason {
+    /// Whether both say the same but for figures that change all the time, so that it is no news.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::PoorAnswers { zone: a, .. }, Self::PoorAnswers { zone: b, .. })
+            | (Self::PoorCanaries { zone: a, .. }, Self::PoorCanaries { zone: b, .. })
+            | (Self::CheckFailed { check: a, .. }, Self::CheckFailed { check: b, .. }) => a == b,
+            (Self::Unheard { .. }, Self::Unheard { .. })
+            | (Self::QueriesShed { .. }, Self::QueriesShed { .. })
+            | (Self::QueueOverflow { .. }, Self::QueueOverflow { .. })
+            | (Self::Late { .. }, Self::Late { .. }) => true,
+            (
+                Self::Kept {
+                    evidence: a,
+                    why: x,
+                },
+                Self::Kept {
+                    evidence: b,
+                    why: y,
+                },
+            ) => a.is_like(b) && std::mem::discriminant(x) == std::mem::discriminant(y),
+            _ => self == other,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -107,20 +219,58 @@ impl fmt::Display for Reason {
         match self {
             Self::Healthy => f.write_str("all checks good"),
             Self::Starting(awaited) => write!(f, "starting: {awaited}"),
-            Self::HeartbeatStuck { worker, limit } => {
+            Self::HeartbeatStuck { .. }
+            | Self::AddressMissing
+            | Self::NoAnswer { .. }
+            | Self::Recovering { .. }
+            | Self::Unheard { .. } => self.tell_local(f),
+            Self::CheckFailed {
+                check,
+                results,
+                text,
+            } => write!(f, "check {check} failed {results} times in a row: {text}"),
+            Self::UpstreamsDead { .. }
+            | Self::PoorAnswers { .. }
+            | Self::PoorCanaries { .. }
+            | Self::Kept { .. } => self.tell_shared(f),
+            Self::HeldDown { faults, hold, .. } => {
+                let hold_ms = hold.as_millis();
                 write!(
                     f,
-                    "worker {worker} heartbeat stuck for {} ms",
-                    limit.as_millis()
+                    "held down for {hold_ms} ms after {faults} faults in 10 min"
                 )
+            }
+            Self::Staggered { .. } => {
+                f.write_str("well again; waits a moment so that not all nodes turn at once")
+            }
+            Self::PromotionsSpent { promotions, .. } => {
+                write!(
+                    f,
+                    "well again, but {promotions} times preferred within an hour"
+                )
+            }
+            Self::Shed { .. }
+            | Self::QueriesShed { .. }
+            | Self::QueueOverflow { .. }
+            | Self::Late { .. } => self.tell_overload(f),
+            Self::LinksDown { of } => write!(f, "none of {of} links to neighbours is up"),
+            Self::Draining { reason } => write!(f, "draining: {reason}"),
+            Self::Drained { reason } => write!(f, "drained: {reason}"),
+        }
+    }
+}
+
+impl Reason {
+    fn tell_local(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeartbeatStuck { worker, limit } => {
+                let limit_ms = limit.as_millis();
+                write!(f, "worker {worker} heartbeat stuck for {limit_ms} ms")
             }
             Self::AddressMissing => f.write_str("address missing on the interface"),
             Self::NoAnswer { probe, probes } => {
-                write!(
-                    f,
-                    "{} without a right answer {probes} times in a row",
-                    Probe(*probe)
-                )
+                let probe = Probe(*probe);
+                write!(f, "{probe} without a right answer {probes} times in a row")
             }
             Self::Recovering { probes } => {
                 write!(
@@ -128,17 +278,59 @@ impl fmt::Display for Reason {
                     "recovering: {probes} good probes in a row of each worker awaited"
                 )
             }
+            Self::Unheard { blind, reached } => write!(
+                f,
+                "{blind} of {reached} siblings that answer this node get no answer from it"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell_shared(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::UpstreamsDead { zone } => write!(f, "all upstreams of zone {zone} dead"),
-            Self::HeldDown { faults, hold } => {
-                write!(
-                    f,
-                    "held down for {} ms after {faults} faults in 10 min",
-                    hold.as_millis()
-                )
-            }
+            Self::PoorAnswers { zone, figures } => write!(
+                f,
+                "{} % of {} domains fail in zone {zone} for {} client prefixes, {} % before",
+                figures.failed_percent, figures.domains, figures.prefixes, figures.baseline_percent
+            ),
+            Self::PoorCanaries { zone, figures } => write!(
+                f,
+                "{} of {} canaries of zone {zone} resolve, {} have to",
+                figures.good, figures.of, figures.needed
+            ),
+            Self::Kept { evidence, why } => write!(f, "{evidence}; the level stays, for {why}"),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell_overload(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Shed { probe } => write!(f, "{} unanswered under load", Probe(*probe)),
-            Self::Draining { reason } => write!(f, "draining: {reason}"),
-            Self::Drained { reason } => write!(f, "drained: {reason}"),
+            Self::QueriesShed { shed, answered } => {
+                write!(f, "{shed} queries shed and {answered} answered in a second")
+            }
+            Self::QueueOverflow { worker, dropped } => write!(
+                f,
+                "receive queue of worker {worker} overflows: {dropped} queries dropped"
+            ),
+            Self::Late { late } => {
+                write!(f, "routing thread {} ms late", late.as_millis())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSibling(peers) => write!(
+                f,
+                "none of {} siblings says that it can resolve ({} answer)",
+                peers.known, peers.reached
+            ),
+            Self::NoLink => f.write_str("no link to a neighbour was up when that began"),
         }
     }
 }
@@ -149,7 +341,11 @@ impl fmt::Display for Awaited {
             Self::Address => f.write_str("address not yet on the interface"),
             Self::Heartbeat(worker) => write!(f, "no heartbeat of worker {worker} yet"),
             Self::Probe(worker) => write!(f, "no good probe of worker {worker} yet"),
+            Self::AddressProbe => f.write_str("no good probe of the address yet"),
             Self::TcpProbe => f.write_str("no good tcp probe yet"),
+            Self::Check(check) => write!(f, "no good result of check {check} yet"),
+            Self::Upstreams => f.write_str("upstreams not yet reached, nor given up on"),
+            Self::HotNames => f.write_str("hot names not yet fetched"),
         }
     }
 }
@@ -165,69 +361,4 @@ impl fmt::Display for Probe {
             ProbeOf::Tcp => f.write_str("tcp probe"),
         }
     }
-}
-
-/// Everything that is known about a target at one moment, sorted by what it may cause.
-#[derive(Clone, Debug)]
-pub(super) struct Findings {
-    /// The start is not over.
-    pub(super) starting: Option<Awaited>,
-    /// A fault of this node alone.
-    pub(super) local: Option<Reason>,
-    /// A fault that others may have too.
-    pub(super) shared: Option<Reason>,
-    /// A local fault is suspected, but the shared one may be behind it.
-    pub(super) is_mixed: bool,
-    /// Queries are shed.
-    pub(super) overload: Option<Reason>,
-    /// The hold-down in force.
-    pub(super) held: Option<Held>,
-    /// The best level that a drain allows.
-    pub(super) drain: Option<(Level, Reason)>,
-    /// The service's policy.
-    pub(super) on_shared_fault: OnSharedFault,
-}
-
-/// The level that a shared fault leads to.
-pub(super) fn shared_level(policy: OnSharedFault, is_mixed: bool) -> Level {
-    match (policy, is_mixed) {
-        (OnSharedFault::Keep, false) => Level::Preferred,
-        (OnSharedFault::Keep, true) | (OnSharedFault::Backup, _) => Level::Backup,
-        (OnSharedFault::Withdraw, _) => Level::Withdrawn,
-    }
-}
-
-/// Draws the conclusion: the worst level that a finding leads to, and that finding.
-pub(super) fn conclude(findings: Findings) -> (Level, Option<FaultClass>, Reason) {
-    let shared_level = shared_level(findings.on_shared_fault, findings.is_mixed);
-    let candidates = [
-        findings
-            .drain
-            .map(|(level, reason)| (level, Some(FaultClass::Operator), reason)),
-        findings
-            .local
-            .map(|reason| (Level::Withdrawn, Some(FaultClass::Local), reason)),
-        findings
-            .starting
-            .map(|what| (Level::Withdrawn, None, Reason::Starting(what))),
-        findings
-            .shared
-            .map(|reason| (shared_level, Some(FaultClass::Shared), reason)),
-        findings.held.map(|held| {
-            let reason = Reason::HeldDown {
-                faults: held.faults,
-                hold: held.hold,
-            };
-            (Level::Backup, Some(held.class), reason)
-        }),
-        findings
-            .overload
-            .map(|reason| (Level::Preferred, Some(FaultClass::Overload), reason)),
-    ];
-    // `min_by_key` returns the first of several equal ones.
-    let worst = candidates
-        .into_iter()
-        .flatten()
-        .min_by_key(|(level, ..)| *level);
-    worst.unwrap_or((Level::Preferred, None, Reason::Healthy))
 }

@@ -30,15 +30,21 @@ impl RateWindow {
         }
     }
 
+    /// How much it grew within the window.
+    pub(super) fn growth(&self) -> u64 {
+        let ends = self.samples.front().zip(self.samples.back());
+        ends.map_or(0, |((_, first), (_, last))| last.saturating_sub(*first))
+    }
+
     /// Per second; `None` before the second sample.
     pub(super) fn rate(&self) -> Option<f64> {
-        let (first_at, first) = self.samples.front()?;
-        let (last_at, last) = self.samples.back()?;
+        let (first_at, _) = self.samples.front()?;
+        let (last_at, _) = self.samples.back()?;
         let elapsed = last_at.duration_since(*first_at);
         if elapsed.is_zero() {
             return None;
         }
-        let growth = u32::try_from(last.saturating_sub(*first)).unwrap_or(u32::MAX);
+        let growth = u32::try_from(self.growth()).unwrap_or(u32::MAX);
         Some(f64::from(growth) / elapsed.as_secs_f64())
     }
 }

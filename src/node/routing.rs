@@ -308,6 +308,7 @@ impl Routing {
             Event::Verdict {
                 target,
                 from,
+                lasted,
                 verdict,
             } => {
                 if matches!(verdict.reason, health::Reason::Starting(_)) && *from == verdict.level {
@@ -325,6 +326,8 @@ impl Routing {
                     to = %verdict.level,
                     class = verdict.class.map(health::FaultClass::as_str),
                     reason = %verdict.reason,
+                    next = %verdict.next.in_words(verdict.since),
+                    lasted_ms = lasted.as_millis(),
                     "verdict changed"
                 );
             }

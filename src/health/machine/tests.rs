@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::health::{
-    Awaited, Family, FaultClass, FloorLevel, OnSharedFault, ProbeOf, ProbeOutcome,
+    Awaited, Family, FaultClass, FloorLevel, OnSharedFault, ProbeOf, ProbeOutcome, Reason,
 };
 use ProbeOutcome::{Bad, Good, Unanswered};
 

@@ -157,10 +157,10 @@ fn from_the_second_fault_on_the_hold_down_keeps_it_at_backup_and_not_longer() {
     bench.set_address(false);
     bench.set_address(true);
     bench.until(Level::Preferred);
-    for hold_s in [10, 20] {
+    for (hold_s, probes) in [(10, 5), (20, 10)] {
         bench.set_address(false);
         bench.set_address(true);
-        bench.ticks(4);
+        bench.ticks(probes - 1);
         assert_eq!(bench.level(), Level::Withdrawn);
         bench.tick();
         assert_eq!(

@@ -151,6 +151,13 @@ fn the_policy_table_holds() {
             (row.break_it)(&mut bench);
             bench.sample();
             bench.ticks(5);
+            if policy == OnSharedFault::Withdraw
+                && row.levels[2] == Level::Withdrawn
+                && row.levels[0] == Level::Backup
+            {
+                assert_eq!(bench.level(), Level::Backup, "make before break");
+                bench.ticks(20);
+            }
             let what = format!("{} with {policy:?}", row.what_fails);
             assert_eq!(bench.level(), level, "{what}: {}", bench.reason());
             assert_eq!(bench.class(), row.class, "{what}");

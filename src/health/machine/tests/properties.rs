@@ -143,7 +143,7 @@ proptest! {
         for step in life(steps) {
             apply(&mut bench, step);
             while let Some(event) = bench.health.poll_event() {
-                let Event::Verdict { target, from, verdict } = event else { continue };
+                let Event::Verdict { target, from, verdict, .. } = event else { continue };
                 let known = told.iter_mut().find(|(t, _)| *t == target).unwrap();
                 prop_assert_eq!(known.1, from);
                 known.1 = verdict.level;

@@ -1,0 +1,135 @@
+//! How far a fault that others may share has moved one target.
+//!
+//! Moving clients helps only when another site can resolve. So a node with siblings moves when one
+//! of them says so. From then on it stays where it is for as long as the fault lasts, however their
+//! words change; only when each that answers has been unable for [`UNABLE_MIN`] without a break is
+//! the move taken back, for then all have the fault and should be equal again.
+
+use std::time::{Duration, Instant};
+
+use super::others::Links;
+use super::{Kept, PeersView};
+
+/// Siblings that were unable for so long will not help soon.
+pub(super) const UNABLE_MIN: Duration = Duration::from_secs(10);
+
+/// The shared fault of one target, if it has one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SharedFault {
+    current: Option<Current>,
+}
+
+/// What a shared fault does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It lowers the level as the policy says.
+    Lowers {
+        /// Since when.
+        since: Instant,
+    },
+    /// The level stays.
+    Nothing(Kept),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Current {
+    /// It came while no link was up, and that still explains it.
+    is_excused: bool,
+    moved_at: Option<Instant>,
+    /// Since when siblings answer, and none of them is able.
+    unable_since: Option<Instant>,
+}
+
+impl SharedFault {
+    /// Takes whether there is one at `now`, and tells what it does.
+    pub(super) fn advance(
+        &mut self,
+        now: Instant,
+        is_present: bool,
+        links: &Links,
+        peers: PeersView,
+    ) -> Option<Effect> {
+        if !is_present {
+            self.current = None;
+            return None;
+        }
+        let explains = links.explain(now);
+        let current = self.current.get_or_insert(Current {
+            is_excused: explains,
+            ..Current::default()
+        });
+        current.is_excused &= explains;
+        Some(current.effect(now, peers))
+    }
+
+    /// When it may do something else though nothing is told.
+    pub(super) fn due(&self, links: &Links) -> impl Iterator<Item = Instant> {
+        let grace = self.current.filter(|current| current.is_excused);
+        let unable = self.current.filter(|current| current.moved_at.is_some());
+        let unable = unable.and_then(|current| current.unable_since);
+        let grace = grace.and_then(|_| links.grace_end());
+        grace.into_iter().chain(unable.map(|at| at + UNABLE_MIN))
+    }
+}
+
+impl Current {
+    fn effect(&mut self, now: Instant, peers: PeersView) -> Effect {
+        self.unable_since = if peers.reached > 0 && peers.able == 0 {
+            self.unable_since.or(Some(now))
+        } else {
+            None
+        };
+        let is_hopeless = self
+            .unable_since
+            .is_some_and(|since| now.duration_since(since) >= UNABLE_MIN);
+        if is_hopeless {
+            self.moved_at = None;
+        } else if (peers.known == 0 || peers.able > 0) && !self.is_excused {
+            self.moved_at = self.moved_at.or(Some(now));
+        }
+        match self.moved_at {
+            Some(since) => Effect::Lowers { since },
+            None if self.is_excused => Effect::Nothing(Kept::NoLink),
+            None => Effect::Nothing(Kept::NoSibling(peers)),
+        }
+    }
+}
+
+/// Whether siblings that this node reaches agree that they do not reach it.
+///
+/// They ask through the service's own sockets, which a flood may fill: while the node is overloaded
+/// their word proves nothing, except for a fault that was there before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unheard {
+    is_fault: bool,
+    /// Since when the siblings' word is against `is_fault`.
+    turning_since: Option<Instant>,
+}
+
+impl Unheard {
+    /// The siblings' word has to last so long, either way.
+    pub(super) const PROOF: Duration = Duration::from_secs(5);
+    /// So many have to agree, and as many have to be reached.
+    const AGREEING: u16 = 2;
+
+    /// Takes what they say at `now`, and tells whether it is a fault.
+    pub(super) fn advance(&mut self, now: Instant, peers: PeersView, is_overloaded: bool) -> bool {
+        let is_said = peers.blind >= Self::AGREEING && peers.reached >= Self::AGREEING;
+        let is_turning = if self.is_fault {
+            !is_said
+        } else {
+            is_said && !is_overloaded
+        };
+        self.turning_since = is_turning.then(|| self.turning_since.unwrap_or(now));
+        if self.due().is_some_and(|due| due <= now) {
+            self.is_fault = !self.is_fault;
+            self.turning_since = None;
+        }
+        self.is_fault
+    }
+
+    /// When it turns if nothing else is said.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.turning_since.map(|since| since + Self::PROOF)
+    }
+}

@@ -1,0 +1,190 @@
+//! What is known about one target, taken in and sorted by what it may prove.
+
+use std::time::{Duration, Instant};
+
+use super::{Drops, Standing, Surroundings, TargetState, busy_window};
+use crate::health::policy::{self, Evidence};
+use crate::health::worker::{Worker, is_recent, stuck_limit};
+use crate::health::{
+    AnsweredBy, Awaited, CheckFault, CheckOutcome, Level, Next, ProbeOf, ProbeOutcome, Reason,
+    Settings,
+};
+
+/// Between two probes over TCP, with the interval before it. On a quiet node a probe that was turned
+/// away is itself the only connection that was shed, and it is counted after its result is known:
+/// so the one before it has to explain this one.
+const TCP_GAP_MAX: Duration = Duration::from_millis(1200);
+
+impl TargetState {
+    pub(in crate::health) fn record_presence(&mut self, is_present: bool) {
+        self.is_present = Some(is_present);
+    }
+
+    pub(in crate::health) fn record_drops(&mut self, now: Instant, worker: usize, total: u64) {
+        let Some(drops) = self.drops.get_mut(worker) else {
+            return;
+        };
+        if let Some(last) = drops.total
+            && last != total
+        {
+            drops.rose_at = Some(now);
+            let dropped = total.wrapping_sub(last);
+            self.overflow
+                .see(now, Reason::QueueOverflow { worker, dropped });
+        }
+        drops.total = Some(total);
+    }
+
+    pub(in crate::health) fn record_check(
+        &mut self,
+        now: Instant,
+        check: usize,
+        outcome: &CheckOutcome,
+        around: &Surroundings<'_>,
+    ) {
+        let is_overloaded = self.overload(now, around).is_some();
+        if let Some(run) = self.checks.get_mut(check) {
+            run.record(outcome, is_overloaded);
+        }
+    }
+
+    pub(in crate::health) fn record_probe(
+        &mut self,
+        now: Instant,
+        probe: ProbeOf,
+        outcome: ProbeOutcome,
+        workers: &[Worker],
+        settings: &Settings,
+    ) {
+        self.probed_at = Some(now);
+        let is_busy = self.is_busy(now, probe, workers, busy_window(settings.interval));
+        let rise = self.hold_down.rise(now, settings.rise);
+        self.probes.record(probe, outcome, is_busy, settings, rise);
+        let good_at = (outcome == ProbeOutcome::Good).then_some(now);
+        let [address, tcp] = &mut self.good_at;
+        match probe {
+            ProbeOf::Address => *address = good_at,
+            ProbeOf::Tcp => *tcp = good_at,
+            ProbeOf::Worker(_) => {}
+        }
+    }
+
+    /// Whether whom `probe` asked answers somebody else, or loses queries before it could answer.
+    fn is_busy(&self, now: Instant, probe: ProbeOf, workers: &[Worker], window: Duration) -> bool {
+        let drops = |worker: &Drops| is_recent(worker.rose_at, now, window);
+        let answers = |worker: &Worker| worker.answers(now, window);
+        match (self.policy.answered_by, probe) {
+            (AnsweredBy::Workers, ProbeOf::Worker(worker)) => {
+                workers.get(worker).is_some_and(answers)
+                    || self.drops.get(worker).is_some_and(drops)
+            }
+            (AnsweredBy::Workers, ProbeOf::Address) => {
+                workers.iter().any(answers) || self.drops.iter().any(drops)
+            }
+            (AnsweredBy::Workers, ProbeOf::Tcp) => {
+                workers
+                    .iter()
+                    .any(|w| answers(w) || w.sheds_tcp(now, window + TCP_GAP_MAX))
+                    || self.drops.iter().any(drops)
+            }
+            // Of another program no counters are known: while it answers one kind of probe it is
+            // alive, and clients may be why it does not answer the other.
+            (AnsweredBy::Another, ProbeOf::Tcp) => is_recent(self.good_at[0], now, window),
+            (AnsweredBy::Another, ProbeOf::Address | ProbeOf::Worker(_)) => {
+                is_recent(self.good_at[1], now, TCP_GAP_MAX)
+            }
+        }
+    }
+
+    /// Whether a probe result younger than two intervals is known, good or bad.
+    pub(in crate::health) fn is_probed(&self, now: Instant, interval: Duration) -> bool {
+        self.probed_at
+            .is_some_and(|at| now.duration_since(at) < 2 * interval)
+    }
+
+    /// Evidence that neither an upstream nor a flood could make; `rise` good probes end it.
+    pub(super) fn hard_evidence(&self, around: &Surroundings<'_>, rise: u32) -> Option<Evidence> {
+        let next = Next::Mended {
+            probes: rise,
+            to: self.level_after_proof(),
+        };
+        if self.is_present == Some(false) && self.standing != Standing::Starting {
+            return Some((Reason::AddressMissing, next));
+        }
+        let limit = stuck_limit(around.settings);
+        let mut workers = self.workers(around).iter();
+        let worker = workers.position(|worker| worker.is_stuck(limit))?;
+        Some((Reason::HeartbeatStuck { worker, limit }, next))
+    }
+
+    /// Evidence of a local fault that may have another cause.
+    pub(super) fn soft_evidence(&self, settings: &Settings, rise: u32) -> Option<Evidence> {
+        let probes = self.probes.fault(settings, rise).map(|reason| {
+            let to = self.level_after_proof();
+            (reason, Next::Proven { probes: rise, to })
+        });
+        let mut checks = self.checks.iter();
+        probes.or_else(|| checks.find_map(|check| check.failure(CheckFault::Local)))
+    }
+
+    /// Evidence of a fault that others may have too.
+    pub(super) fn shared_evidence(&self, around: &Surroundings<'_>) -> Option<Evidence> {
+        let zones = match self.policy.answered_by {
+            AnsweredBy::Workers => around.shared.clone(),
+            // It does not ask this node's upstreams.
+            AnsweredBy::Another => None,
+        };
+        let zones = zones.map(|reason| {
+            let end = policy::end_of(&reason);
+            (reason, end)
+        });
+        let mut checks = self.checks.iter();
+        zones.or_else(|| checks.find_map(|check| check.failure(CheckFault::Shared)))
+    }
+
+    /// The sign of overload that is shown; the closest to the target first.
+    pub(super) fn overload(&self, now: Instant, around: &Surroundings<'_>) -> Option<Reason> {
+        let node = match self.policy.answered_by {
+            AnsweredBy::Workers => around.others.load.reason(now),
+            AnsweredBy::Another => None,
+        };
+        let probes = self.probes.overload();
+        probes.or_else(|| self.overflow.reason(now).or(node).cloned())
+    }
+
+    /// What a start would still wait for.
+    pub(super) fn awaited(&self, around: &Surroundings<'_>) -> Option<Awaited> {
+        if self.is_present != Some(true) {
+            return Some(Awaited::Address);
+        }
+        let mut workers = self.workers(around).iter();
+        let silent = workers.position(|worker| !worker.has_beaten());
+        let check = || self.checks.iter().find_map(|check| check.awaited());
+        let gate = || match self.policy.answered_by {
+            AnsweredBy::Workers => around.others.gates.first(),
+            AnsweredBy::Another => None,
+        };
+        silent
+            .map(Awaited::Heartbeat)
+            .or_else(|| self.probes.awaited())
+            .or_else(|| check().map(Awaited::Check))
+            .or_else(|| gate().copied().map(policy::gate))
+    }
+
+    /// The workers that answer for it.
+    fn workers<'a>(&self, around: &Surroundings<'a>) -> &'a [Worker] {
+        match self.policy.answered_by {
+            AnsweredBy::Workers => around.workers,
+            AnsweredBy::Another => &[],
+        }
+    }
+
+    /// Where the end of a local fault leads to: the second fault in ten minutes is held down.
+    fn level_after_proof(&self) -> Level {
+        if self.hold_down.is_repeated() {
+            Level::Backup
+        } else {
+            Level::Preferred
+        }
+    }
+}
