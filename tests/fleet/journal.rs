@@ -1,6 +1,7 @@
 //! The last things that happened in a run, for the text of a failure.
 
 use std::collections::VecDeque;
+use std::env;
 use std::fmt::{self, Write};
 
 use sidestep::health::{DrainPhase, Level, Verdict};
@@ -8,7 +9,7 @@ use sidestep::health::{DrainPhase, Level, Verdict};
 use crate::router::Offer;
 use crate::setup::Time;
 
-/// More would not be read.
+/// More would not be read, unless `SIDESTEP_FLEET_EVENTS` says so.
 const NOTES_MAX: usize = 80;
 
 /// What happened, kept as it is: only a failure makes text of it.
@@ -41,11 +42,24 @@ pub(crate) enum Note {
     },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Journal {
     notes: VecDeque<(Time, Note)>,
+    notes_max: usize,
     /// A number that two equal runs share.
     pub(crate) digest: u64,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let asked = env::var("SIDESTEP_FLEET_EVENTS").ok();
+        let notes_max = asked.and_then(|count| count.parse().ok());
+        Self {
+            notes: VecDeque::new(),
+            notes_max: notes_max.unwrap_or(NOTES_MAX),
+            digest: 0,
+        }
+    }
 }
 
 impl Journal {
@@ -62,7 +76,7 @@ impl Journal {
         let event = code.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ now.as_micros() as u64;
         self.digest = (self.digest.rotate_left(5) ^ event).wrapping_mul(0xA076_1D64_78BD_642F);
         self.notes.push_back((now, note));
-        if self.notes.len() > NOTES_MAX {
+        if self.notes.len() > self.notes_max {
             self.notes.pop_front();
         }
     }

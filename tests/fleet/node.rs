@@ -32,7 +32,7 @@ pub(crate) struct Node {
     pub(crate) connection: u32,
     /// Whether packets to the service address get lost in front of its sockets.
     pub(crate) is_deaf: bool,
-    /// Since when nobody else hears an answer of it.
+    /// Since when the same happens to the packets of all others, and its own probes are answered.
     pub(crate) unheard_since: Option<Time>,
     /// Percent of the new names that upstreams fail for.
     pub(crate) failing_percent: u8,
@@ -88,7 +88,7 @@ impl Node {
     pub(crate) fn ability(&self) -> Ability {
         Ability {
             answers: std::array::from_fn(|worker| self.runs(worker)),
-            hears: self.process.is_some() && !self.is_deaf,
+            hears: self.process.is_some() && self.is_heard(),
             failing_percent: if self.is_connected {
                 self.failing_percent
             } else {
@@ -106,6 +106,11 @@ impl Node {
         })
     }
 
+    /// Whether questions of others reach it.
+    pub(crate) fn is_heard(&self) -> bool {
+        !self.is_deaf && self.unheard_since.is_none()
+    }
+
     /// Whether all that is sent to it is answered, or shed because it is too much.
     pub(crate) fn answers(&self) -> bool {
         !self.is_deaf && (0..WORKERS).all(|worker| self.runs(worker))
@@ -114,6 +119,7 @@ impl Node {
     /// Whether it can answer, prove it and announce it, and no operator minds.
     pub(crate) fn is_able(&self) -> bool {
         self.answers()
+            && self.is_heard()
             && self.process.as_ref().is_some_and(|process| {
                 let serves = process.phase() == DrainPhase::Serving;
                 process.pause.is_none() && !process.is_blind && serves

@@ -8,7 +8,7 @@ use crate::watch::Summary;
 
 /// Fleet sizes with how many seeds each: of an ordinary test run, and with
 /// `SIDESTEP_FLEET=full`.
-const SHARE: [(usize, u64); 2] = [(20, 5), (100, 1)];
+const SHARE: [(usize, u64); 2] = [(20, 3), (100, 1)];
 const FULL: [(usize, u64); 2] = [(20, 200), (1000, 3)];
 
 /// Plays `scenario` with each fleet that the environment asks for, and panics at the first failure.

@@ -63,6 +63,8 @@ pub(crate) enum What {
     Stopped { node: usize, since: Time },
     /// A node whose prober ended must not be announced any more.
     Stale { node: usize, boot: u32 },
+    /// A node that nobody else hears since then must not be preferred any more.
+    Unheard { node: usize, since: Time },
     /// What the fleet answers is compared with what it could.
     Measure,
     /// The upgrade goes on.

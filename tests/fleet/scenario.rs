@@ -33,6 +33,11 @@ pub(crate) enum Deed {
         node: usize,
         is_deaf: bool,
     },
+    /// Packets of all others are lost, and its own probes are answered.
+    Unheard {
+        node: usize,
+        is_unheard: bool,
+    },
     /// The self-probe ends.
     Blind {
         node: usize,
@@ -90,6 +95,8 @@ pub(crate) fn script(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
         "crashes" => crashes(setup, chance),
         "upgrade" => upgrade(setup),
         "clocks" => clocks(setup, chance),
+        "unheard" => unheard(setup, chance),
+        "firewall" => firewall(setup, chance),
         "storm" => storm(setup, chance),
         other => panic!("no scenario is called {other}"),
     }
@@ -272,6 +279,34 @@ fn clocks(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
     (script, QUIET + s(130))
 }
 
+/// A tenth of the nodes is heard by nobody but itself for 15 to 40 seconds.
+fn unheard(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
+    let mut script = Vec::new();
+    for node in chance.choose((setup.nodes / 10).max(1), setup.nodes) {
+        let at = QUIET + chance.ms(0, 20_000);
+        let until = at + chance.ms(15_000, 40_000);
+        for (at, is_unheard) in [(at, true), (until, false)] {
+            script.push((at, Deed::Unheard { node, is_unheard }));
+        }
+    }
+    (script, QUIET + s(100))
+}
+
+/// Six times a rule is rolled out everywhere that lets no query through, and taken back.
+fn firewall(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
+    let mut script = Vec::new();
+    for round in 0..6 {
+        let at = QUIET + s(40 * round);
+        let until = at + chance.ms(4000, 8000);
+        for node in 0..setup.nodes {
+            for (at, is_deaf) in [(at, true), (until, false)] {
+                script.push((at + chance.ms(0, 500), Deed::Deaf { node, is_deaf }));
+            }
+        }
+    }
+    (script, QUIET + s(240))
+}
+
 /// Everything at once, on some nodes each.
 fn storm(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
     let mut script = Vec::new();
@@ -299,7 +334,7 @@ fn storm(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
         };
         script.extend([(at, breaks), (until, mends)]);
     }
-    (script, QUIET + s(130))
+    (script, QUIET + s(145))
 }
 
 impl fmt::Display for Deed {

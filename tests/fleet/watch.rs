@@ -17,6 +17,12 @@ pub(crate) const SLACK: Duration = Duration::from_millis(50);
 /// on or a session is back, five for 25 good probes, one for the probe over TCP, and one for the
 /// rest.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
+/// The same when its probes over TCP saw the fault as well: there is one a second, and 25 good ones
+/// may be wanted of them, too.
+pub(crate) const GRACE_OVER_TCP: Duration = Duration::from_secs(32);
+/// A node that only hears itself is not preferred after so long: three seconds until its siblings
+/// say so, one until it asks them, and five in which they go on saying so.
+pub(crate) const UNHEARD_MAX: Duration = Duration::from_millis(9200);
 /// Good probes that a node which fails again and again has to show at most.
 const RISE_MAX: u32 = 25;
 /// The time that the limit on changes to `preferred` by the hold-down is told for.
@@ -128,9 +134,13 @@ impl Watch {
 
     /// Whether the node has been able for so long that it must be announced.
     pub(crate) fn is_proven(&self, now: Time, node: usize) -> bool {
-        self.nodes[node]
-            .able_since
-            .is_some_and(|since| now.saturating_sub(since) >= GRACE)
+        self.able_for(now, node) >= GRACE
+    }
+
+    /// How long the node has been able.
+    pub(crate) fn able_for(&self, now: Time, node: usize) -> Duration {
+        let since = self.nodes[node].able_since;
+        since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
     /// Takes whether floors of the node have to be announced.

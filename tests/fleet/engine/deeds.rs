@@ -5,7 +5,7 @@ use crate::journal::Note;
 use crate::queue::What;
 use crate::scenario::Deed;
 use crate::setup::{CAPACITY_MILLI, Time};
-use crate::watch::Watch;
+use crate::watch::{UNHEARD_MAX, Watch};
 
 /// Answers are called poor above the first and good again below the second, in percent.
 const POOR_PERCENT: u8 = 50;
@@ -22,15 +22,7 @@ impl Fleet {
             } => nodes
                 .into_iter()
                 .for_each(|node| self.join(node, is_connected)),
-            Deed::Cut(is_cut) => {
-                for region in 0..self.regions.len() {
-                    for site in 0..self.members.len() {
-                        self.regions[region].reaches[site] = is_cut[region] == is_cut[site];
-                    }
-                    self.reroute(region);
-                }
-                (0..self.nodes.len()).for_each(|node| self.tell_siblings(node));
-            }
+            Deed::Cut(is_cut) => self.cut(&is_cut),
             Deed::Load {
                 region,
                 site_percent,
@@ -51,10 +43,10 @@ impl Fleet {
                 self.rouse(node);
                 self.nodes[node].account(self.now);
                 self.nodes[node].is_deaf = is_deaf;
-                self.nodes[node].unheard_since = is_deaf.then_some(self.now);
-                self.hear_again(node);
+                self.ask_again(node);
                 self.take_truth(node);
             }
+            Deed::Unheard { node, is_unheard } => self.unhear(node, is_unheard),
             Deed::Blind { node } => self.blind(node),
             Deed::Pause { node, pause } => self.pause(node, pause),
             Deed::Resume { node } => self.resume(node),
@@ -75,6 +67,27 @@ impl Fleet {
                 self.queue.push(self.now, What::Guide);
             }
         }
+    }
+
+    fn cut(&mut self, is_cut: &[bool]) {
+        for region in 0..self.regions.len() {
+            for site in 0..self.members.len() {
+                self.regions[region].reaches[site] = is_cut[region] == is_cut[site];
+            }
+            self.reroute(region);
+        }
+        (0..self.nodes.len()).for_each(|node| self.tell_siblings(node));
+    }
+
+    fn unhear(&mut self, node: usize, is_unheard: bool) {
+        self.rouse(node);
+        self.nodes[node].account(self.now);
+        let since = self.now;
+        self.nodes[node].unheard_since = is_unheard.then_some(since);
+        self.ask_again(node);
+        self.take_truth(node);
+        self.queue
+            .push(since + UNHEARD_MAX, What::Unheard { node, since });
     }
 
     fn join(&mut self, node: usize, is_connected: bool) {

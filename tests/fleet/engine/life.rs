@@ -2,7 +2,7 @@
 
 use sidestep::health::{PeersView, StartGate};
 
-use super::{Fleet, PEERS_MS, SECOND};
+use super::{Fleet, PEERS_MS};
 use crate::journal::Note;
 use crate::process::Pause;
 use crate::queue::What;
@@ -61,6 +61,18 @@ impl Fleet {
         self.tell_siblings(node);
         self.later((0, PEERS_MS), What::Peers { node });
         self.follow(node);
+    }
+
+    /// A start need not wait for `gate` any more.
+    pub(super) fn open(&mut self, node: usize, boot: u32, gate: StartGate) {
+        if self.runs(node, boot) {
+            self.tell(node, |node, now| {
+                node.tell(now, |health, local| health.handle_gate(local, gate));
+            });
+        } else if self.nodes[node].boot == boot && self.nodes[node].process.is_some() {
+            // It stands still, and so does what the gate waits for.
+            self.later(REACHED_MS, What::Gate { node, boot, gate });
+        }
     }
 
     /// The process is gone; the supervisor starts another.
@@ -274,13 +286,13 @@ impl Fleet {
         }
         let mut view = PeersView::default();
         let site = self.nodes[node].site;
-        let deaf_since = self.nodes[node].unheard_since;
-        let is_unheard = deaf_since.is_some_and(|at| self.now - at >= BLIND_AFTER);
+        let unheard_since = self.nodes[node].unheard_since;
+        let is_unheard = unheard_since.is_some_and(|at| self.now - at >= BLIND_AFTER);
         for sibling in self.setup.siblings_of(node) {
             view.known += 1;
             let other = &self.nodes[sibling];
             let is_reached = self.regions[site].reaches[other.site]
-                && other.unheard_since.is_none()
+                && other.is_heard()
                 && (0..crate::setup::WORKERS).any(|worker| other.runs(worker));
             view.reached += u16::from(is_reached);
             view.able += u16::from(is_reached && other.resolves());
@@ -289,10 +301,12 @@ impl Fleet {
         self.tell(node, |node, now| node.tell_peers(now, view));
     }
 
-    /// Pushes what has to be looked at again in a while.
-    pub(super) fn hear_again(&mut self, node: usize) {
-        let at = self.now + BLIND_AFTER + SECOND;
-        self.queue.push(at, What::Peers { node });
+    /// The siblings of a node find out that they do not reach it, or do again.
+    pub(super) fn ask_again(&mut self, node: usize) {
+        let at = self.now + BLIND_AFTER;
+        self.queue
+            .push(at + self.chance.ms(0, PEERS_MS), What::Peers { node });
+        self.later((0, PEERS_MS), What::Peers { node });
         self.tell_siblings(node);
     }
 }

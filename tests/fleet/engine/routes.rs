@@ -5,7 +5,7 @@ use crate::journal::Note;
 use crate::queue::What;
 use crate::router::Offer;
 use crate::setup::CAPACITY_MILLI;
-use crate::watch::{GRACE, Watch};
+use crate::watch::{GRACE, GRACE_OVER_TCP, Watch};
 
 /// A router has the news of its own nodes after so many milliseconds, and others after the second.
 const NEAR_MS: (u64, u64) = (10, 60);
@@ -91,8 +91,22 @@ impl Fleet {
         }
     }
 
+    /// Whoever is proven able is announced, however little it is preferred.
+    fn look_for_hidden(&mut self) {
+        let hidden = (0..self.nodes.len()).find(|node| {
+            self.told[*node].1 < Offer::Backup
+                && self.watch.able_for(self.now, *node) >= GRACE_OVER_TCP
+        });
+        if let Some(node) = hidden {
+            let able_s = self.watch.able_for(self.now, node).as_secs_f64();
+            let what = format!("node {node} has been able for {able_s:.1} s and is not announced");
+            self.breach.get_or_insert(what);
+        }
+    }
+
     pub(super) fn measure(&mut self) {
         self.queue.push(self.now + SECOND, What::Measure);
+        self.look_for_hidden();
         let mut answered = 0;
         for node in &mut self.nodes {
             node.account(self.now);
