@@ -5,6 +5,8 @@
 //!
 //! [`Health`] is a value: its owner calls a `handle_*` for each input, then takes the events and
 //! reads the [`Lease`]; it never waits, asks or reads a clock. [`prober`] is the only shell here.
+//!
+#![doc = include_str!("health/policy.md")]
 
 use std::fmt;
 use std::net::IpAddr;

@@ -20,6 +20,10 @@ pub struct Metrics {
     probes: IntCounterVec,
     transitions: IntCounterVec,
     lease_age: Gauge,
+    delayed: IntGaugeVec,
+    faults: IntGaugeVec,
+    peers: IntGaugeVec,
+    links: IntGaugeVec,
 }
 
 impl Metrics {
@@ -31,18 +35,16 @@ impl Metrics {
         let target = ["service", "family"];
         let metrics = Self {
             services,
-            level: IntGaugeVec::new(
-                Opts::new(
-                    "sidestep_service_level",
-                    "1 for the level that the service is at.",
-                ),
+            level: gauge(
+                registry,
+                "sidestep_service_level",
+                "1 for the level that the service is at.",
                 &["service", "family", "level"],
             )?,
-            reason: IntGaugeVec::new(
-                Opts::new(
-                    "sidestep_service_reason",
-                    "1 for the class of the present fault.",
-                ),
+            reason: gauge(
+                registry,
+                "sidestep_service_reason",
+                "1 for the class of the present fault.",
                 &["service", "family", "class"],
             )?,
             since: GaugeVec::new(
@@ -64,9 +66,31 @@ impl Metrics {
                 "sidestep_health_lease_age_seconds",
                 "Time since the lease was renewed; -1 before the first time.",
             )?,
+            delayed: gauge(
+                registry,
+                "sidestep_service_promotion_delayed",
+                "1 while nothing but damping keeps the service from preferred.",
+                &target,
+            )?,
+            faults: gauge(
+                registry,
+                "sidestep_service_faults_remembered",
+                "Faults of the last ten minutes.",
+                &target,
+            )?,
+            peers: gauge(
+                registry,
+                "sidestep_health_peers",
+                "Siblings by what they say.",
+                &["state"],
+            )?,
+            links: gauge(
+                registry,
+                "sidestep_health_links",
+                "Links that neighbours are behind, known and up.",
+                &["state"],
+            )?,
         };
-        registry.register(Box::new(metrics.level.clone()))?;
-        registry.register(Box::new(metrics.reason.clone()))?;
         registry.register(Box::new(metrics.since.clone()))?;
         registry.register(Box::new(metrics.probes.clone()))?;
         registry.register(Box::new(metrics.transitions.clone()))?;
@@ -133,15 +157,52 @@ impl Metrics {
             let since = unix_now.saturating_sub(age).as_secs_f64();
             self.since.with_label_values(&[service, family]).set(since);
         }
+        self.refresh_signals(health, now);
         let renewed_at = health.lease().renewed_at();
         let age = renewed_at.map(|at| now.saturating_duration_since(at).as_secs_f64());
         self.lease_age.set(age.unwrap_or(-1.0));
+    }
+
+    fn refresh_signals(&self, health: &Health, now: Instant) {
+        for (target, faults, is_delayed) in health.damping(now) {
+            let labels = self.labels(target);
+            let delayed = self.delayed.with_label_values(&labels);
+            delayed.set(i64::from(is_delayed));
+            let remembered = self.faults.with_label_values(&labels);
+            remembered.set(i64::from(faults));
+        }
+        let peers = health.peers();
+        for (state, count) in [
+            ("known", peers.known),
+            ("reached", peers.reached),
+            ("able", peers.able),
+            ("blind", peers.blind),
+        ] {
+            let gauge = self.peers.with_label_values(&[state]);
+            gauge.set(i64::from(count));
+        }
+        let (up, of) = health.links();
+        for (state, count) in [("up", up), ("known", of)] {
+            let gauge = self.links.with_label_values(&[state]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     fn labels(&self, target: Target) -> [&str; 2] {
         let service = self.services.get(target.service).map_or("", String::as_str);
         [service, target.family.as_str()]
     }
+}
+
+fn gauge(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntGaugeVec> {
+    let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
 }
 
 #[cfg(test)]
@@ -167,6 +228,7 @@ mod tests {
             metrics.record_event(&event);
         }
         bench.health.handle_zone(bench.now, ".", true);
+        bench.health.handle_links(bench.now, 1, 2);
         while let Some(event) = bench.health.poll_event() {
             metrics.record_event(&event);
         }
@@ -190,6 +252,11 @@ mod tests {
                 "sidestep_health_probes_total{{{v4},outcome=\"unanswered\",protocol=\"tcp\",{resolver}}} 1"
             ),
             "sidestep_health_lease_age_seconds 0".to_owned(),
+            format!("sidestep_service_promotion_delayed{{{v4},{resolver}}} 0"),
+            format!("sidestep_service_faults_remembered{{{v4},{resolver}}} 1"),
+            "sidestep_health_links{state=\"up\"} 1".to_owned(),
+            "sidestep_health_links{state=\"known\"} 2".to_owned(),
+            "sidestep_health_peers{state=\"able\"} 0".to_owned(),
         ] {
             assert!(text.contains(&line), "{line} not in\n{text}");
         }

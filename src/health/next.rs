@@ -89,6 +89,26 @@ impl Next {
     pub fn in_words(&self, now: Instant) -> impl fmt::Display + '_ {
         Words { next: self, now }
     }
+
+    /// The time at which it comes about by itself.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::PreferredAt { at } | Self::WithdrawnAt { at, .. } => Some(*at),
+            Self::Stays
+            | Self::Announced(_)
+            | Self::Proven { .. }
+            | Self::Mended { .. }
+            | Self::Answered { .. }
+            | Self::Improved { .. }
+            | Self::Resolved { .. }
+            | Self::Checked { .. }
+            | Self::Heard { .. }
+            | Self::Consented { .. }
+            | Self::Unloaded
+            | Self::Linked
+            | Self::Undrained { .. } => None,
+        }
+    }
 }
 
 struct Words<'a> {

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use super::hold_down::Held;
 use super::shared_fault::{Effect, Unheard};
 use super::{
-    Awaited, FaultClass, Level, Next, OnLocalFault, OnSharedFault, PeersView, Reason, StartGate,
+    Awaited, FaultClass, Kept, Level, Next, OnLocalFault, OnSharedFault, PeersView, Reason,
+    StartGate,
 };
 
 /// What is wrong, and what ends it.
@@ -127,8 +128,10 @@ pub(super) fn shared(
             Effect::Nothing(why),
         ) => {
             let evidence = Box::new(reason);
-            let end = Box::new(end);
-            let next = Next::Consented { end };
+            let next = match why {
+                Kept::NoSibling(_) => Next::Consented { end: Box::new(end) },
+                Kept::NoLink => end,
+            };
             finding(Level::Preferred, Reason::Kept { evidence, why }, next)
         }
     }

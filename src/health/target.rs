@@ -193,6 +193,7 @@ impl TargetState {
         let shared = shared
             .zip(effect)
             .map(|(evidence, effect)| policy::shared(now, evidence, effect, shared_policy));
+        let shared_due = shared.as_ref().and_then(|finding| finding.next.due());
         let is_unheard = self.unheard.advance(now, peers, overload.is_some());
         let unheard = is_unheard.then(|| policy::unheard(peers));
         self.record_fault(now, shared.as_ref(), is_unheard, settings);
@@ -211,7 +212,7 @@ impl TargetState {
             (of > 0 && up == 0).then(|| policy::links_down(of)),
         ]);
         let verdict = self.damp(now, due);
-        self.due = self.next_change(now, around, &verdict);
+        self.due = self.next_change(now, around, &verdict, shared_due);
         self.replace_verdict(now, verdict);
     }
 
@@ -282,37 +283,24 @@ impl TargetState {
         })
     }
 
+    /// When the verdict may change though nothing is told; `shared_due`: by a shared fault that
+    /// another finding may hide.
     fn next_change(
         &self,
         now: Instant,
         around: &Surroundings<'_>,
         verdict: &Finding,
+        shared_due: Option<Instant>,
     ) -> Option<Instant> {
-        let told = match &verdict.next {
-            Next::PreferredAt { at } | Next::WithdrawnAt { at, .. } => Some(*at),
-            Next::Stays
-            | Next::Announced(_)
-            | Next::Proven { .. }
-            | Next::Mended { .. }
-            | Next::Answered { .. }
-            | Next::Improved { .. }
-            | Next::Resolved { .. }
-            | Next::Checked { .. }
-            | Next::Heard { .. }
-            | Next::Consented { .. }
-            | Next::Unloaded
-            | Next::Linked
-            | Next::Undrained { .. } => None,
-        };
         let held = match &verdict.reason {
-            Reason::HeldDown { until, .. } => Some(*until),
+            Reason::HeldDown { until, .. } | Reason::Staggered { until } => Some(*until),
             _ => None,
         };
         let others = around.others;
-        told.into_iter()
-            .chain(held)
+        [verdict.next.due(), shared_due, held, self.unheard.due()]
+            .into_iter()
+            .flatten()
             .chain(self.shared_fault.due(&others.links))
-            .chain(self.unheard.due())
             .chain(self.overflow.ends_at())
             .chain(others.load.ends())
             .filter(|at| *at > now)

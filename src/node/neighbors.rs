@@ -25,6 +25,7 @@ use crate::os::netlink::Netlink;
 pub(super) use self::reconcile::Running;
 
 mod inquiry;
+mod links;
 mod reconcile;
 mod resolve;
 mod unnumbered;

@@ -91,7 +91,7 @@ impl Routing {
                 },
                 () = upstreams.flips().notified() => self.take_zones(Instant::now()),
                 wish = inputs.wishes.next() => self.take_wish(wish),
-                _ = ticks.tick() => self.tick(),
+                due = ticks.tick() => self.tick(due.into_std()),
                 () = self.neighbors.changed() => self.take_neighbors(),
                 Some(order) = inputs.orders.recv() => self.take_order(order),
                 () = at(due) => self.take_timeout(),
@@ -148,8 +148,10 @@ impl Routing {
         Turn::GoOn
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self, due: Instant) {
         let now = Instant::now();
+        let late = now.saturating_duration_since(due);
+        self.health.handle_lateness(now, late);
         for (target, worker, total) in self.signals.drops() {
             self.health.handle_drops(now, target, worker, total);
         }
@@ -221,7 +223,15 @@ impl Routing {
         if concerns_host {
             self.host.look();
         }
+        self.take_links(Instant::now());
         self.neighbors.refresh_soon(Instant::now());
+    }
+
+    /// Without a session the last word on the links holds: they go soon after their link.
+    fn take_links(&mut self, now: Instant) {
+        if let Some((up, of)) = self.neighbors.links() {
+            self.health.handle_links(now, up, of);
+        }
     }
 
     fn take_host(&mut self, news: News) {
@@ -240,6 +250,7 @@ impl Routing {
 
     fn take_neighbors(&mut self) {
         self.neighbors.settle(Instant::now());
+        self.take_links(Instant::now());
         if self.neighbors.all_are_closed() {
             self.announcer.handle_sessions_closed(Instant::now());
         }

@@ -6,10 +6,13 @@ use crate::health::{
 };
 use ProbeOutcome::{Bad, Good, Unanswered};
 
+mod damping;
 mod faults;
 mod leaving;
 mod policy;
 mod properties;
+mod siblings;
+mod signals;
 
 pub(in crate::health) const INTERVAL: Duration = Duration::from_millis(200);
 /// From a sample of the counters to the results of the probes.
@@ -50,6 +53,8 @@ pub(in crate::health) struct Bench {
     /// Whether each worker's receive queue overflows.
     drops: [bool; WORKERS],
     is_tcp_full: bool,
+    /// Queries shed per interval, by worker.
+    shed: [u64; WORKERS],
     probes: [ProbeOutcome; WORKERS],
     tcp: ProbeOutcome,
     samples: [WorkerSample; WORKERS],
@@ -72,6 +77,10 @@ impl Bench {
             on_shared_fault,
             ..ServicePolicy::new(vec![Family::V4, Family::V6])
         };
+        Self::of(policy, settings)
+    }
+
+    fn of(policy: ServicePolicy, settings: Settings) -> Self {
         let now = start();
         Self {
             health: Health::new(settings, &[policy], WORKERS, now),
@@ -80,6 +89,7 @@ impl Bench {
             answers: [0; WORKERS],
             drops: [false; WORKERS],
             is_tcp_full: false,
+            shed: [0; WORKERS],
             probes: [Good; WORKERS],
             tcp: Good,
             samples: [WorkerSample::default(); WORKERS],
@@ -93,12 +103,22 @@ impl Bench {
     }
 
     fn started_with(on_shared_fault: OnSharedFault) -> Self {
-        let mut bench = Self::new(on_shared_fault, settings());
-        bench.set_address(true);
-        bench.ticks(2);
-        assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
-        while bench.health.poll_event().is_some() {}
-        bench
+        Self::new(on_shared_fault, settings()).announced()
+    }
+
+    /// Starts it.
+    fn announced(mut self) -> Self {
+        self.set_address(true);
+        self.ticks(2);
+        assert_eq!(self.level(), Level::Preferred, "{}", self.reason());
+        while self.health.poll_event().is_some() {}
+        self
+    }
+
+    /// The address is lost and found again, and all probes are good: a fault.
+    fn fail(&mut self) {
+        self.set_address(false);
+        self.set_address(true);
     }
 
     fn set_address(&mut self, is_present: bool) {
@@ -147,6 +167,7 @@ impl Bench {
         for worker in 0..WORKERS {
             self.samples[worker].heartbeat += u64::from(self.beats[worker]);
             self.samples[worker].answered += self.answers[worker];
+            self.samples[worker].shed += self.shed[worker];
             self.samples[worker].tcp_shed += u64::from(self.is_tcp_full);
             self.dropped[worker] += u64::from(self.drops[worker]);
             for target in Self::TARGETS {
@@ -179,6 +200,11 @@ impl Bench {
         let (target, verdict) = self.health.verdicts().next().unwrap();
         assert_eq!(target, Self::V4);
         verdict
+    }
+
+    /// What it would take to change, in words.
+    fn next(&self) -> String {
+        self.verdict().next.in_words(self.now).to_string()
     }
 
     fn level(&self) -> Level {

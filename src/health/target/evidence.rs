@@ -119,12 +119,14 @@ impl TargetState {
 
     /// Evidence of a local fault that may have another cause.
     pub(super) fn soft_evidence(&self, settings: &Settings, rise: u32) -> Option<Evidence> {
-        let probes = self.probes.fault(settings, rise).map(|reason| {
-            let to = self.level_after_proof();
-            (reason, Next::Proven { probes: rise, to })
-        });
+        // A check tells more than that probes are counted again.
         let mut checks = self.checks.iter();
-        probes.or_else(|| checks.find_map(|check| check.failure(CheckFault::Local)))
+        let check = checks.find_map(|check| check.failure(CheckFault::Local));
+        check.or_else(|| {
+            let reason = self.probes.fault(settings, rise)?;
+            let to = self.level_after_proof();
+            Some((reason, Next::Proven { probes: rise, to }))
+        })
     }
 
     /// Evidence of a fault that others may have too.
