@@ -30,6 +30,7 @@ pub mod listener;
 pub mod local;
 pub mod loops;
 pub mod metrics;
+pub mod peers;
 pub mod prefetch;
 pub mod rebinding;
 pub mod record_text;

@@ -21,6 +21,7 @@ pub mod metrics;
 mod next;
 mod others;
 mod overload;
+pub mod peers;
 mod policy;
 pub mod prober;
 mod probes;

@@ -10,6 +10,7 @@
 )]
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ mod admin;
 mod host;
 mod neighbors;
 mod own;
+mod peers;
 mod routing;
 mod session;
 mod signals;
@@ -110,6 +112,7 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         }
     };
     tell_unresolved(&zones);
+    let siblings = peers::Siblings::of(&zones, &config.node_name);
     if !Cache::has_room(&config.dns.cache) {
         let size_mib = config.dns.cache.size_bytes >> 20;
         return Err(StartError::CacheMemory { size_mib });
@@ -120,8 +123,10 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
         started: Instant::now(),
         shared: Arc::new(
             Shared::new(&config.dns, ProbeName::new(random), Instant::now())
-                .with_siblings(bootstrap::sibling_addresses(&zones)),
+                .with_siblings(bootstrap::sibling_addresses(&zones))
+                .with_node(siblings.node),
         ),
+        siblings,
         upstreams: Arc::new(Upstreams::new(&zones, Instant::now())),
         metrics: Arc::new(Metrics::new()?),
         published: Arc::new(Published::new(STATUS_FRESH.max(config.health.interval * 3))),
@@ -157,6 +162,7 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
 struct Parts {
     started: Instant,
     shared: Arc<Shared>,
+    siblings: peers::Siblings,
     upstreams: Arc<Upstreams>,
     metrics: Arc<Metrics>,
     published: Arc<Published>,
@@ -204,6 +210,9 @@ impl Parts {
         }
         let probes = self.start_prober(&config, workers);
         let registry = self.metrics.registry();
+        let peers = health::peers::metrics::Metrics::register(registry);
+        let peers = peers.map_err(TelemetryError::from)?;
+        let peers = peers::Peers::start(&self.siblings, &self.shared, &self.upstreams, peers);
         let bfd = bfd::metrics::Metrics::register(registry).map_err(TelemetryError::from)?;
         let bfd = bfd::driver::Driver::new(bfd);
         tokio::task::spawn_local(bfd.clone().run());
@@ -225,6 +234,7 @@ impl Parts {
                 mem::take(&mut sockets.drop_counters),
             ),
             upstreams: Arc::clone(&self.upstreams),
+            peers: Rc::clone(&peers),
             metrics: health::metrics::Metrics::register(registry, names.clone())
                 .map_err(TelemetryError::from)?,
             interval: config.health.interval,
@@ -236,6 +246,7 @@ impl Parts {
                 services: config.services,
                 shared: Arc::clone(&self.shared),
                 upstreams: Arc::clone(&self.upstreams),
+                peers,
                 published: Arc::clone(&self.published),
                 started: self.started,
                 drain: None,

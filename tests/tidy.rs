@@ -27,6 +27,7 @@ const SHELLS: &[&str] = &[
     "src/dns/exchange/tcp",
     "src/dns/listener",
     "src/dns/loops/search.rs",
+    "src/dns/peers/ask.rs",
     "src/dns/serve",
     "src/dns/upkeep.rs",
     "src/health/prober",

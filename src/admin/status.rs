@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub mod neighbor;
+mod peer;
 
 pub use neighbor::{Neighbor, SessionState};
+pub use peer::Peer;
 
 /// Everything at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,9 @@ pub struct Status {
     pub neighbors: Vec<Neighbor>,
     /// Each forward zone.
     pub zones: Vec<Zone>,
+    /// Each address of a sibling that is asked how it is.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
     /// The cache of all workers together.
     pub cache: Cache,
     /// Each query worker.
@@ -267,6 +272,7 @@ pub(crate) fn example() -> Status {
                 },
             ],
         }],
+        peers: vec![peer::example()],
         cache: Cache {
             entries: 1_234,
             bytes: 5 << 20,

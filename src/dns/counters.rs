@@ -161,6 +161,8 @@ pub struct WorkerCounters {
     pub sibling_queries: Count,
     /// Self-probes that were answered; in no other counter.
     pub probes: Count,
+    /// Questions of siblings about this node that were answered; in no other counter.
+    pub peer_questions: Count,
 }
 
 impl WorkerCounters {

@@ -147,7 +147,7 @@ impl Identity {
 }
 
 /// One TXT record of class CH, which nobody should keep.
-fn text_answer(text: &[u8]) -> BuiltSections {
+pub(super) fn text_answer(text: &[u8]) -> BuiltSections {
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     let mut rdata = vec![length];
     rdata.extend_from_slice(text);

@@ -259,6 +259,11 @@ const FAMILIES: &[Family] = &[
         "Self-probes of this node that were answered; counted nowhere else.",
         |worker| &worker.probes,
     ),
+    counter(
+        "sidestep_dns_peer_questions_total",
+        "Questions of siblings about this node that were answered; counted nowhere else.",
+        |worker| &worker.peer_questions,
+    ),
     Family {
         name: "sidestep_dns_forwarding_loops_total",
         help: "Questions of this node that came back to it.",

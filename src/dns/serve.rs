@@ -30,6 +30,7 @@ use super::walk::{class, rtype};
 
 mod alias;
 mod odd;
+mod peer;
 mod refresh;
 mod standing;
 
@@ -84,7 +85,8 @@ impl Default for Buffers {
 pub enum Step {
     /// The answer has been appended to the buffer.
     Reply,
-    /// The answer to a self-probe has been appended: it is no client's, and counts nowhere.
+    /// The answer to a self-probe or to a sibling's question about this node has been appended: it is
+    /// no client's, and counts nowhere.
     ProbeReply,
     /// Nothing is to be sent.
     Drop,
@@ -174,7 +176,7 @@ impl Worker {
         if self.answer_probe(&request, key, (client, transport), out) {
             return Step::ProbeReply;
         }
-        self.counters().count_query(transport);
+        self.count(&request.standing, transport);
         let access = self.access(&request, client);
         let mut chain = None;
         if let Some(answer) = self.answer_without_cache(&request, key, access) {
@@ -224,7 +226,7 @@ impl Worker {
         })
     }
 
-    /// Whether it was a self-probe, which is answered.
+    /// Whether it was a self-probe, or a sibling's about this node, which is answered.
     fn answer_probe(
         &self,
         request: &Request<'_>,
@@ -233,10 +235,11 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> bool {
         let identity = self.shared.identity();
-        let Some(sections) = identity.probe_answer(key, client, self.index) else {
+        let probed = identity.probe_answer(key, client, self.index);
+        let probed = probed.inspect(|_| self.counters().probes.bump());
+        let Some(sections) = probed.or_else(|| self.peer_answer(request, key, client)) else {
             return false;
         };
-        self.counters().probes.bump();
         let answer = authoritative(sections);
         let limit = request.size_limit(transport);
         answer::write(out, request, limit, identity.name(), &answer);

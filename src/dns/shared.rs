@@ -18,6 +18,7 @@ use super::identity::{Identity, ProbeName};
 use super::key::Key;
 use super::local::LocalTree;
 use super::loops::LoopWatch;
+use super::peers::Board;
 use super::rebinding::Rebinding;
 use super::sections::{BuiltSections, Sections};
 use super::walk::{class, rtype};
@@ -39,6 +40,7 @@ pub struct Shared {
     cookie_secrets: Option<CookieSecrets>,
     /// Sorted.
     siblings: Box<[IpAddr]>,
+    peers: Board,
     any_answer: BuiltSections,
     unix_time_s: AtomicU32,
     is_draining: AtomicBool,
@@ -63,6 +65,7 @@ impl Shared {
             limits: settings.limits.clone(),
             cookie_secrets: settings.cookie_secrets.clone(),
             siblings: Box::default(),
+            peers: Board::new(&[], 0),
             any_answer: BuiltSections::answers([ANY_ANSWER]),
             unix_time_s: AtomicU32::new(0),
             is_draining: AtomicBool::new(false),
@@ -80,9 +83,25 @@ impl Shared {
         siblings.sort_unstable();
         siblings.dedup();
         Self {
+            peers: Board::new(&siblings, 0),
             siblings: siblings.into(),
             ..self
         }
+    }
+
+    /// The same with the number that siblings know this node by; after [`Shared::with_siblings`].
+    #[must_use]
+    pub fn with_node(self, node: u32) -> Self {
+        Self {
+            peers: self.peers.named(node),
+            ..self
+        }
+    }
+
+    /// What siblings are told that ask how this node is.
+    #[must_use]
+    pub fn peers(&self) -> &Board {
+        &self.peers
     }
 
     /// Whether `client` is on the list of siblings.

@@ -306,6 +306,12 @@ impl Health {
         targets.map(move |state| (state.target, state.faults(now), state.is_delayed()))
     }
 
+    /// Whether nothing is held against the upstreams of critical zones: what siblings are told.
+    #[must_use]
+    pub fn is_able(&self) -> bool {
+        self.others.shared_fault().is_none()
+    }
+
     /// How far a drain or a stop is.
     #[must_use]
     pub fn drain_phase(&self) -> DrainPhase {

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::host::Host;
 use super::neighbors::Neighbors;
+use super::peers::Peers;
 use super::routing::ignore_supervisor;
 use super::session::Record;
 use super::signals::Signals;
@@ -28,6 +30,7 @@ pub(super) struct Reporter {
     pub(super) services: Vec<ServiceSettings>,
     pub(super) shared: Arc<Shared>,
     pub(super) upstreams: Arc<Upstreams>,
+    pub(super) peers: Rc<Peers>,
     pub(super) published: Arc<Published>,
     pub(super) started: Instant,
     pub(super) drain: Option<(Instant, String)>,
@@ -55,6 +58,7 @@ impl Reporter {
         let mut status = self.status(now, health, host, signals);
         status.neighbors = records.iter().map(|known| known.summary(now)).collect();
         status.warnings = neighbors.warnings();
+        status.peers = self.peers.status(now);
         if !self.is_supervisor_told && self.heartbeats.iter().all(|(beat, _)| *beat > 0) {
             self.is_supervisor_told = true;
             process::notify_ready("serving").unwrap_or_else(ignore_supervisor);

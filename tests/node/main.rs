@@ -19,6 +19,7 @@ mod naming;
 mod neighbors;
 mod outage;
 mod resolving;
+mod siblings;
 mod starting;
 mod support;
 mod watching;

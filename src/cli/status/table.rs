@@ -14,6 +14,7 @@ pub(super) fn render(status: &Status) -> String {
         services(status),
         neighbors(status),
         upstreams(status),
+        peers(status),
         workers(status),
     ];
     for section in sections.iter().filter(|section| section.len() > 1) {
@@ -125,6 +126,26 @@ fn upstreams(status: &Status) -> Vec<Row> {
                 &upstream.rtt_us.map_or_else(none, milliseconds),
             ]));
         }
+    }
+    rows
+}
+
+fn peers(status: &Status) -> Vec<Row> {
+    let head = [
+        "SIBLING", "NODE", "REACHED", "SINCE", "RTT", "ABLE", "HEARS US",
+    ];
+    let flag = |flag: Option<bool>| flag.map_or("-", yes_no);
+    let mut rows = vec![row(head)];
+    for peer in &status.peers {
+        rows.push(row([
+            &peer.address.to_string(),
+            peer.node.as_deref().unwrap_or("-"),
+            yes_no(peer.reached),
+            &duration(peer.since_s),
+            &peer.rtt_us.map_or_else(none, milliseconds),
+            flag(peer.able),
+            flag(peer.hears_us),
+        ]));
     }
     rows
 }

@@ -158,7 +158,7 @@ impl<F: Forward<Waiter>> Desk<F> {
 pub(super) enum Taken {
     /// The answer is in the buffer.
     Reply,
-    /// The answer to a self-probe is in the buffer.
+    /// The answer to a self-probe or to a sibling's question about this node is in the buffer.
     ProbeReply,
     /// Nothing is to be sent.
     Drop,

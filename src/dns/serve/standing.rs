@@ -26,9 +26,6 @@ impl Worker {
         // A node that asks from an address that is not listed must not make a loop either.
         standing.is_marked = edns.has_sibling_marker;
         standing.is_sibling = standing.is_marked && self.shared.is_sibling(client);
-        if standing.is_sibling {
-            self.counters().sibling_queries.bump();
-        }
         if let (Some(cookie), Some(secrets)) = (&edns.cookie, self.shared.cookie_secrets()) {
             let judged = cookie.judge(secrets, client, self.shared.unix_time_s());
             let is_good = judged.is_some_and(|judged| judged.is_good);
@@ -49,6 +46,14 @@ impl Worker {
             standing.keepalive = self.keepalive(edns);
         }
         standing
+    }
+
+    /// Counts a readable question of a client or a sibling.
+    pub(super) fn count(&self, standing: &Standing, transport: Transport) {
+        self.counters().count_query(transport);
+        if standing.is_sibling {
+            self.counters().sibling_queries.bump();
+        }
     }
 
     /// How long a TCP connection may be silent, for who wants to know. RFC 7828 §3.3.2: a node that

@@ -20,6 +20,9 @@ ZONE  UPSTREAM            STATE  SINCE  RTT
 .     192.0.2.101:53      up     1h 2m  1.2 ms
 .     [2001:db8::101]:53  down   12s    -
 
+SIBLING      NODE      REACHED  SINCE  RTT     ABLE  HEARS US
+10.0.2.1:53  89abcdef  yes      1h 2m  0.8 ms  yes   -
+
 WORKER  QUERIES  DROPPED  HEARTBEAT
 0       98765    0        4 ms ago
 ";
@@ -48,7 +51,7 @@ fn a_drained_node_says_so_with_the_reason() {
 #[test]
 fn sections_without_content_are_left_out() {
     let text = render(&Status::default());
-    for head in ["SERVICE", "NEIGHBOR", "ZONE", "WORKER"] {
+    for head in ["SERVICE", "NEIGHBOR", "ZONE", "SIBLING", "WORKER"] {
         assert!(!text.contains(head), "{text}");
     }
 }
