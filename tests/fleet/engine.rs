@@ -17,7 +17,10 @@ use upgrade::Upgrade;
 mod deeds;
 mod life;
 mod routes;
+mod siblings;
 mod upgrade;
+
+pub(crate) use siblings::address_of;
 
 /// A sibling is asked once a second.
 const PEERS_MS: u64 = 1000;
@@ -202,6 +205,12 @@ impl Fleet {
             }
             What::Watchdog { node, boot } => self.watch_workers(node, boot),
             What::Peers { node } => self.hear_peers(node),
+            What::Ask { node } => self.ask_siblings(node),
+            What::Answered {
+                node,
+                boot,
+                question,
+            } => self.take_answer(node, boot, question),
             What::Deed(number) => self.do_deed(number),
             What::Killer => self.kill_by_query(),
             What::Stopped { node, since } => {

@@ -21,6 +21,7 @@ const ZONE: &str = ".";
 /// A node as the world sees it, whether its process runs or not.
 #[derive(Debug)]
 pub(crate) struct Node {
+    index: usize,
     pub(crate) site: usize,
     /// How often a process was started.
     pub(crate) boot: u32,
@@ -45,6 +46,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(setup: &Setup, index: usize, chance: Chance) -> Self {
         Self {
+            index,
             site: setup.site_of(index),
             boot: 0,
             process: None,
@@ -71,7 +73,7 @@ impl Node {
         let kept = self.kept.take();
         let memory =
             kept.map(|(memory, since, is_clean)| aged(memory, now.saturating_sub(since), is_clean));
-        let mut process = Process::new(now, setup, epoch, seed, memory.as_ref());
+        let mut process = Process::new(now, setup, self.index, epoch, seed, memory.as_ref());
         process.next_tick = now + phase;
         self.process = Some(process);
         self.settle(now);

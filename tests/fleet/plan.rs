@@ -8,16 +8,27 @@ use crate::watch::Summary;
 
 /// Fleet sizes with how many seeds each: of an ordinary test run, and with
 /// `SIDESTEP_FLEET=full`.
-const SHARE: [(usize, u64); 2] = [(20, 3), (100, 1)];
-const FULL: [(usize, u64); 2] = [(20, 200), (1000, 3)];
+const SHARE: &[(usize, u64)] = &[(20, 3), (100, 1)];
+const FULL: &[(usize, u64)] = &[(20, 200), (1000, 3)];
+const FEW: &[(usize, u64)] = &[(20, 2)];
+const FULL_FEW: &[(usize, u64)] = &[(20, 20), (1000, 1)];
 
 /// Plays `scenario` with each fleet that the environment asks for, and panics at the first failure.
 pub(crate) fn play(scenario: &'static str, change: impl Fn(&mut Setup)) {
+    play_sizes(scenario, [SHARE, FULL], change);
+}
+
+/// The same with fewer fleets, for what costs more.
+pub(crate) fn play_few(scenario: &'static str, change: impl Fn(&mut Setup)) {
+    play_sizes(scenario, [FEW, FULL_FEW], change);
+}
+
+fn play_sizes(scenario: &'static str, sizes: [&[(usize, u64)]; 2], change: impl Fn(&mut Setup)) {
     let mut all = Summary {
         carried_percent_min: 100,
         ..Summary::default()
     };
-    for (nodes, seed) in fleets(scenario) {
+    for (nodes, seed) in fleets(scenario, sizes) {
         let mut setup = Setup::new(scenario, nodes, seed);
         change(&mut setup);
         match engine::run(setup) {
@@ -40,7 +51,7 @@ pub(crate) fn first_failure(
     })
 }
 
-fn fleets(scenario: &str) -> Vec<(usize, u64)> {
+fn fleets(scenario: &str, [share, full]: [&[(usize, u64)]; 2]) -> Vec<(usize, u64)> {
     let number = |name: &str| {
         let value = env::var(name).ok()?;
         Some(value.parse::<u64>().expect("a number"))
@@ -53,8 +64,8 @@ fn fleets(scenario: &str) -> Vec<(usize, u64)> {
         return vec![(nodes as usize, seed)];
     }
     let is_full = env::var("SIDESTEP_FLEET").is_ok_and(|share| share == "full");
-    let sizes = if is_full { FULL } else { SHARE };
-    let each = sizes.into_iter();
-    each.flat_map(|(nodes, seeds)| (1..=seeds).map(move |seed| (nodes, seed)))
+    let sizes = if is_full { full } else { share };
+    let each = sizes.iter();
+    each.flat_map(|(nodes, seeds)| (1..=*seeds).map(|seed| (*nodes, seed)))
         .collect()
 }

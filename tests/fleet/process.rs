@@ -1,13 +1,16 @@
 //! One run of the program: the real cores, and what its threads do to them.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sidestep::announce::{Action, Announcer};
+use sidestep::health::peers::{PeerEvent, PeerQuestion, PeerWord, Peers};
 use sidestep::health::{
     DrainPhase, Event, Health, Level, Memory, PeersView, ProbeOf, ProbeOutcome, ProbeReport,
     ServicePolicy, StartGate, Target, TargetMemory, Verdict, WorkerSample,
 };
 
+use crate::engine::address_of;
 use crate::router::Offer;
 use crate::setup::{Setup, TARGET, Time, WORKERS};
 use crate::traffic::Traffic;
@@ -50,6 +53,9 @@ pub(crate) struct Process {
     /// Whether it had a route to announce.
     pub(crate) was_ready: bool,
     pub(crate) effects: Vec<Effect>,
+    siblings: Option<Peers>,
+    /// When it will ask them.
+    pub(crate) asks_at: Option<Time>,
 }
 
 /// How a process stands still.
@@ -89,6 +95,7 @@ impl Process {
     pub(crate) fn new(
         now: Time,
         setup: &Setup,
+        node: usize,
         epoch: Instant,
         seed: u64,
         memory: Option<&Memory>,
@@ -127,6 +134,8 @@ impl Process {
             has_session: false,
             was_ready: false,
             effects: Vec::new(),
+            siblings: siblings(setup, node, seed, local),
+            asks_at: None,
         }
     }
 
@@ -194,6 +203,39 @@ impl Process {
         self.epoch + now - self.lag
     }
 
+    /// The questions to siblings that are due.
+    pub(crate) fn ask(&mut self, now: Time) -> Vec<PeerQuestion> {
+        let local = self.local(now);
+        let Some(siblings) = &mut self.siblings else {
+            return Vec::new();
+        };
+        siblings.handle_timeout(local);
+        std::iter::from_fn(|| siblings.poll_transmit()).collect()
+    }
+
+    pub(crate) fn take_word(&mut self, now: Time, question: PeerQuestion, word: PeerWord) {
+        let local = self.local(now);
+        if let Some(siblings) = &mut self.siblings {
+            siblings.handle_answer(local, question, word);
+        }
+    }
+
+    pub(crate) fn poll_peers(&mut self) -> Option<PeerEvent> {
+        self.siblings.as_mut()?.poll_event()
+    }
+
+    /// When it wants to ask, by the world's clock.
+    pub(crate) fn wants_to_ask(&self) -> Option<Time> {
+        let due = self.siblings.as_ref()?.poll_timeout()?;
+        Some(due.duration_since(self.epoch) + self.lag)
+    }
+
+    /// What it tells the sibling at `address`: whether that one answers.
+    pub(crate) fn hears(&self, address: SocketAddr) -> Option<bool> {
+        let mut states = self.siblings.as_ref()?.states();
+        states.find(|state| state.address == address)?.heard
+    }
+
     /// When it wants to be called, by the world's clock.
     pub(crate) fn wants(&self) -> Option<Time> {
         let due = [self.health.poll_timeout(), self.announcer.poll_timeout()];
@@ -253,6 +295,16 @@ impl Process {
         self.health.handle_address(local, target, is_present);
         self.announcer.handle_address(local, target, is_present);
     }
+}
+
+fn siblings(setup: &Setup, node: usize, seed: u64, local: Instant) -> Option<Peers> {
+    let own = address_of(node);
+    let asks = setup.has_siblings && setup.asks_for_real;
+    asks.then(|| {
+        let others = (0..setup.nodes).filter(|other| *other != node);
+        let others: Vec<SocketAddr> = others.map(address_of).collect();
+        Peers::new(&others, &[own.ip()], node as u32, seed, local)
+    })
 }
 
 /// What the state directory gives to the next process.

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use sidestep::health::peers::PeerQuestion;
 use sidestep::health::{ProbeReport, StartGate};
 
 use crate::router::Offer;
@@ -55,6 +56,14 @@ pub(crate) enum What {
     Watchdog { node: usize, boot: u32 },
     /// A node hears from its siblings.
     Peers { node: usize },
+    /// A node looks whom of its siblings it has to ask.
+    Ask { node: usize },
+    /// An answer is back, if there is one.
+    Answered {
+        node: usize,
+        boot: u32,
+        question: PeerQuestion,
+    },
     /// The next thing that the scenario says.
     Deed(usize),
     /// A client asks again what wedges a worker.

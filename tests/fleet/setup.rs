@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sidestep::announce::{BackupSettings, ServiceSettings};
+use sidestep::health::peers::ASKED_MAX;
 use sidestep::health::{Family, OnLocalFault, OnSharedFault, Settings, Target};
 
 use crate::chance::Chance;
@@ -14,8 +15,6 @@ pub(crate) type Time = Duration;
 pub(crate) const WORKERS: usize = 2;
 /// Queries per second that a node can answer, in thousandths.
 pub(crate) const CAPACITY_MILLI: u64 = 10_000_000;
-/// Nodes that a node asks as a sibling at most.
-pub(crate) const SIBLINGS_MAX: usize = 16;
 /// Changes to `preferred` in any ten minutes: one at the start, one after the first fault, and one
 /// after each hold of 10, 20, 40, 80, 160 and 300 s at most.
 pub(crate) const PROMOTIONS_MAX: usize = 8;
@@ -35,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) service: ServiceSettings,
     /// Whether nodes know what the others can resolve.
     pub(crate) has_siblings: bool,
+    /// Whether they ask each other, once a second each; else a model tells them.
+    pub(crate) asks_for_real: bool,
     /// Whether a node with more queries than it can answer answers none: the promise broken.
     pub(crate) collapses: bool,
     /// Whether ticks of a node without trouble are skipped, and made up for when it gets some.
@@ -71,6 +72,7 @@ impl Setup {
             },
             service: service(has_floor),
             has_siblings: chance.is(500),
+            asks_for_real: false,
             collapses: false,
             dozes: true,
             carried_percent: 50,
@@ -89,22 +91,14 @@ impl Setup {
         node % self.sites()
     }
 
-    /// The nodes that `node` asks: those that follow it.
+    /// The nodes that `node` asks, and that ask it: those beside it on a ring.
     pub(crate) fn siblings_of(&self, node: usize) -> impl Iterator<Item = usize> {
         let nodes = self.nodes;
-        let count = if self.has_siblings {
-            SIBLINGS_MAX.min(nodes - 1)
-        } else {
-            0
-        };
-        (1..=count).map(move |step| (node + step) % nodes)
-    }
-
-    /// The nodes that ask `node`.
-    pub(crate) fn askers_of(&self, node: usize) -> impl Iterator<Item = usize> {
-        let nodes = self.nodes;
-        let count = self.siblings_of(node).count();
-        (1..=count).map(move |step| (node + nodes - step) % nodes)
+        let others = if self.has_siblings { nodes - 1 } else { 0 };
+        let after = others.min(ASKED_MAX / 2);
+        let before = (others - after).min(ASKED_MAX / 2);
+        let after = (1..=after).map(move |step| (node + step) % nodes);
+        after.chain((1..=before).map(move |step| (node + nodes - step) % nodes))
     }
 }
 

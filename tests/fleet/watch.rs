@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sidestep::health::{FaultClass, LEASE_VALIDITY, Level, OnSharedFault, Reason, Verdict};
 
-use crate::setup::{PROMOTIONS_MAX, Setup, Time};
+use crate::setup::{Setup, Time};
 
 /// A probe waits so long for its answer.
 pub(crate) const PROBE_LIMIT: Duration = Duration::from_millis(150);
@@ -20,9 +20,9 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// The same when its probes over TCP saw the fault as well: there is one a second, and 25 good ones
 /// may be wanted of them, too.
 pub(crate) const GRACE_OVER_TCP: Duration = Duration::from_secs(32);
-/// A node that only hears itself is not preferred after so long: three seconds until its siblings
-/// say so, one until it asks them, and five in which they go on saying so.
-pub(crate) const UNHEARD_MAX: Duration = Duration::from_millis(9200);
+/// A node that only hears itself is not preferred after so long: four seconds until its siblings say
+/// so, four and a half until it has heard that four times, and five in which they go on saying so.
+pub(crate) const UNHEARD_MAX: Duration = Duration::from_millis(13_500);
 /// Good probes that a node which fails again and again has to show at most.
 const RISE_MAX: u32 = 25;
 /// The time that the limit on changes to `preferred` by the hold-down is told for.
@@ -271,13 +271,12 @@ impl Watch {
     }
 }
 
-/// Level changes of a node within `time`. One that fails again and again needs `fall` intervals to
-/// fall and 25 to rise, two changes each; the first two faults of ten minutes take less.
+/// Level changes of a node within `time`, as the documentation of health says: a return for each 25
+/// intervals and four more, the changes to `preferred`, and each of them lost once.
 fn changes_max(setup: &Setup, time: Duration) -> usize {
-    let cycle = setup.settings.interval * (setup.settings.fall + RISE_MAX);
-    let cycles = time.as_micros() / cycle.as_micros() + 1;
-    let promotions = PROMOTIONS_MAX * (time.as_secs() as usize / 600 + 1);
-    2 * (cycles as usize + promotions)
+    let proof = setup.settings.interval * RISE_MAX;
+    let returns = time.as_micros() / proof.as_micros() + 4;
+    2 * returns as usize + 3 * setup.settings.promotions_per_hour as usize + 2
 }
 
 fn recent(times: &VecDeque<Time>, now: Time, window: Duration) -> usize {

@@ -60,6 +60,7 @@ impl Fleet {
         }
         self.tell_siblings(node);
         self.later((0, PEERS_MS), What::Peers { node });
+        self.hear_siblings(node);
         self.follow(node);
     }
 
@@ -183,6 +184,10 @@ impl Fleet {
         self.give_more_time(node);
         self.tell_siblings(node);
         self.later((0, PEERS_MS), What::Peers { node });
+        if let Some(process) = &mut self.nodes[node].process {
+            process.asks_at = None;
+        }
+        self.hear_siblings(node);
     }
 
     /// Of two faults the second starts the time anew that the first may take.
@@ -273,7 +278,7 @@ impl Fleet {
 
     /// Whoever asks this node will hear something else within a second.
     pub(super) fn tell_siblings(&mut self, node: usize) {
-        let askers: Vec<usize> = self.setup.askers_of(node).collect();
+        let askers: Vec<usize> = self.setup.siblings_of(node).collect();
         for node in askers {
             self.later((0, PEERS_MS), What::Peers { node });
         }
@@ -281,7 +286,8 @@ impl Fleet {
 
     pub(super) fn hear_peers(&mut self, node: usize) {
         let boot = self.nodes[node].boot;
-        if !self.setup.has_siblings || !self.runs(node, boot) {
+        let is_modelled = self.setup.has_siblings && !self.setup.asks_for_real;
+        if !is_modelled || !self.runs(node, boot) {
             return;
         }
         let mut view = PeersView::default();
