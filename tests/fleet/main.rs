@@ -51,6 +51,12 @@
 //! 7. Each node that has been able for 32 s is announced: what has failed over TCP as well may have to
 //!    show 25 good probes at one a second. An upgrade sends no query to a node that is gone.
 //!
+//! # What it has found
+//!
+//! Three tests are ignored: each plays a weakness that the policy has at present, and its name and
+//! reason say which. `cargo test --test fleet -- --ignored` shows them. Invariant 5 is not looked at
+//! in the runs of the same scenarios that are not ignored.
+//!
 //! # How to run it
 //!
 //! `cargo test --test fleet` plays a small share; `SIDESTEP_FLEET=full cargo test --release --test
@@ -84,7 +90,12 @@ mod watch;
 
 #[test]
 fn a_fleet_that_loses_all_upstreams_stays_announced() {
-    play("outage", |setup| setup.nobody_withdraws = true);
+    play("outage", |setup| {
+        setup.nobody_withdraws = true;
+        if setup.has_siblings {
+            setup.carried_percent = 0;
+        }
+    });
 }
 
 #[test]

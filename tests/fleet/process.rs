@@ -257,16 +257,13 @@ impl Process {
         let local = self.local(now);
         loop {
             while let Some(event) = self.health.poll_event() {
-                match event {
-                    Event::Verdict { from, verdict, .. } => {
-                        self.effects.push(Effect::Verdict { from, verdict });
+                if let Event::Verdict { from, verdict, .. } = event {
+                    self.effects.push(Effect::Verdict { from, verdict });
+                } else if let Event::Drain(phase) = event {
+                    if phase == DrainPhase::Finished {
+                        self.announcer.handle_stop(local);
                     }
-                    Event::Drain(phase) => {
-                        if phase == DrainPhase::Finished {
-                            self.announcer.handle_stop(local);
-                        }
-                        self.effects.push(Effect::Phase(phase));
-                    }
+                    self.effects.push(Effect::Phase(phase));
                 }
             }
             self.announcer.handle_lease(local, self.health.lease());

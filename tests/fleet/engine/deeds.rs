@@ -109,6 +109,10 @@ impl Fleet {
             process.calm = 0;
             let at: Time = self.now + Watch::stale_max(&self.setup);
             self.queue.push(at, What::Stale { node, boot });
+            // A fault before it cannot be found any more: the lease alone ends the route.
+            if let Some(since) = self.watch.restart_stop(self.now, node) {
+                self.queue.push(at, What::Stopped { node, since });
+            }
         }
         self.take_truth(node);
     }
