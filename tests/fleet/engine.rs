@@ -227,16 +227,18 @@ impl Fleet {
                     self.breach = Some(format!("node {node} is announced with a stale lease"));
                 }
             }
-            What::Unheard { node, since } => {
-                let still = self.nodes[node].unheard_since == Some(since);
-                if still && self.told[node].1 == Offer::Preferred {
-                    self.breach = Some(format!(
-                        "node {node} is still preferred, and only it hears its answers"
-                    ));
-                }
-            }
+            What::Unheard { node, since } => self.look_for_unheard(node, since),
             What::Measure => self.measure(),
             What::Guide => self.guide(),
+        }
+    }
+
+    fn look_for_unheard(&mut self, node: usize, since: Time) {
+        let still = self.nodes[node].unheard_since == Some(since);
+        if still && self.told[node].1 == Offer::Preferred {
+            self.breach = Some(format!(
+                "node {node} is still preferred, and only it hears its answers"
+            ));
         }
     }
 
