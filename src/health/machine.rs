@@ -1,6 +1,6 @@
 //! The health of the node as a value: no socket, no clock, no task.
 //!
-//! Each input is judged at once, so that nothing but the hold-down ever waits. Left out on
+//! Each input is judged at once, so that nothing but a step to `preferred` ever waits. Left out on
 //! purpose: logging (the owner tells each [`Event`]), and any opinion on routes (`announce`).
 
 use std::collections::BTreeMap;
@@ -167,7 +167,7 @@ impl Health {
         check: usize,
         outcome: &CheckOutcome,
     ) {
-        let around = Surroundings::of(&self.settings, &self.workers, &self.others, &self.drain);
+        let around = Surroundings::of(&self.settings, &self.workers, &self.others);
         for state in &mut self.targets {
             if state.target.service == service {
                 state.record_check(now, check, outcome, &around);
@@ -337,7 +337,9 @@ impl Health {
     }
 
     fn evaluate_targets(&mut self, now: Instant) {
-        let around = Surroundings::of(&self.settings, &self.workers, &self.others, &self.drain);
+        let mut around = Surroundings::of(&self.settings, &self.workers, &self.others);
+        around.drain = self.drain.limit();
+        around.is_leaving = self.drain.phase() == DrainPhase::Leaving;
         let mut grants: Vec<Grant> = Vec::with_capacity(self.targets.len());
         for state in &mut self.targets {
             state.evaluate(now, &around);

@@ -82,6 +82,8 @@ pub enum Next {
         /// When it ends by itself.
         until: Option<Instant>,
     },
+    /// Nothing: the process ends.
+    Ended,
 }
 
 impl Next {
@@ -106,7 +108,8 @@ impl Next {
             | Self::Consented { .. }
             | Self::Unloaded
             | Self::Linked
-            | Self::Undrained { .. } => None,
+            | Self::Undrained { .. }
+            | Self::Ended => None,
         }
     }
 }
@@ -142,7 +145,8 @@ impl Words<'_> {
             | Next::PreferredAt { .. }
             | Next::Unloaded
             | Next::Linked
-            | Next::Undrained { .. } => f.write_str("the fault ends"),
+            | Next::Undrained { .. }
+            | Next::Ended => f.write_str("the fault ends"),
         }
     }
 }
@@ -192,6 +196,7 @@ impl fmt::Display for Words<'_> {
                 self.left(*until)
             ),
             Next::Undrained { until: None } => f.write_str("returns when the drain is taken back"),
+            Next::Ended => f.write_str("does not return: the process ends"),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::check_run::CheckRun;
-use super::drain::{Drain, DrainPhase};
 use super::hold_down::HoldDown;
 use super::others::Others;
 use super::overload::Sign;
@@ -77,19 +76,15 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn of(
-        settings: &'a Settings,
-        workers: &'a [Worker],
-        others: &'a Others,
-        drain: &Drain,
-    ) -> Self {
+    /// A node that nobody wants to leave.
+    pub(super) fn of(settings: &'a Settings, workers: &'a [Worker], others: &'a Others) -> Self {
         Self {
             settings,
             workers,
             shared: others.shared_fault(),
             others,
-            drain: drain.limit(),
-            is_leaving: drain.phase() == DrainPhase::Leaving,
+            drain: None,
+            is_leaving: false,
         }
     }
 }
@@ -174,11 +169,6 @@ impl TargetState {
             soft.is_some() && !is_mixed,
             awaited.is_some(),
         );
-        let (starting, local) = match self.standing {
-            Standing::Starting => (awaited, hard),
-            Standing::Sound => (None, None),
-            Standing::Faulty => (None, hard.or(soft)),
-        };
         let peers = self.peers(around);
         let links = &around.others.links;
         let effect = self
@@ -197,6 +187,14 @@ impl TargetState {
         let is_unheard = self.unheard.advance(now, peers, overload.is_some());
         let unheard = is_unheard.then(|| policy::unheard(peers));
         self.record_fault(now, shared.as_ref(), is_unheard, settings);
+        // Once more, for the fault that has just been counted may ask for more proof.
+        let rise = self.hold_down.rise(now, settings.rise);
+        let hard = self.hard_evidence(around, rise);
+        let (starting, local) = match self.standing {
+            Standing::Starting => (awaited, hard),
+            Standing::Sound => (None, None),
+            Standing::Faulty => (None, hard.or_else(|| self.soft_evidence(settings, rise))),
+        };
         let level = policy::local_level(self.policy.on_local_fault, self.is_proof_due);
         let (up, of) = links.count();
         let due = policy::worst([

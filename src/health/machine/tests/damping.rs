@@ -116,7 +116,10 @@ fn operators_who_drain_too_often_are_told_that_it_was_they() {
 fn from_the_third_fault_on_more_good_probes_are_wanted_and_said() {
     let mut bench = Bench::started();
     for probes in [5, 5, 10, 20, 25, 25] {
-        bench.fail();
+        bench.set_address(false);
+        let words = format!("when that ends and then {probes} probes in a row are good");
+        assert!(bench.next().ends_with(&words), "{}", bench.next());
+        bench.set_address(true);
         bench.tick();
         assert_eq!(
             bench.reason(),

@@ -172,7 +172,8 @@ fn a_local_check_proves_nothing_under_a_flood_and_less_than_local_without_upstre
 
 #[test]
 fn overload_is_told_for_ten_seconds_after_its_last_sign_and_changes_no_level() {
-    let signs: [(fn(&mut Bench), &str); 3] = [
+    type Signed = (fn(&mut Bench), &'static str);
+    let signs: [Signed; 3] = [
         (
             |b| b.shed = [4, 1],
             "5 queries shed and 0 answered in a second",
