@@ -119,13 +119,10 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     }
     let mut random = [0; 16];
     rand::fill(&mut random);
+    let shared = Shared::new(&config.dns, ProbeName::new(random), Instant::now());
     let parts = Parts {
         started: Instant::now(),
-        shared: Arc::new(
-            Shared::new(&config.dns, ProbeName::new(random), Instant::now())
-                .with_siblings(bootstrap::sibling_addresses(&zones))
-                .with_node(siblings.node),
-        ),
+        shared: Arc::new(siblings.introduce(shared)),
         siblings,
         upstreams: Arc::new(Upstreams::new(&zones, Instant::now())),
         metrics: Arc::new(Metrics::new()?),
@@ -210,9 +207,6 @@ impl Parts {
         }
         let probes = self.start_prober(&config, workers);
         let registry = self.metrics.registry();
-        let peers = health::peers::metrics::Metrics::register(registry);
-        let peers = peers.map_err(TelemetryError::from)?;
-        let peers = peers::Peers::start(&self.siblings, &self.shared, &self.upstreams, peers);
         let bfd = bfd::metrics::Metrics::register(registry).map_err(TelemetryError::from)?;
         let bfd = bfd::driver::Driver::new(bfd);
         tokio::task::spawn_local(bfd.clone().run());
@@ -234,7 +228,6 @@ impl Parts {
                 mem::take(&mut sockets.drop_counters),
             ),
             upstreams: Arc::clone(&self.upstreams),
-            peers: Rc::clone(&peers),
             metrics: health::metrics::Metrics::register(registry, names.clone())
                 .map_err(TelemetryError::from)?,
             interval: config.health.interval,
@@ -246,7 +239,7 @@ impl Parts {
                 services: config.services,
                 shared: Arc::clone(&self.shared),
                 upstreams: Arc::clone(&self.upstreams),
-                peers,
+                peers: self.start_peers()?,
                 published: Arc::clone(&self.published),
                 started: self.started,
                 drain: None,
@@ -263,6 +256,13 @@ impl Parts {
                 wishes,
             },
         ))
+    }
+
+    fn start_peers(&self) -> Result<Rc<peers::Peers>, TelemetryError> {
+        let metrics = health::peers::metrics::Metrics::register(self.metrics.registry())?;
+        let (shared, upstreams) = (&self.shared, &self.upstreams);
+        let peers = peers::Peers::start(&self.siblings, shared, upstreams, metrics);
+        Ok(peers)
     }
 
     fn start_prober(&self, config: &Config, workers: usize) -> mpsc::Receiver<health::ProbeReport> {

@@ -18,8 +18,8 @@
 //! when one of its addresses says so, but blind only while none of them is answered. An address that
 //! turns out to be this node's own counts nowhere.
 //!
-//! **Who is asked.** At most sixteen addresses, see [`choose`]: on long lists each node asks its
-//! neighbours in the order of addresses, who ask it in turn. The others are known, and no more.
+//! **Who is asked.** At most sixteen addresses, see [`choose`]: of a long list each node asks some that
+//! ask it in turn. The others are known, and no more.
 //!
 //! **Pauses.** A process that was stopped, or whose host was, has heard nobody for a reason of its own.
 //! Coming late by more than a second it forgets what was under way and what was missed, so that nobody

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::routing::{Routing, at};
 use crate::admin::status;
+use crate::dns::bootstrap::sibling_addresses;
 use crate::dns::peers::{Asked, ask, node_number};
 use crate::dns::shared::Shared;
 use crate::dns::upstream::{ResolvedZone, Upstreams};
@@ -28,8 +29,10 @@ use crate::health::peers::{self, ANSWER_LIMIT, PeerEvent, PeerQuestion, PeerWord
 pub(super) struct Siblings {
     addresses: Vec<SocketAddr>,
     own: Vec<IpAddr>,
+    /// Where their questions come from.
+    sources: Vec<IpAddr>,
     /// The number that stands for this node.
-    pub(super) node: u32,
+    node: u32,
 }
 
 impl Siblings {
@@ -42,9 +45,16 @@ impl Siblings {
         own.dedup();
         Self {
             node: node_number(name, &own),
+            sources: sibling_addresses(zones),
             addresses,
             own,
         }
+    }
+
+    /// Lets the workers know them, and by which number they know this node.
+    pub(super) fn introduce(&self, shared: Shared) -> Shared {
+        let sources = self.sources.iter().copied();
+        shared.with_siblings(sources).with_node(self.node)
     }
 }
 
@@ -220,7 +230,7 @@ impl Peers {
 impl Routing {
     /// Tells health what siblings say.
     pub(super) fn take_peers(&mut self) {
-        let view = self.peers.machine.borrow().view();
+        let view = self.reporter.peers.machine.borrow().view();
         self.health.handle_peers(Instant::now(), view);
     }
 }

@@ -3,7 +3,6 @@
 //! Nothing here waits for the query path: workers leave counters in atomics, and the prober asks
 //! the service sockets as a client would.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::host::{Host, News};
 use super::neighbors::Neighbors;
-use super::peers::Peers;
 use super::signals::Signals;
 use super::status::Reporter;
 use crate::admin::{Change, Order};
@@ -34,7 +32,6 @@ pub(super) struct Routing {
     pub(super) neighbors: Neighbors,
     pub(super) signals: Signals,
     pub(super) upstreams: Arc<Upstreams>,
-    pub(super) peers: Rc<Peers>,
     pub(super) metrics: health::metrics::Metrics,
     pub(super) reporter: Reporter,
     /// Between two samples of the workers' counters.
@@ -96,7 +93,7 @@ impl Routing {
                 wish = inputs.wishes.next() => self.take_wish(wish),
                 due = ticks.tick() => self.tick(due.into_std()),
                 () = self.neighbors.changed() => self.take_neighbors(),
-                () = self.peers.changed() => self.take_peers(),
+                () = self.reporter.peers.changed() => self.take_peers(),
                 Some(order) = inputs.orders.recv() => self.take_order(order),
                 () = at(due) => self.take_timeout(),
             }
@@ -162,7 +159,7 @@ impl Routing {
         let samples = self.signals.workers();
         self.health.handle_workers(now, &samples);
         self.signals.feed_watchdog(now);
-        self.peers.tick(&self.health);
+        self.reporter.peers.tick(&self.health);
         self.reporter.publish(
             now,
             &self.health,
@@ -195,7 +192,7 @@ impl Routing {
         for zone in self.upstreams.zones().filter(|zone| zone.critical) {
             self.health.handle_zone(now, zone.zone, !zone.usable);
         }
-        self.peers.tell_able(&self.health);
+        self.reporter.peers.tell_able(&self.health);
     }
 
     fn take_link_event(&mut self, event: &link::Event) {

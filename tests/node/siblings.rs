@@ -152,19 +152,22 @@ fn nodes_that_have_all_lost_their_upstreams_stay_equal() {
     (0..3).for_each(|node| fleet.set_list(node, &list));
     let nodes = fleet.start();
     (0..3).for_each(|node| fleet.make_dead(node));
-    wait_until(
-        "all know of all that nobody can resolve, at one level",
-        || {
-            let statuses = nodes.each_ref().map(Node::status);
-            let unable = |peer: &Peer| peer.reached && peer.able == Some(false);
-            let levels = nodes.each_ref().map(|node| node.service().level);
-            assert!(!levels.contains(&Level::Withdrawn));
-            statuses
-                .iter()
-                .all(|status| status.peers.iter().all(unable))
-                && levels.iter().all(|level| *level == levels[0])
-        },
-    );
+    wait_until("nobody moves, for it would help nobody", || {
+        nodes.iter().all(|node| {
+            let service = node.service();
+            assert_ne!(service.level, Level::Withdrawn);
+            let reason = "none of 2 siblings says that it can resolve (2 answer)";
+            service.level == Level::Preferred && service.reason.contains(reason)
+        })
+    });
+    for node in &nodes {
+        assert_eq!(node.service().class, Some(FaultClass::Shared));
+    }
+    fleet.upstreams[0].set_silent(false);
+    for node in &nodes[1..] {
+        node.wait_for_level(Level::Backup);
+    }
+    assert_eq!(nodes[0].service().level, Level::Preferred);
 }
 
 /// What stands between a node's address and the others, in both directions.
@@ -210,9 +213,12 @@ fn a_node_that_does_not_answer_its_siblings_is_told_so_by_them() {
     let way = Way::open(door, list[2]);
     let nodes = fleet.start();
     way.is_blocked.store(true, Ordering::Relaxed);
-    wait_until("two siblings that are not answered", || {
-        nodes[2].log().contains("blind=2")
-    });
+    nodes[2].wait_for_level(Level::Backup);
+    let reason = nodes[2].service().reason;
+    assert!(
+        reason.contains("2 of 2 siblings that answer this node get no answer from it"),
+        "{reason}"
+    );
     let peers = nodes[2].status().peers;
     assert!(peers.iter().all(|p| p.reached && p.hears_us == Some(false)));
     for node in &nodes[..2] {
@@ -220,12 +226,14 @@ fn a_node_that_does_not_answer_its_siblings_is_told_so_by_them() {
         let blocked = of(&peers, &fleet.sites[2]);
         assert_eq!((blocked.reached, blocked.able), (false, None));
         assert!(!node.log().contains("blind=1"));
+        assert_eq!(node.service().level, Level::Preferred);
     }
     way.is_blocked.store(false, Ordering::Relaxed);
     wait_until("nobody is blind any more", || {
         let peers = nodes[2].status().peers;
         peers.iter().all(|peer| peer.hears_us == Some(true))
     });
+    nodes[2].wait_for_level(Level::Preferred);
 }
 
 /// A node that is stopped and goes on is asked again before anybody is called anything.

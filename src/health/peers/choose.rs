@@ -1,6 +1,9 @@
 //! Which of many siblings a node asks, and from which of its addresses.
 
+use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
+
+use siphasher::sip::SipHasher24;
 
 /// So many addresses are asked at most.
 pub const ASKED_MAX: usize = 16;
@@ -17,11 +20,12 @@ pub struct PeerAddress {
 
 /// Chooses from `siblings`, the addresses on the list that are not this node's, which are `own`.
 ///
-/// All of a short list. Of a long one, in the order of addresses taken as a ring, those beside this
-/// node's own address on both sides: eight on each, or four where the list has addresses of both
-/// families, for then there are two rings. So each node asks others, nobody is asked by many, and who
-/// is asked asks back, without which nobody could say that he gets no answer. A node that is not on the
-/// list stands where its number `node` puts it.
+/// All of a short list. A long one is taken as a ring, and of it those beside this node's own address
+/// on both sides: eight on each, or four where the list has addresses of both families, for then there
+/// are two rings. So each node asks others, nobody is asked by many, and who is asked asks back,
+/// without which nobody could say that he gets no answer. The order is that of hashes, the same on
+/// all nodes: neighbours by address are neighbours in the network and lose their upstreams together.
+/// A node that is not on the list stands where its number `node` puts it.
 #[must_use]
 pub fn choose(siblings: &[SocketAddr], own: &[IpAddr], node: u32) -> Vec<PeerAddress> {
     let all = || {
@@ -34,17 +38,20 @@ pub fn choose(siblings: &[SocketAddr], own: &[IpAddr], node: u32) -> Vec<PeerAdd
     let room = if is_mixed { ASKED_MAX / 2 } else { ASKED_MAX };
     let mut chosen = Vec::new();
     for is_v4 in [true, false] {
-        let mut ring: Vec<_> = siblings.iter().filter(|s| s.is_ipv4() == is_v4).collect();
+        let ring = siblings.iter().filter(|s| s.is_ipv4() == is_v4);
+        let mut ring: Vec<_> = ring
+            .map(|sibling| (place_of(sibling.ip()), sibling))
+            .collect();
         ring.sort_unstable();
         ring.dedup();
         let own_here: Vec<_> = own.iter().filter(|ip| ip.is_ipv4() == is_v4).collect();
-        let place = match own_here.iter().min() {
-            Some(own) => ring.partition_point(|sibling| sibling.ip() < **own),
+        let place = match own_here.iter().map(|own| place_of(**own)).min() {
+            Some(own) => ring.partition_point(|(place, _)| *place < own),
             None => usize::try_from(node).unwrap_or(0) % ring.len().max(1),
         };
         let before = place + ring.len().saturating_sub(room / 2);
         let beside = ring.iter().cycle().skip(before % ring.len().max(1));
-        chosen.extend(beside.take(room.min(ring.len())).map(|&&address| {
+        chosen.extend(beside.take(room.min(ring.len())).map(|&(_, &address)| {
             let to = address.ip();
             let reaches = |own: &&&IpAddr| own.is_loopback() == to.is_loopback();
             PeerAddress {
@@ -54,6 +61,16 @@ pub fn choose(siblings: &[SocketAddr], own: &[IpAddr], node: u32) -> Vec<PeerAdd
         }));
     }
     chosen
+}
+
+/// Where an address stands among all. No secret: it has to be the same on all nodes.
+fn place_of(address: IpAddr) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(&[0; 16]);
+    match address {
+        IpAddr::V4(address) => hasher.write(&address.octets()),
+        IpAddr::V6(address) => hasher.write(&address.octets()),
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -102,6 +119,23 @@ mod tests {
             for other in asked {
                 assert!(chosen(&list, &[other], 0).contains(own), "{own} {other}");
             }
+        }
+    }
+
+    /// Three sites of a hundred nodes, each with a prefix of its own: what one site has lost the others
+    /// may have.
+    #[test]
+    fn of_a_long_list_nodes_elsewhere_are_asked() {
+        let sites = (0..3_u8).flat_map(|site| (0..100).map(move |n| [10, site, 0, n].into()));
+        let list: Vec<IpAddr> = sites.collect();
+        let is_near = |one: IpAddr, other: IpAddr| match (one, other) {
+            (IpAddr::V4(one), IpAddr::V4(other)) => one.octets()[1] == other.octets()[1],
+            _ => false,
+        };
+        for own in &list {
+            let asked = chosen(&list, &[*own], 0);
+            let elsewhere = asked.iter().filter(|other| !is_near(*own, **other));
+            assert!(elsewhere.count() >= 4, "{own}: {asked:?}");
         }
     }
 
