@@ -170,7 +170,9 @@ impl Process {
                 outcome,
             };
             match outcome {
-                ProbeOutcome::Good | ProbeOutcome::Bad => self.health.handle_probe(local, report),
+                ProbeOutcome::Good | ProbeOutcome::Bad | ProbeOutcome::Shed => {
+                    self.health.handle_probe(local, report);
+                }
                 // It is known only when the time for an answer is over.
                 ProbeOutcome::Unanswered => self.effects.push(Effect::Unanswered(report)),
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sidestep::announce::{BackupSettings, ServiceSettings};
 use sidestep::health::peers::ASKED_MAX;
-use sidestep::health::{Family, OnLocalFault, OnSharedFault, Settings, Target};
+use sidestep::health::{AnsweredBy, Family, OnLocalFault, OnSharedFault, Settings, Target};
 
 use crate::chance::Chance;
 
@@ -111,6 +111,9 @@ fn service(has_floor: bool) -> ServiceSettings {
         interface: Some("lo".to_owned()),
         on_shared_fault: OnSharedFault::Backup,
         on_local_fault: OnLocalFault::Withdraw,
+        answered_by: AnsweredBy::Workers,
+        tcp: true,
+        checks: Vec::new(),
         backup: BackupSettings {
             prepend: 3,
             med: Some(1000),
