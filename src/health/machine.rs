@@ -14,7 +14,7 @@ use super::window::RateWindow;
 use super::worker::Worker;
 use super::{
     CheckOutcome, Grant, Lease, Level, Memory, PeersView, PoorAnswers, PoorCanaries, ProbeReport,
-    ServicePolicy, Settings, StartGate, Target, Verdict, WorkerSample,
+    ServicePolicy, Settings, StartGate, Target, TargetMemory, Verdict, WorkerSample,
 };
 
 mod draining;
@@ -219,8 +219,10 @@ impl Health {
     /// What it wants to know again after a restart.
     #[must_use]
     pub fn memory(&self, now: Instant) -> Memory {
-        let targets = self.targets.iter();
-        targets.map(|s| (s.target, s.memory(now))).collect()
+        let targets = self.targets.iter().map(|s| (s.target, s.memory(now)));
+        targets
+            .filter(|(_, memory)| *memory != TargetMemory::default())
+            .collect()
     }
 
     /// Does what is due at `now`. Harmless when called early.

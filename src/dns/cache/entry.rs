@@ -52,7 +52,7 @@ const COUNT_BITS: u32 = 13;
 const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
 /// Word 0 without RCODE and AD: what the question decides.
 const QUESTION_MASK: u64 = 0x30FF_FFFF_FFFF_FFFF;
-const CLASS_SHIFT: u32 = 3 * COUNT_BITS;
+pub(super) const CLASS_SHIFT: u32 = 3 * COUNT_BITS;
 const REASON_SHIFT: u32 = CLASS_SHIFT + 16;
 const REASON_MAX: u64 = (1 << (64 - REASON_SHIFT)) - 1;
 
@@ -78,7 +78,8 @@ impl Head {
 
     /// Whether it belongs to `question`, the name left aside.
     pub(super) fn asks(&self, question: &Question<'_>) -> bool {
-        self.0[0] & QUESTION_MASK == question.word && self.qclass() == question.key.qclass()
+        self.0[0] & QUESTION_MASK == question.word
+            && self.0[3] >> CLASS_SHIFT & 0xFFFF == u64::from(question.key.qclass())
     }
 
     pub(super) fn name_octets(&self) -> usize {
@@ -103,26 +104,7 @@ impl Head {
         HEAD + (self.name_octets() + self.record_octets()).div_ceil(8)
     }
 
-    pub(super) fn qtype(&self) -> u16 {
-        (self.0[0] >> 32) as u16
-    }
-
-    pub(super) fn qclass(&self) -> u16 {
-        (self.0[3] >> CLASS_SHIFT) as u16
-    }
-
-    /// DO and CD.
-    pub(super) fn flags(&self) -> (bool, bool) {
-        (self.0[0] >> 60 & 1 != 0, self.0[0] >> 61 & 1 != 0)
-    }
-
-    /// Whether it says that there are records, be they aliases.
-    pub(super) fn has_records(&self) -> bool {
-        let [answers, ..] = self.counts();
-        self.rcode() == Rcode::NOERROR && answers > 0
-    }
-
-    fn rcode(&self) -> Rcode {
+    pub(super) fn rcode(&self) -> Rcode {
         Rcode::from_parts((self.0[0] >> 56) as u8, 0)
     }
 
@@ -143,7 +125,7 @@ impl Head {
         kept.checked_sub(1).map(ExtendedError)
     }
 
-    fn counts(&self) -> [u16; 3] {
+    pub(super) fn counts(&self) -> [u16; 3] {
         [0, 1, 2].map(|section| (self.0[3] >> (section * COUNT_BITS) & COUNT_MAX) as u16)
     }
 

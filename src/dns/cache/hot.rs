@@ -3,10 +3,13 @@
 //! A sample and no ranking: counting every look-up would cost the query path more than it is worth.
 //! What was asked for since it was last moved is marked; of these each shard gives an even share,
 //! first from the main ring, where only that gets to which is asked for repeatedly.
+//!
+//! Source: RFC 1035 §3.2.4 (class IN), RFC 4035 §3.2 (DO and CD).
 
 use std::time::Instant;
 
-use super::entry::{HEAD, Use, ms_since};
+use super::super::code::Rcode;
+use super::entry::{CLASS_SHIFT, HEAD, Head, Use, ms_since};
 use super::index::Layout;
 use super::slot;
 use super::{Cache, Key, Store};
@@ -83,6 +86,27 @@ impl Store {
         let name = octets.get(..head.name_octets())?;
         let (dnssec_ok, checking_disabled) = head.flags();
         Key::new(name, head.qtype(), CLASS_IN, dnssec_ok, checking_disabled)
+    }
+}
+
+impl Head {
+    fn qtype(&self) -> u16 {
+        (self.0[0] >> 32) as u16
+    }
+
+    fn qclass(&self) -> u16 {
+        (self.0[3] >> CLASS_SHIFT) as u16
+    }
+
+    /// DO and CD.
+    fn flags(&self) -> (bool, bool) {
+        (self.0[0] >> 60 & 1 != 0, self.0[0] >> 61 & 1 != 0)
+    }
+
+    /// Whether it says that there are records, be they aliases.
+    fn has_records(&self) -> bool {
+        let [answers, ..] = self.counts();
+        self.rcode() == Rcode::NOERROR && answers > 0
     }
 }
 
