@@ -107,6 +107,7 @@ pub(crate) struct Budget {
     pub(crate) setting: Setting,
     /// It is done once.
     pub(crate) is_long: bool,
+    is_seldom: bool,
 }
 
 /// How often a drill is repeated, at least, for its numbers to mean anything.
@@ -131,6 +132,7 @@ const fn line(
         demand: "",
         setting: setting::ANYCAST,
         is_long: false,
+        is_seldom: false,
     }
 }
 
@@ -176,10 +178,16 @@ impl Budget {
         self
     }
 
+    /// Once, unless more repetitions than usual are wanted: its timing is that of another drill.
+    const fn seldom(mut self) -> Self {
+        self.is_seldom = true;
+        self
+    }
+
     /// How often it has to be done: what does not depend on timing need not be repeated, nor what
     /// repeats itself.
     pub(crate) fn repetitions(&self, wanted: u32) -> usize {
-        if self.is_long {
+        if self.is_long || (self.is_seldom && wanted <= REPETITIONS) {
             1
         } else {
             usize::try_from(wanted).unwrap_or(usize::MAX)

@@ -96,7 +96,8 @@ pub(crate) const TABLE: &[Budget] = &[
         "the same, but probes are answered well",
         NoLoss,
         SHARED,
-    ),
+    )
+    .seldom(),
     line(
         "d2",
         Fault::AllUpstreams,
@@ -257,6 +258,7 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
         NoLoss,
     )
+    .seldom()
     .within(SIBLINGS),
     line(
         "d2s",
@@ -265,6 +267,7 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
         Free,
     )
+    .seldom()
     .renewed_within(RENEWED_MS)
     .demanding("no withdrawal")
     .within(SIBLINGS),
@@ -287,6 +290,7 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(1000.0),
         Gap(1000.0),
     )
+    .seldom()
     .within(UNBOUND),
     line(
         "uk",
@@ -295,6 +299,7 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(250.0),
         Gap(250.0),
     )
+    .seldom()
     .within(UNBOUND),
     line(
         "ub",
@@ -303,6 +308,7 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(1000.0),
         Gap(1000.0),
     )
+    .seldom()
     .within(UNBOUND),
     line(
         "uc1",
@@ -341,5 +347,6 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
         NoLoss,
     )
+    .seldom()
     .within(UNBOUND),
 ];
