@@ -11,6 +11,8 @@ use super::{is_enough, is_enough_of_the_rest};
 
 /// What is judged.
 const WINDOW: Duration = Duration::from_secs(1);
+/// So much of it has to have been seen: after a pause there is less.
+const SEEN_MIN: Duration = Duration::from_millis(600);
 /// Samples in it at most; of more, which would come sooner than every 100 ms, the oldest are left out.
 const SLOTS_MAX: usize = 12;
 /// Pairs that have to be active.
@@ -65,6 +67,11 @@ impl Lately {
 
     /// Nearly all answers fail, without any one prefix and without any one domain too.
     pub(super) fn bad(&self) -> Option<Shares> {
+        let (until, _) = self.last.as_ref()?;
+        let seen = until.saturating_duration_since(self.slots.front()?.since);
+        if seen < SEEN_MIN {
+            return None;
+        }
         let slots = self.slots.iter().map(|slot| slot.grown.as_slice());
         let table = Table::sum(self.prefixes, slots);
         let all = table.shares(super::Without::Nothing);
