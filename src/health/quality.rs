@@ -1,7 +1,7 @@
 //! Whether the answers that clients of a forward zone get are poor: a judge as a value.
 //!
 //! Once a second it takes what workers have counted, by pairs of a domain and a client prefix (both are
-//! buckets of a keyed hash). All is judged over the last 10 s:
+//! buckets of a keyed hash). All is judged over the last 10 s, but for what is said of *the last second*:
 //!
 //! | what | is active | is bad |
 //! |---|---|---|
@@ -17,6 +17,11 @@
 //!   and of the domains so many that they exceed their baseline by 30 points, and half at least; and
 //!   when all that is still so without any one prefix, and without any one domain (7 or 2 active ones
 //!   then do).
+//! - It begins **at once**, too, when nearly all fails in the last second, which is looked at every 200 ms:
+//!   16 pairs, 8 domains and 3 prefixes are active, at least 90 % of the pairs, of the domains and of the
+//!   prefixes are bad (each of these one by one), also without any one prefix and without any one domain;
+//!   the prefixes are at least half of those of the last 10 s; and the baseline is below 25 %. What went
+//!   well before is then left out of the question whether it is over.
 //! - It **ends** when in the last 5 s, with as much evidence, less than a quarter of the domains is bad,
 //!   or no more than 10 points over their baseline; or when that is so without some one prefix or
 //!   domain; or when there is too little evidence, because the fault has moved the clients to other
@@ -41,10 +46,12 @@ use std::time::{Duration, Instant};
 use super::PoorAnswers;
 
 mod canaries;
+mod lately;
 pub mod metrics;
 mod table;
 
 pub use canaries::CanaryJudge;
+use lately::Lately;
 use table::{Shares, Table, Without};
 
 /// What is judged.
@@ -95,6 +102,7 @@ pub struct AnswerJudge {
     bounds: Vec<Duration>,
     last: Option<(Instant, AnswerCounts)>,
     slots: VecDeque<Slot>,
+    lately: Lately,
     present: Option<Shares>,
     baseline: f64,
     median: Option<f64>,
@@ -120,6 +128,7 @@ impl AnswerJudge {
     #[must_use]
     pub fn new(prefixes: usize, bounds: Vec<Duration>) -> Self {
         Self {
+            lately: Lately::new(prefixes.max(1)),
             prefixes: prefixes.max(1),
             bounds,
             last: None,
@@ -147,9 +156,18 @@ impl AnswerJudge {
         } else {
             self.look_for_the_end(now, witnesses);
         }
+        self.look_at_the_last_second(now, counts);
         if self.fault.is_none() {
             self.learn(elapsed);
         }
+        self.poor() != before
+    }
+
+    /// Takes the counts of `now`, some 200 ms after the last ones, and sees whether nearly all fails:
+    /// that may not wait for [`AnswerJudge::handle_counts`]. Whether a fault has begun.
+    pub fn glance(&mut self, now: Instant, counts: &AnswerCounts) -> bool {
+        let before = self.poor();
+        self.look_at_the_last_second(now, counts);
         self.poor() != before
     }
 
@@ -195,7 +213,7 @@ impl AnswerJudge {
                 until: now,
                 grown: AnswerCounts {
                     pairs: pairs
-                        .map(|(now, then)| (now.0.wrapping_sub(then.0), now.1.wrapping_sub(then.1)))
+                        .map(|(now, then)| lately::growth(*now, *then))
                         .collect(),
                     times: times.map(|(now, then)| now.wrapping_sub(*then)).collect(),
                 },
@@ -221,8 +239,7 @@ impl AnswerJudge {
     /// `None` without enough evidence.
     fn shares(&self, now: Instant, window: Duration) -> Option<Shares> {
         let shares = self.table(now, window).shares(Without::Nothing);
-        let is_enough = shares.domains >= DOMAINS_MIN && shares.prefixes >= PREFIXES_MIN;
-        is_enough.then_some(shares)
+        is_enough(&shares).then_some(shares)
     }
 
     fn begin(&mut self, now: Instant) {
@@ -239,6 +256,27 @@ impl AnswerJudge {
         if !table.without_one().all(|rest| is_bad(&rest)) {
             return;
         }
+        self.enter_fault(&shares);
+    }
+
+    fn look_at_the_last_second(&mut self, now: Instant, counts: &AnswerCounts) {
+        self.lately.take(now, &counts.pairs);
+        if self.fault.is_some() || self.baseline_percent() >= OVER_PERCENT {
+            return;
+        }
+        // Whoever fails alone in a second in which nobody else asks is not yet everybody.
+        let usual = self.present.map_or(0, |shares| shares.prefixes);
+        let Some(shares) = self.lately.bad().filter(|bad| bad.prefixes * 2 >= usual) else {
+            return;
+        };
+        self.enter_fault(&shares);
+        self.present = Some(shares);
+        // What went well before it does not end it.
+        self.slots.clear();
+        self.last = Some((now, counts.clone()));
+    }
+
+    fn enter_fault(&mut self, shares: &Shares) {
         self.fault = Some(Fault {
             poor: PoorAnswers {
                 failed_percent: shares.bad_domains_percent,
@@ -267,6 +305,7 @@ impl AnswerJudge {
             self.fault = None;
             // What failed before must not make a new one.
             self.slots.clear();
+            self.lately.forget();
             self.present = None;
         }
     }
@@ -319,6 +358,11 @@ impl AnswerJudge {
         let bound = self.bounds.get(place?)?;
         Some(bound.as_secs_f64() * 0.75)
     }
+}
+
+/// Whether there is enough evidence.
+fn is_enough(shares: &Shares) -> bool {
+    shares.domains >= DOMAINS_MIN && shares.prefixes >= PREFIXES_MIN
 }
 
 /// Whether there is enough evidence when one prefix or one domain has been left out.

@@ -1,5 +1,5 @@
 //! How the answers of forward zones are: counters of the workers and results of canaries, taken to
-//! their judges once a second, and what these conclude to health.
+//! their judges once a second, and what these conclude to health. Counters are glanced at in between.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admin::status::{Canaries, Zone};
 use crate::config::Config;
 use crate::dns::canary::{CanaryResult, asking};
-use crate::dns::quality::{DOMAINS, PREFIXES, TIMES, time_bound};
+use crate::dns::quality::{DOMAINS, PREFIXES, Quality as AnswerTables, TIMES, time_bound};
 use crate::dns::upstream::{Upstreams, ZoneStatus};
 use crate::health::quality::metrics::{Metrics, ZoneAnswers};
 use crate::health::quality::{AnswerCounts, AnswerJudge, CanaryJudge, WitnessCount};
@@ -17,6 +17,8 @@ use crate::health::{Health, PoorCanaries};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Between two glances, at least: at each tick of the default of 200 ms, be it a little early.
+const GLANCES: Duration = Duration::from_millis(150);
 /// Results that the routing thread has not taken yet: more than there are in the 10 s that it may take
 /// its time.
 const RESULTS_WAITING: usize = 512;
@@ -30,6 +32,7 @@ pub(super) struct Quality {
     zones: Vec<ZoneJudge>,
     counts: AnswerCounts,
     looked_at: Option<Instant>,
+    glanced_at: Option<Instant>,
     metrics: Metrics,
 }
 
@@ -89,15 +92,20 @@ impl Quality {
             upstreams,
             results,
             looked_at: None,
+            glanced_at: None,
             metrics,
         }
     }
 
     /// Looks when it is time, and tells health what has changed; whether it did look.
     pub(super) fn tick(&mut self, now: Instant, health: &mut Health) -> bool {
-        let is_early = |at| now.saturating_duration_since(at) < INTERVAL;
-        if self.looked_at.is_some_and(is_early) {
+        let is_early = |at, gap| now.saturating_duration_since(at) < gap;
+        if self.glanced_at.is_some_and(|at| is_early(at, GLANCES)) {
             return false;
+        }
+        self.glanced_at = Some(now);
+        if self.looked_at.is_some_and(|at| is_early(at, INTERVAL)) {
+            return self.glance(now, health);
         }
         self.looked_at = Some(now);
         while let Ok(result) = self.results.try_recv() {
@@ -114,6 +122,25 @@ impl Quality {
             }
         }
         true
+    }
+
+    /// Sees whether all answers of a zone fail since the last look; whether that is news.
+    fn glance(&mut self, now: Instant, health: &mut Health) -> bool {
+        let upstreams = Arc::clone(&self.upstreams);
+        let quality = upstreams.quality();
+        let mut has_news = false;
+        for ((zone, status), judge) in upstreams.zones().enumerate().zip(&mut self.zones) {
+            let Some(answers) = &mut judge.answers else {
+                continue;
+            };
+            quality.read(zone, &mut self.counts.pairs, &mut self.counts.times);
+            if answers.glance(now, &self.counts) {
+                judge.known.failed_percent = answers.failed_percent();
+                tell_all(now, (zone, &status), (quality, answers), health);
+                has_news = true;
+            }
+        }
+        has_news
     }
 
     /// What is known of each zone, by position.
@@ -147,10 +174,7 @@ impl Quality {
         let (of, resolving) = quality.witnesses(zone);
         let witnesses = WitnessCount { of, resolving };
         if answers.handle_counts(now, &self.counts, witnesses) {
-            let poor = answers.poor();
-            quality.watch(zone, poor.is_some());
-            tell(status.zone, poor.as_ref());
-            health.handle_answers(now, status.zone, poor);
+            tell_all(now, (zone, status), (quality, answers), health);
         }
         quality.set_late_after(zone, answers.late_after());
         judge.known.failed_percent = answers.failed_percent();
@@ -195,6 +219,19 @@ impl Quality {
             health.handle_canaries(now, status.zone, poor);
         }
     }
+}
+
+/// A fault has begun, or is over: what has to know it.
+fn tell_all(
+    now: Instant,
+    (zone, status): (usize, &ZoneStatus<'_>),
+    (quality, answers): (&AnswerTables, &AnswerJudge),
+    health: &mut Health,
+) {
+    let poor = answers.poor();
+    quality.watch(zone, poor.is_some());
+    tell(status.zone, poor.as_ref());
+    health.handle_answers(now, status.zone, poor);
 }
 
 fn tell(zone: &str, poor: Option<&crate::health::PoorAnswers>) {

@@ -1,6 +1,7 @@
 //! Upstreams that answer probes and do not resolve: found out by what clients get, and by canaries.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use fake_upstream::script::Script;
 use fake_upstream::serve::Server;
@@ -8,7 +9,7 @@ use sidestep::admin::status::{Canaries, FaultClass, Level, Zone};
 
 use crate::support::client::{Client, a};
 use crate::support::node::{Node, Site};
-use crate::support::wait_until;
+use crate::support::{wait_for, wait_until};
 
 /// Probes ask for NS of the root.
 const BROKEN: &str = ". NS -> rcode NOERROR\n* -> rcode SERVFAIL";
@@ -70,8 +71,77 @@ fn answers_that_fail_for_many_domains_and_clients_are_a_shared_fault_until_they_
     let zone = root(&node);
     assert!(zone.usable && zone.failed_percent > Some(50), "{zone:?}");
     assert!(zone.baseline_percent < Some(50));
-    assert!(answers(&node, "failed") > 0.0);
+    wait_until("they are counted", || answers(&node, "failed") > 0.0);
     follow(&upstream, WELL);
+    node.wait_for_level(Level::Preferred);
+}
+
+/// Asks on and on for new names, in 16 domains; from an answer that fails until the service is at backup.
+fn until_backup(node: &Node, clients: &[Client], top: &str) -> Duration {
+    let mut failing_since = None;
+    wait_for("backup", || {
+        for (number, client) in clients.iter().enumerate() {
+            let domain = usize::from(rand::random::<u8>()) + number;
+            if ask(client, domain % 16, top) == SERVFAIL {
+                failing_since.get_or_insert_with(Instant::now);
+            }
+        }
+        let is_backup = node.service().level == Level::Backup;
+        is_backup.then(|| failing_since.map(|since| since.elapsed()))
+    })
+    .expect("nothing failed")
+}
+
+/// Ten times what it takes in simulated time, and less than the five seconds of good answers before.
+#[test]
+fn upstreams_that_begin_to_answer_nothing_but_servfail_are_found_out_in_a_fraction_of_the_time_before()
+ {
+    let upstreams = [upstream(WELL), upstream(WELL)];
+    let site = Site::new(&upstreams.each_ref().map(Server::address));
+    let node = site.start();
+    let clients = clients(&site, 12);
+    let begun = Instant::now();
+    wait_until("five seconds of good answers", || {
+        for (number, client) in clients.iter().enumerate() {
+            assert_ne!(ask(client, number, "well."), SERVFAIL);
+        }
+        begun.elapsed() > Duration::from_secs(5)
+    });
+    assert_eq!(node.service().level, Level::Preferred);
+    for upstream in &upstreams {
+        follow(upstream, "* -> rcode SERVFAIL");
+    }
+    let took = until_backup(&node, &clients, "broken.");
+    assert!(took < Duration::from_millis(4500), "{took:?}");
+    assert_eq!(node.service().class, Some(FaultClass::Shared));
+}
+
+/// The same but for the probes, which are answered well: no breaker tells.
+#[test]
+fn names_that_begin_to_fail_all_at_once_are_found_out_although_probes_are_answered() {
+    let upstreams = [upstream(WELL), upstream(WELL)];
+    let site = Site::new(&upstreams.each_ref().map(Server::address));
+    let node = site.start();
+    let clients = clients(&site, 12);
+    wait_until("good answers", || {
+        for client in &clients {
+            assert_ne!(
+                ask(client, usize::from(rand::random::<u8>()), "well."),
+                SERVFAIL
+            );
+        }
+        answers(&node, "good") >= 1000.0
+    });
+    for upstream in &upstreams {
+        follow(upstream, BROKEN);
+    }
+    let took = until_backup(&node, &clients, "broken.");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    let zone = root(&node);
+    assert!(zone.usable && zone.failed_percent >= Some(90), "{zone:?}");
+    for upstream in &upstreams {
+        follow(upstream, WELL);
+    }
     node.wait_for_level(Level::Preferred);
 }
 

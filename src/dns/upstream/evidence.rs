@@ -2,12 +2,17 @@
 //!
 //! Source: RFC 8914 §4 (reasons that blame the name, or the upstream's own surroundings).
 //!
-//! SERVFAIL, REFUSED, NOTIMP and FORMERR count against an upstream in two ways, within a window of
-//! 5 to 10 s:
+//! SERVFAIL, REFUSED, NOTIMP and FORMERR count against an upstream in two ways:
 //! - *contradicted*, when another upstream gave an acceptable answer to the same question: they open
 //!   the breaker when they are over a fifth of its answers, and another upstream is there to be asked;
 //! - uncontradicted as well, when they are over half of its answers, and it answers the probe for the
 //!   apex with an error too: that question no client chooses.
+//!
+//! Both are looked at in a window of 5 to 10 s. There, whoever has answered well for seconds would have to
+//! fail for as long before half of its answers are errors. So the second is looked at in a window of 250
+//! to 500 ms too, which is filled within 250 ms where enough is asked (some 90 questions a second); the
+//! same number of errors is needed. That the probe is there by then, it is asked for as soon as errors
+//! are over a fifth in this window, half as many as open the breaker.
 //!
 //! Either way they have to come from several client prefixes and be about several domains, and what
 //! remains **without the loudest prefix, and without the loudest domain**, has to be enough by itself:
@@ -24,8 +29,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::super::client::Prefix;
 
-/// Half of the window: it covers the present half and the one before.
-const HALF_US: u64 = 5_000_000;
+/// Half of the long window: a window covers the present half and the one before.
+const LONG_HALF_US: u64 = 5_000_000;
+/// Half of the short window.
+const SHORT_HALF_US: u64 = 250_000;
 /// Prefixes and domains fall into so many buckets each.
 const BUCKETS: usize = 32;
 /// Prefixes, and domains, that errors have to span.
@@ -34,6 +41,8 @@ pub(super) const SEVERAL: usize = 3;
 pub(super) const CONTRADICTED_MIN: u32 = 8;
 /// The same of errors of which nobody knows better.
 pub(super) const POOR_MIN: u32 = 16;
+/// The same of those that bring a probe forward.
+const QUESTIONABLE_MIN: u32 = 8;
 
 /// One answer with an RCODE that ends no question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,15 +77,25 @@ pub(super) enum Verdict {
     Ill,
     /// Another upstream answers better, in general.
     Contradicted,
+    /// Lately many answers are errors, which may come to be most.
+    Questionable,
     /// Most answers are errors.
     Poor,
 }
 
-/// The answers of one upstream of the last 5 to 10 s.
-#[derive(Debug, Default)]
+/// The last answers of one upstream.
+#[derive(Debug)]
 pub(super) struct Window {
-    halves: [Half; 2],
+    long: Span,
+    short: Span,
     key: RandomState,
+}
+
+/// The answers of a present half and of the one before.
+#[derive(Debug)]
+struct Span {
+    half_us: u64,
+    halves: [Half; 2],
 }
 
 #[derive(Debug, Default)]
@@ -94,37 +113,92 @@ struct Tally {
     domains: [AtomicU32; BUCKETS],
 }
 
+impl Default for Window {
+    fn default() -> Self {
+        Self {
+            long: Span::new(LONG_HALF_US),
+            short: Span::new(SHORT_HALF_US),
+            key: RandomState::new(),
+        }
+    }
+}
+
 impl Window {
     /// An acceptable answer.
     pub(super) fn good(&self, now_us: u64) {
-        self.half(now_us).answers.fetch_add(1, Ordering::Relaxed);
+        for span in [&self.long, &self.short] {
+            span.half(now_us).answers.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Any other answer.
     pub(super) fn poor(&self, evidence: &Evidence, now_us: u64) -> Verdict {
-        let half = self.half(now_us);
-        half.answers.fetch_add(1, Ordering::Relaxed);
-        if !evidence.counts() {
-            return Verdict::Nothing;
-        }
+        let counts = evidence.counts();
         let prefix = bucket(self.key.hash_one(evidence.prefix));
         let domain = bucket(self.key.hash_one(evidence.domain));
-        half.poor.count(prefix, domain);
-        if evidence.contradicted {
-            half.contradicted.count(prefix, domain);
+        for span in [&self.long, &self.short] {
+            let half = span.half(now_us);
+            half.answers.fetch_add(1, Ordering::Relaxed);
+            if counts {
+                half.poor.count(prefix, domain);
+            }
+            if counts && evidence.contradicted {
+                half.contradicted.count(prefix, domain);
+            }
         }
-        self.verdict(evidence.contradicted, now_us)
+        if counts {
+            self.verdict(evidence.contradicted, now_us)
+        } else {
+            Verdict::Nothing
+        }
+    }
+
+    /// Whether most answers are errors.
+    pub(super) fn is_poor(&self, now_us: u64) -> bool {
+        [&self.long, &self.short].into_iter().any(|span| {
+            let (answers, poor) = span.sum(now_us, |half| &half.poor);
+            poor.is_general(answers, POOR_MIN, 2)
+        })
     }
 
     /// Begins anew.
     pub(super) fn forget(&self) {
-        for half in &self.halves {
+        for half in self.long.halves.iter().chain(&self.short.halves) {
             half.clear();
         }
     }
 
     fn verdict(&self, is_contradicted: bool, now_us: u64) -> Verdict {
-        let present = number(now_us);
+        let (answers, contradicted) = self.long.sum(now_us, |half| &half.contradicted);
+        let is_loud = contradicted.all >= CONTRADICTED_MIN && is_over(contradicted.all, answers, 5);
+        if is_contradicted && contradicted.is_general(answers, CONTRADICTED_MIN, 5) {
+            Verdict::Contradicted
+        } else if self.is_poor(now_us) {
+            Verdict::Poor
+        } else if is_contradicted && is_loud {
+            Verdict::Ill
+        } else {
+            let (answers, poor) = self.short.sum(now_us, |half| &half.poor);
+            if poor.is_general(answers, QUESTIONABLE_MIN, 5) {
+                Verdict::Questionable
+            } else {
+                Verdict::Nothing
+            }
+        }
+    }
+}
+
+impl Span {
+    fn new(half_us: u64) -> Self {
+        Self {
+            half_us,
+            halves: array::from_fn(|_| Half::default()),
+        }
+    }
+
+    /// All answers, and the errors of one kind.
+    fn sum(&self, now_us: u64, kind: impl Fn(&Half) -> &Tally) -> (u32, Sum) {
+        let present = self.number(now_us);
         let halves = || {
             self.halves.iter().filter(|half| {
                 let number = half.number.load(Ordering::Relaxed);
@@ -134,24 +208,13 @@ impl Window {
         let answers = halves()
             .map(|half| half.answers.load(Ordering::Relaxed))
             .fold(0, u32::saturating_add);
-        let contradicted = Sum::of(halves().map(|half| &half.contradicted));
-        let poor = Sum::of(halves().map(|half| &half.poor));
-        let is_loud = contradicted.all >= CONTRADICTED_MIN && is_over(contradicted.all, answers, 5);
-        if is_contradicted && contradicted.is_general(answers, CONTRADICTED_MIN, 5) {
-            Verdict::Contradicted
-        } else if poor.is_general(answers, POOR_MIN, 2) {
-            Verdict::Poor
-        } else if is_contradicted && is_loud {
-            Verdict::Ill
-        } else {
-            Verdict::Nothing
-        }
+        (answers, Sum::of(halves().map(kind)))
     }
 
     /// The half that `now_us` falls into, emptied by the first who comes. Whoever counts at the very
     /// same time may lose that one count.
     fn half(&self, now_us: u64) -> &Half {
-        let number = number(now_us);
+        let number = self.number(now_us);
         let [even, odd] = &self.halves;
         let half = if number.is_multiple_of(2) { even } else { odd };
         let found = half.number.load(Ordering::Relaxed);
@@ -164,6 +227,11 @@ impl Window {
             half.clear();
         }
         half
+    }
+
+    /// Never 0, which stands for a half that has counted nothing yet.
+    fn number(&self, now_us: u64) -> u64 {
+        now_us / self.half_us + 1
     }
 }
 
@@ -241,11 +309,6 @@ impl Sum {
 /// Whether `part` is more than one in `one_in` of `whole`.
 fn is_over(part: u32, whole: u32, one_in: u32) -> bool {
     u64::from(part) * u64::from(one_in) > u64::from(whole)
-}
-
-/// Never 0, which stands for a half that has counted nothing yet.
-fn number(now_us: u64) -> u64 {
-    now_us / HALF_US + 1
 }
 
 fn bucket(hash: u64) -> usize {

@@ -67,7 +67,8 @@ impl Upstreams {
     /// [`Upstreams::answered`].
     pub fn probe_declined(&self, index: UpstreamIndex, now: Instant) {
         let state = self.state(index);
-        state.declined_probe();
+        let effect = state.declined_probe(self.micros(now));
+        self.tell(state, effect);
         if state.is_sibling() {
             self.sibling_refused(index, now);
         }

@@ -205,8 +205,14 @@ impl State {
             Verdict::Poor if self.probe_declined.load(Ordering::Relaxed) => {
                 self.take(Sign::Poor, now_us)
             }
-            Verdict::Poor if self.under_review.swap(true, Ordering::Relaxed) => Effect::Nothing,
-            Verdict::Poor => Effect::Questionable,
+            Verdict::Questionable if self.probe_declined.load(Ordering::Relaxed) => Effect::Nothing,
+            Verdict::Poor | Verdict::Questionable => {
+                if self.under_review.swap(true, Ordering::Relaxed) {
+                    Effect::Nothing
+                } else {
+                    Effect::Questionable
+                }
+            }
         }
     }
 
@@ -215,10 +221,15 @@ impl State {
         self.take(Sign::Poor, now_us)
     }
 
-    /// An error as the answer to a probe.
-    pub(super) fn declined_probe(&self) {
+    /// An error as the answer to a probe. Where most answers are errors already, no further one has
+    /// to be waited for.
+    pub(super) fn declined_probe(&self, now_us: u64) -> Effect {
         self.probe_declined.store(true, Ordering::Relaxed);
         self.under_review.store(false, Ordering::Relaxed);
+        match &self.window {
+            Some(window) if window.is_poor(now_us) => self.take(Sign::Poor, now_us),
+            _ => Effect::Nothing,
+        }
     }
 
     /// An acceptable answer to a probe.

@@ -20,9 +20,13 @@ pub(super) enum Without {
 pub(super) struct Shares {
     pub(super) domains: usize,
     pub(super) prefixes: usize,
+    pub(super) pairs: usize,
     /// Of the active ones, or of these by the number of their pairs: whichever is higher.
     pub(super) bad_domains_percent: u8,
     pub(super) bad_prefixes_percent: u8,
+    /// Of the active pairs, of the active domains and of the active prefixes, each one counted once:
+    /// whichever is lowest.
+    pub(super) bad_of_each_percent: u8,
 }
 
 /// Active pairs of one domain or prefix, and how many of them are bad.
@@ -79,13 +83,20 @@ impl Table {
             }
             of_domains.push(of_domain);
         }
-        let (domains, bad_domains_percent) = count(&of_domains);
-        let (prefixes, bad_prefixes_percent) = count(&of_prefixes);
+        let (by_domains, by_prefixes) = (Count::of(&of_domains), Count::of(&of_prefixes));
+        let pairs = of_domains.iter().map(|votes| votes.all).sum();
+        let bad_pairs = of_domains.iter().map(|votes| votes.bad).sum();
         Shares {
-            domains,
-            prefixes,
-            bad_domains_percent,
-            bad_prefixes_percent,
+            domains: by_domains.active,
+            prefixes: by_prefixes.active,
+            pairs,
+            bad_domains_percent: by_domains.bad_percent.max(by_domains.bad_percent_by_pairs),
+            bad_prefixes_percent: by_prefixes
+                .bad_percent
+                .max(by_prefixes.bad_percent_by_pairs),
+            bad_of_each_percent: percent(bad_pairs, pairs)
+                .min(by_domains.bad_percent)
+                .min(by_prefixes.bad_percent),
         }
     }
 
@@ -98,13 +109,25 @@ impl Table {
     }
 }
 
-/// How many are active, and the share of the bad ones: see [`Shares`].
-fn count(all: &[Votes]) -> (usize, u8) {
-    let bad = || all.iter().filter(|votes| votes.is_bad());
-    let active = all.iter().filter(|votes| votes.is_active()).count();
-    let pairs = |votes: usize, of: &Votes| votes + of.all;
-    let by_pairs = percent(bad().fold(0, pairs), all.iter().fold(0, pairs));
-    (active, percent(bad().count(), active).max(by_pairs))
+/// Domains or prefixes: how many are active, and the share of the bad ones, counted in both ways.
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    active: usize,
+    bad_percent: u8,
+    bad_percent_by_pairs: u8,
+}
+
+impl Count {
+    fn of(all: &[Votes]) -> Self {
+        let bad = || all.iter().filter(|votes| votes.is_bad());
+        let active = all.iter().filter(|votes| votes.is_active()).count();
+        let pairs = |votes: usize, of: &Votes| votes + of.all;
+        Self {
+            active,
+            bad_percent: percent(bad().count(), active),
+            bad_percent_by_pairs: percent(bad().fold(0, pairs), all.iter().fold(0, pairs)),
+        }
+    }
 }
 
 /// Rounded down; 0 of nothing.
@@ -160,6 +183,22 @@ mod tests {
         assert_eq!(shares(&rows, Without::Nothing).bad_domains_percent, 50);
         let rows = [[BAD, NO, NO, NO], [BAD, NO, NO, NO], [NO, GOOD, GOOD, NO]];
         assert_eq!(shares(&rows, Without::Nothing).bad_prefixes_percent, 50);
+    }
+
+    #[test]
+    fn of_pairs_domains_and_prefixes_each_is_counted_once_and_the_lowest_share_counts() {
+        let of_each = |rows: &[[(u16, u16); 4]]| {
+            let shares = shares(rows, Without::Nothing);
+            (shares.pairs, shares.bad_of_each_percent)
+        };
+        // Three of four pairs, one of two domains, three of four prefixes.
+        let rows = [[BAD, BAD, BAD, NO], [NO, NO, NO, GOOD]];
+        assert_eq!(of_each(&rows), (4, 50));
+        // Three of five pairs, all three domains, one of three prefixes.
+        let rows = [[BAD, GOOD, NO, NO], [BAD, NO, GOOD, NO], [BAD, NO, NO, NO]];
+        assert_eq!(of_each(&rows), (5, 33));
+        assert_eq!(of_each(&[[BAD, BAD, NO, NO]]), (2, 100));
+        assert_eq!(of_each(&[[NO; 4]]), (0, 0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::health::machine::tests::start;
 
+mod lately;
 mod properties;
 
 const DOMAINS: usize = 32;
@@ -135,10 +136,10 @@ fn a_fault_is_told_once_with_the_figures_of_its_beginning() {
 }
 
 #[test]
-fn upstreams_that_begin_to_fail_are_found_out_within_six_seconds() {
+fn upstreams_that_begin_to_fail_for_most_are_found_out_within_six_seconds() {
     let mut bench = Bench::new();
     bench.seconds(600, |bench| bench.ask(32, 16, 1));
-    let seconds = bench.until(true, |bench| bench.ask(32, 16, 32));
+    let seconds = bench.until(true, |bench| bench.ask(32, 16, 28));
     assert!((4..=6).contains(&seconds), "{seconds}");
 }
 

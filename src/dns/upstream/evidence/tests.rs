@@ -70,10 +70,48 @@ fn contradicted_errors_count_when_they_are_over_a_fifth_of_the_answers() {
 
 #[test]
 fn uncontradicted_errors_count_when_they_are_over_half_of_the_answers() {
-    for (good, expected) in [(15, Verdict::Poor), (16, Verdict::Nothing)] {
+    for (good, expected) in [(15, Verdict::Poor), (16, Verdict::Questionable)] {
         let window = window();
         (0..good).for_each(|_| window.good(1));
         assert_eq!(errors(&window, 24, 3, false), expected, "{good}");
+    }
+}
+
+/// Of 8 s of good answers none stands in the way for longer than a quarter of a second.
+#[test]
+fn errors_count_when_they_are_over_half_of_the_last_quarter_of_a_second() {
+    let window = window();
+    (0..1600).for_each(|number| window.good(number * 5000));
+    // At a bound of the short window, the worst time for it.
+    let now_us = 8 * SECOND_US + SHORT_HALF_US;
+    (0..50).for_each(|number| window.good(now_us - 1 - number * 5000));
+    let mut verdicts = Vec::new();
+    for number in 0..70_u64 {
+        let evidence = error(u8::try_from(number % 4).unwrap(), number % 10, false);
+        verdicts.push(window.poor(&evidence, now_us + number * 4000));
+    }
+    let first = |verdict| verdicts.iter().position(|one| *one == verdict);
+    let (questionable, poor) = (first(Verdict::Questionable), first(Verdict::Poor));
+    assert!(questionable < Some(20), "{verdicts:?}");
+    // 63 errors, 4 ms apart, fill that quarter.
+    assert!((Some(50)..=Some(63)).contains(&poor), "{verdicts:?}");
+    assert!(window.is_poor(now_us + 2 * SHORT_HALF_US - 1));
+    // Then hardly any of them is left in the short window, and in the long one they are few.
+    assert!(!window.is_poor(now_us + 2 * SHORT_HALF_US));
+}
+
+#[test]
+fn eight_errors_without_the_loudest_are_questionable_when_they_are_over_a_fifth_lately() {
+    // Of 12 errors of 3 prefixes 8 are left without those of the loudest.
+    for (count, good, expected) in [
+        (11, 0, Verdict::Nothing),
+        (12, 0, Verdict::Questionable),
+        (12, 31, Verdict::Questionable),
+        (12, 32, Verdict::Nothing),
+    ] {
+        let window = window();
+        (0..good).for_each(|_| window.good(1));
+        assert_eq!(errors(&window, count, 3, false), expected, "{count} {good}");
     }
 }
 

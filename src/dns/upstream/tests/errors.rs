@@ -71,6 +71,29 @@ fn uncontradicted_errors_open_the_breaker_only_when_the_apex_is_an_error_too() {
     assert_eq!(world.upstreams.breaker(world.first), Breaker::OpenByRcode);
 }
 
+/// Whoever asks seldom would else wait for one question more.
+#[test]
+fn most_answers_being_errors_the_breaker_opens_with_the_very_probe_that_is_declined() {
+    let world = world();
+    let now = world.at(1000);
+    let errors = |count: u8| {
+        for number in 0..count {
+            let upstreams = &world.upstreams;
+            upstreams.poor_answer(world.first, &error(number, false), now);
+        }
+    };
+    errors(12);
+    assert!(noticed(world.upstreams.wake(world.first)), "questionable");
+    world.upstreams.probe_declined(world.first, now);
+    assert!(world.upstreams.is_up(world.first), "too few");
+    world.upstreams.probe_accepted(world.first, now);
+    errors(20);
+    assert!(world.upstreams.is_up(world.first), "the apex is answered");
+    world.upstreams.probe_declined(world.first, now);
+    assert_eq!(world.upstreams.breaker(world.first), Breaker::OpenByRcode);
+    assert!(noticed(world.upstreams.flips()));
+}
+
 #[test]
 fn an_upstream_that_others_contradict_is_asked_last_for_three_seconds() {
     let world = world();

@@ -93,6 +93,10 @@ struct Simulation {
     is_asked: bool,
     /// As many clients, and as many domains.
     prefixes: usize,
+    /// Another number of domains, all of which each of the prefixes asks for.
+    domains: Option<usize>,
+    /// Between questions.
+    question_ms: u32,
     events: BTreeMap<u32, Vec<Event>>,
     questions: Vec<Question>,
     /// Of those the ones that are not over, and some that are.
@@ -116,6 +120,8 @@ impl Simulation {
             chance: Chance(1),
             is_asked,
             prefixes: 100,
+            domains: None,
+            question_ms: QUESTION_MS,
             events: BTreeMap::new(),
             questions: Vec::new(),
             open: Vec::new(),
@@ -140,7 +146,7 @@ impl Simulation {
         for position in 0..2 {
             self.look_after(position);
         }
-        if self.is_asked && ms.is_multiple_of(QUESTION_MS) {
+        if self.is_asked && ms.is_multiple_of(self.question_ms) {
             self.begin();
         }
         let questions = &self.questions;
@@ -259,15 +265,31 @@ impl Simulation {
         let now = self.world.at(self.ms);
         if !is_acceptable(rcode) {
             self.questions[place].poor.push(position);
-            return self.turn_to_next(place);
+            self.turn_to_next(place);
+            let question = &self.questions[place];
+            if question.poor.len() == question.sent.len() {
+                self.testify(place, false);
+                self.end(place);
+            }
+            return;
         }
         let upstreams = &self.world.upstreams;
         upstreams.good_answer(self.members[position], now);
-        let number = u8::try_from(place % self.prefixes).unwrap();
-        for &poor in &self.questions[place].poor {
-            upstreams.poor_answer(self.members[poor], &error(number, true), now);
-        }
+        self.testify(place, true);
         self.end(place);
+    }
+
+    fn testify(&self, place: usize, contradicted: bool) {
+        let number = u8::try_from(place % self.prefixes).unwrap();
+        let mut evidence = error(number, contradicted);
+        if let Some(domains) = self.domains {
+            evidence.domain = u64::try_from(place / self.prefixes % domains).unwrap();
+        }
+        let now = self.world.at(self.ms);
+        for &poor in &self.questions[place].poor {
+            let upstreams = &self.world.upstreams;
+            upstreams.poor_answer(self.members[poor], &evidence, now);
+        }
     }
 
     fn end(&mut self, place: usize) {
@@ -309,6 +331,54 @@ fn with_clients_asking_a_silent_zone_is_unusable_within_600_ms() {
     let scripts = [(); 2].map(|()| ill(2500, u32::MAX, silent()));
     let took_ms = Simulation::new(scripts, true).unusable_at() - 2500;
     assert!((450..=600).contains(&took_ms), "{took_ms} ms");
+}
+
+/// 200 new names a second of 16 domains, asked by 4 prefixes; all was well for seconds. With 8 prefixes
+/// and 400 names as well.
+#[test]
+fn a_zone_whose_upstreams_all_begin_to_fail_is_unusable_within_450_ms() {
+    for (question_ms, prefixes) in [(5, 4), (2, 8)] {
+        for from in (6000..7000).step_by(130) {
+            let failing = || -> Script { Box::new(|_, _, _| Some((1, SERVFAIL))) };
+            let scripts = [(); 2].map(|()| ill(from, u32::MAX, failing()));
+            let mut simulation = Simulation::new(scripts, true);
+            simulation.prefixes = prefixes;
+            simulation.domains = Some(16);
+            simulation.question_ms = question_ms;
+            let took_ms = simulation.unusable_at() - from;
+            assert!((50..=450).contains(&took_ms), "{took_ms} ms from {from}");
+        }
+    }
+}
+
+/// The same, but no client is another one's witness.
+#[test]
+fn upstreams_that_fail_for_two_prefixes_or_two_domains_alone_stay_usable() {
+    for (prefixes, domains) in [(2, 16), (16, 2)] {
+        let failing = || -> Script { Box::new(|_, _, _| Some((1, SERVFAIL))) };
+        let scripts = [(); 2].map(|()| ill(3000, u32::MAX, failing()));
+        let mut simulation = Simulation::new(scripts, true);
+        simulation.prefixes = prefixes;
+        simulation.domains = Some(domains);
+        simulation.run_until(20_000);
+        let world = &simulation.world;
+        assert!(world.upstreams.zone_is_well(world.root));
+    }
+}
+
+#[test]
+fn upstreams_that_fail_but_for_the_apex_stay_usable() {
+    let names = || -> Script {
+        Box::new(|_, asked, _| match asked {
+            Asked::Question => Some((1, SERVFAIL)),
+            Asked::Probe => Some((1, 0)),
+        })
+    };
+    let scripts = [(); 2].map(|()| ill(3000, u32::MAX, names()));
+    let mut simulation = Simulation::new(scripts, true);
+    simulation.run_until(20_000);
+    let world = &simulation.world;
+    assert!(world.upstreams.zone_is_well(world.root));
 }
 
 #[test]
