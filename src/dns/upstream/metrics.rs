@@ -9,6 +9,8 @@ use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registr
 use super::{Breaker, FailureKind, UpstreamIndex, UpstreamStatus, Upstreams};
 
 const LABELS: [&str; 2] = ["upstream", "zone"];
+/// State of a sibling whose upstreams are dead too.
+const DRY: &str = "dry";
 
 /// Registers the metrics of all upstreams.
 ///
@@ -47,6 +49,7 @@ struct Families {
     p95: GaugeVec,
     siblings: IntGaugeVec,
     sibling_queries: IntCounterVec,
+    sibling_denials: IntCounterVec,
     in_flight: IntGaugeVec,
     rtt: GaugeVec,
     queries: IntCounterVec,
@@ -92,12 +95,17 @@ impl Families {
             )?,
             siblings: states(
                 "sidestep_sibling_nodes",
-                "Siblings that are asked when no upstream can be, by the state of the breaker.",
+                "Siblings that are asked when no upstream can be, by the state of the breaker; dry: it is closed, and they say that their upstreams are dead too.",
                 &[zone, "state"],
             )?,
             sibling_queries: counter(
                 "sidestep_sibling_queries_total",
                 "Client questions sent to siblings, repetitions included, probes not.",
+                &[zone],
+            )?,
+            sibling_denials: counter(
+                "sidestep_sibling_denied_queries_total",
+                "Client questions not sent to siblings that have no upstreams, for the ration of these was spent.",
                 &[zone],
             )?,
             in_flight: gauge("sidestep_upstream_in_flight", "Questions under way.")?,
@@ -127,7 +135,7 @@ impl Families {
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 14] {
+    fn collectors(&self) -> [&dyn Collector; 15] {
         [
             &self.up,
             &self.breaker,
@@ -137,6 +145,7 @@ impl Families {
             &self.p95,
             &self.siblings,
             &self.sibling_queries,
+            &self.sibling_denials,
             &self.in_flight,
             &self.rtt,
             &self.queries,
@@ -209,12 +218,15 @@ impl Families {
 
     /// Together for each zone: a service may have thousands of nodes.
     fn fill_sibling(&self, status: &UpstreamStatus) {
-        for state in Breaker::ALL {
-            let nodes = self
-                .siblings
-                .with_label_values(&[&status.zone, state.label()]);
-            nodes.add(i64::from(status.breaker == state));
+        let is_dry = status.is_dry && status.up;
+        let state = if is_dry { DRY } else { status.breaker.label() };
+        let states = Breaker::ALL.map(Breaker::label).into_iter().chain([DRY]);
+        for label in states {
+            let nodes = self.siblings.with_label_values(&[&status.zone, label]);
+            nodes.add(i64::from(label == state));
         }
+        let denials = self.sibling_denials.with_label_values(&[&status.zone]);
+        denials.inc_by(status.denied);
         let queries = self.sibling_queries.with_label_values(&[&status.zone]);
         queries.inc_by(status.queries);
     }
@@ -261,7 +273,8 @@ mod tests {
         );
         let sibling = upstreams.indexes().nth(2).unwrap();
         upstreams.asked(sibling);
-        upstreams.sibling_refused(sibling, start);
+        upstreams.sibling_refused(sibling);
+        upstreams.deny_share(sibling);
         for _ in 0..3 {
             upstreams.tcp_failed(index, start);
             upstreams.refused(index, start + Duration::from_secs(1));
@@ -283,7 +296,9 @@ mod tests {
             format!("sidestep_upstream_tcp_usable{{{labels}}} 0\n"),
             format!("sidestep_upstream_loss_ratio{{{labels}}} 0\n"),
             "sidestep_sibling_nodes{state=\"closed\",zone=\".\"} 1\n".to_owned(),
-            "sidestep_sibling_nodes{state=\"open_rcode\",zone=\".\"} 1\n".to_owned(),
+            "sidestep_sibling_nodes{state=\"open_transport\",zone=\".\"} 0\n".to_owned(),
+            "sidestep_sibling_nodes{state=\"dry\",zone=\".\"} 1\n".to_owned(),
+            "sidestep_sibling_denied_queries_total{zone=\".\"} 1\n".to_owned(),
             "sidestep_sibling_queries_total{zone=\".\"} 1\n".to_owned(),
             format!("sidestep_upstream_rtt_seconds{{{labels}}} 0.25\n"),
             format!("sidestep_upstream_queries_total{{{labels}}} 1\n"),
