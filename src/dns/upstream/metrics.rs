@@ -47,9 +47,7 @@ struct Families {
     tcp_usable: IntGaugeVec,
     loss: GaugeVec,
     p95: GaugeVec,
-    siblings: IntGaugeVec,
-    sibling_queries: IntCounterVec,
-    sibling_denials: IntCounterVec,
+    siblings: Siblings,
     in_flight: IntGaugeVec,
     rtt: GaugeVec,
     queries: IntCounterVec,
@@ -93,21 +91,7 @@ impl Families {
                 "sidestep_upstream_answer_p95_seconds",
                 "The time within which 19 of 20 questions were lately answered; absent at first.",
             )?,
-            siblings: states(
-                "sidestep_sibling_nodes",
-                "Siblings that are asked when no upstream can be, by the state of the breaker; dry: it is closed, and they say that their upstreams are dead too.",
-                &[zone, "state"],
-            )?,
-            sibling_queries: counter(
-                "sidestep_sibling_queries_total",
-                "Client questions sent to siblings, repetitions included, probes not.",
-                &[zone],
-            )?,
-            sibling_denials: counter(
-                "sidestep_sibling_denied_queries_total",
-                "Client questions not sent to siblings that have no upstreams, for the ration of these was spent.",
-                &[zone],
-            )?,
+            siblings: Siblings::new()?,
             in_flight: gauge("sidestep_upstream_in_flight", "Questions under way.")?,
             rtt: measure(
                 "sidestep_upstream_rtt_seconds",
@@ -143,9 +127,9 @@ impl Families {
             &self.tcp_usable,
             &self.loss,
             &self.p95,
-            &self.siblings,
-            &self.sibling_queries,
-            &self.sibling_denials,
+            &self.siblings.nodes,
+            &self.siblings.queries,
+            &self.siblings.denials,
             &self.in_flight,
             &self.rtt,
             &self.queries,
@@ -166,7 +150,7 @@ impl Families {
     fn fill(&self, upstreams: &Upstreams) -> Vec<MetricFamily> {
         for (index, status) in upstreams.indexes().zip(upstreams.status()) {
             if status.is_sibling {
-                self.fill_sibling(&status);
+                self.siblings.fill(&status);
             } else {
                 self.fill_upstream(upstreams, index, &status);
             }
@@ -215,20 +199,53 @@ impl Families {
             failures.inc_by(upstreams.failures(index, kind));
         }
     }
+}
 
-    /// Together for each zone: a service may have thousands of nodes.
-    fn fill_sibling(&self, status: &UpstreamStatus) {
-        let is_dry = status.is_dry && status.up;
-        let state = if is_dry { DRY } else { status.breaker.label() };
+/// Together for each zone: a service may have thousands of nodes.
+struct Siblings {
+    nodes: IntGaugeVec,
+    queries: IntCounterVec,
+    denials: IntCounterVec,
+}
+
+impl Siblings {
+    fn new() -> Result<Self, prometheus::Error> {
+        let counter = |name, help| IntCounterVec::new(Opts::new(name, help), &["zone"]);
+        Ok(Self {
+            nodes: IntGaugeVec::new(
+                Opts::new(
+                    "sidestep_sibling_nodes",
+                    "Siblings that are asked when no upstream can be, by the state of the breaker; dry: it is closed, and they say that their upstreams are dead too.",
+                ),
+                &["zone", "state"],
+            )?,
+            queries: counter(
+                "sidestep_sibling_queries_total",
+                "Client questions sent to siblings, repetitions included, probes not.",
+            )?,
+            denials: counter(
+                "sidestep_sibling_denied_queries_total",
+                "Client questions not sent to siblings whose upstreams are dead too, for their ration was spent.",
+            )?,
+        })
+    }
+
+    fn fill(&self, status: &UpstreamStatus) {
+        let zone = status.zone.as_str();
+        let state = if status.is_dry && status.up {
+            DRY
+        } else {
+            status.breaker.label()
+        };
         let states = Breaker::ALL.map(Breaker::label).into_iter().chain([DRY]);
         for label in states {
-            let nodes = self.siblings.with_label_values(&[&status.zone, label]);
+            let nodes = self.nodes.with_label_values(&[zone, label]);
             nodes.add(i64::from(label == state));
         }
-        let denials = self.sibling_denials.with_label_values(&[&status.zone]);
-        denials.inc_by(status.denied);
-        let queries = self.sibling_queries.with_label_values(&[&status.zone]);
+        let queries = self.queries.with_label_values(&[zone]);
         queries.inc_by(status.queries);
+        let denials = self.denials.with_label_values(&[zone]);
+        denials.inc_by(status.denied);
     }
 }
 
