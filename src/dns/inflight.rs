@@ -11,7 +11,8 @@
 //!   YXDOMAIN) that is of use: a referral is not. An error is handed on only when nothing better can come, except for a SERVFAIL that is
 //!   a verdict of DNSSEC (RFC 8914 §4.7 to §4.13), which others would only repeat.
 //! - **Last resort**: when every upstream of the zone is dead, up to two siblings are asked, but never
-//!   for another node: no question goes round.
+//!   for another node: no question goes round. Siblings whose upstreams are dead too have their caches
+//!   still, and are asked within a [ration](super::upstream::RATION_PER_SECOND).
 //!
 //! How much there may be is shared out over zones and client prefixes ([`limits`]); what upstreams
 //! cannot take at a time waits in a [fair queue](queue) behind a [window](window) of its zone. Places,
@@ -262,14 +263,18 @@ impl<W> Flights<W> {
     ) -> Result<(), (Failure, W)> {
         let zone = self.zone_of(key);
         let upstreams = &self.upstreams;
-        let has_last_resort = !asker.is_marked && upstreams.has_last_resort(zone);
-        if !upstreams.zone_usable(zone) && !has_last_resort {
+        let fingerprint = self.table.fingerprint(key);
+        let joined = self.table.find(key, fingerprint);
+        let has_last_resort = || match joined {
+            _ if asker.is_marked => false,
+            Some(_) => upstreams.has_last_resort(zone),
+            None => upstreams.admits_last_resort(zone, now),
+        };
+        if !upstreams.zone_usable(zone) && !has_last_resort() {
             self.tell_failure(key, zone, asker, now);
             return Err((Failure::NoneUsable, waiter));
         }
         let party = self.party(zone, asker);
-        let fingerprint = self.fingerprint(key);
-        let joined = self.table.find(key, fingerprint);
         if joined.is_some_and(|place| asker.is_marked && self.table[place].is_last_resort) {
             return Err((Failure::NoneUsable, waiter));
         }

@@ -280,8 +280,9 @@ impl Failed {
         Self {
             reason,
             is_of_node: false,
-            // What the upstream lacks is somebody to ask, as we may ourselves.
-            remembered: Some(if reason.is_for_want() {
+            // What the upstream lacks is somebody to ask, as we may ourselves; and a sibling says no more
+            // than that something is wrong, see `of_name_to_sibling`.
+            remembered: Some(if reason.is_for_want() || reason == ExtendedError::OTHER {
                 Backoff::Constant
             } else {
                 Backoff::Doubling

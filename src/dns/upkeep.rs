@@ -1,5 +1,6 @@
-//! Probes of the upstreams, on the upkeep thread: dead ones until they answer again, living ones
-//! once a second, suspected ones quickly; never more than four in a second.
+//! Probes of the upstreams, on the upkeep thread: dead ones until they answer again (twice a second
+//! while a zone has no other), living ones once a second, suspected ones quickly; never more than four
+//! in a second.
 //!
 //! A probe asks for the apex of the zone (NS of the root, else SOA), which an upstream that works
 //! has at hand; any matching answer shows that it lives, RCODE and all, and an acceptable RCODE that
@@ -7,7 +8,7 @@
 //! seen at once. Living upstreams are probed although clients ask them, because the order of asking
 //! compares probes (see [`Upstreams::order`]).
 //!
-//! Siblings are probed only while they have failed and are needed. They are asked for a name of chance
+//! Siblings are probed only while they have failed, or cannot help, and are needed. They are asked for a name of chance
 //! below the apex and with the marker: the apex itself they would have in their cache, and whether
 //! their upstreams work is the question.
 
@@ -66,7 +67,7 @@ pub async fn run(upstreams: Arc<Upstreams>, mut stop: watch::Receiver<bool>) {
 async fn keep(upstreams: &Upstreams, index: UpstreamIndex) {
     let mut pacing = Pacing::new(Instant::now().into_std());
     let mut probes = FuturesUnordered::new();
-    let mut before = Breaker::Closed;
+    let (mut before, mut was_dry) = (Breaker::Closed, false);
     let mut ways = upstreams.ways();
     loop {
         let is_idle = upstreams.errand(index) == Errand::Nothing;
@@ -101,6 +102,11 @@ async fn keep(upstreams: &Upstreams, index: UpstreamIndex) {
             tell(upstreams, index, before, breaker);
             before = breaker;
         }
+        let is_dry = upstreams.is_dry(index);
+        if is_dry != was_dry {
+            tell_dry(upstreams, index, is_dry);
+            was_dry = is_dry;
+        }
     }
 }
 
@@ -113,6 +119,16 @@ fn tell(upstreams: &Upstreams, index: UpstreamIndex, from: Breaker, to: Breaker)
         tracing::info!(%upstream, zone, is_sibling, from, to, "upstream is asked again");
     } else {
         tracing::warn!(%upstream, zone, is_sibling, from, to, "upstream is no longer asked");
+    }
+}
+
+fn tell_dry(upstreams: &Upstreams, index: UpstreamIndex, is_dry: bool) {
+    let upstream = upstreams.address(index);
+    let zone = upstreams.zone_text(index);
+    if is_dry {
+        tracing::warn!(%upstream, zone, "sibling has no upstreams either, only its cache");
+    } else {
+        tracing::info!(%upstream, zone, "sibling can resolve again, or is not needed");
     }
 }
 

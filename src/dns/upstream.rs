@@ -19,8 +19,9 @@
 //! [`Upstreams::poor_answer`] finds otherwise. What answers, but loses much, is slow or is contradicted by others, is asked after
 //! those that do not.
 //!
-//! How a recovered upstream comes back: at most 4 s later a probe is answered and closes its breaker
-//! ([`Breaker`]); three more probes, 75 ms apart, show that this was no chance.
+//! How a recovered upstream comes back: at most 4 s later (half a second, when its zone has no other)
+//! a probe is answered and closes its breaker ([`Breaker`]); three more probes, 75 ms apart, show that
+//! this was no chance.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -53,7 +54,7 @@ use zones::ZoneTable;
 
 pub use breaker::{Breaker, is_acceptable};
 pub use evidence::Evidence;
-pub use last_resort::{Errand, SIBLINGS_NAMED};
+pub use last_resort::{Errand, RATION_BURST, RATION_PER_SECOND, SIBLINGS_NAMED};
 pub use report::{FailureKind, UpstreamStatus, ZoneStatus};
 pub use state::MISSES_TO_GO_DOWN;
 pub use zones::ResolvedZone;
@@ -300,12 +301,20 @@ impl Upstreams {
         self.state(index).breaker()
     }
 
-    /// The same with the shades between.
+    /// The same with the shades between. A sibling whose upstreams are dead too counts as down: it has
+    /// to be seen when they are back.
     #[must_use]
     pub fn condition(&self, index: UpstreamIndex) -> Condition {
         let state = self.state(index);
-        if !state.is_up() {
+        if state.ration.is_dry() {
             Condition::Down
+        } else if !state.is_up() {
+            // A service may have thousands of siblings.
+            if state.is_sibling() || self.zone_usable(ZoneIndex(state.zone)) {
+                Condition::Down
+            } else {
+                Condition::Dark
+            }
         } else if state.is_suspected() {
             Condition::Suspected
         } else if state.loss.is_doubted() {
@@ -400,6 +409,8 @@ impl Upstreams {
                 suspected: state.is_suspected(),
                 breaker: state.breaker(),
                 is_sibling: state.is_sibling(),
+                is_dry: state.ration.is_dry(),
+                denied: state.ration.denied(),
                 tcp_closed: state.tcp.is_closed(),
                 loss_permille: state.loss.permille(),
                 is_second_choice: state.is_second_choice(),

@@ -196,7 +196,7 @@ impl<W> Flights<W> {
         }
         if attempt.edns == Edns::Sibling && rcode == SERVFAIL && matches!(reason, Some(22 | 23)) {
             // Its upstreams are dead as well, or it has no room for us: nothing about the name.
-            self.upstreams.sibling_refused(upstream, now);
+            self.upstreams.sibling_refused(upstream);
         } else {
             race.keep(message, rcode);
         }

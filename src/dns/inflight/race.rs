@@ -241,6 +241,13 @@ impl<W> Race<W> {
         })
     }
 
+    /// A sibling is not asked: it has been asked enough.
+    pub(super) fn pass_over(&mut self, upstream: UpstreamIndex) {
+        if let Some(standing) = self.standing(upstream) {
+            standing.done = true;
+        }
+    }
+
     fn tries(&self, standing: &Standing) -> u32 {
         if standing.is_sibling {
             TRIES_SIBLING
@@ -373,10 +380,11 @@ impl<W> Race<W> {
         self.poor.take()
     }
 
-    /// Why the question fails when nobody can be asked any more: has an upstream of the zone given
-    /// something, or something been sent to it in vain, or are all of them dead?
+    /// Why the question fails when nobody can be asked any more: has somebody given something, be it a
+    /// sibling's word that it cannot help, or something been sent in vain, or are all of them dead?
     pub(super) fn verdict(&self) -> Failure {
-        let has_failed = |standing: &Standing| standing.done && !standing.is_sibling;
+        let was_passed_over = |standing: &Standing| standing.is_sibling && standing.tries == 0;
+        let has_failed = |standing: &Standing| standing.done && !was_passed_over(standing);
         if self.standings.iter().any(has_failed) {
             Failure::Unanswered
         } else {

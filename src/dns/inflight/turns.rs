@@ -199,11 +199,11 @@ impl<W> Flights<W> {
         // The hash is keyed at each worker of each node: as good as chance.
         let rotation = (race.fingerprint >> 32) as u32;
         self.upstreams
-            .siblings_for(race.zone, rotation, &mut self.siblings);
+            .siblings_for(race.zone, (rotation, now), &mut self.siblings);
         if !race.admit_siblings(&self.siblings, SIBLINGS_MAX, now) {
             return false;
         }
-        let Some(first) = race.candidate(&self.upstreams) else {
+        let Some(first) = self.candidate(place, now) else {
             return false;
         };
         self.counters.last_resort.bump();
@@ -213,13 +213,26 @@ impl<W> Flights<W> {
 
     /// Asks an upstream that has not been asked, if there is one: no budget is needed.
     pub(super) fn fail_over(&mut self, place: usize, now: Instant) -> bool {
-        let next = self.table[place].candidate(&self.upstreams);
+        let next = self.candidate(place, now);
         let Some(next) = next.filter(|next| next.is_fresh) else {
             return false;
         };
         self.counters.failovers.bump();
         self.send(place, next, Why::FailOver, now);
         true
+    }
+
+    /// Who may be asked next; siblings whose rations are spent are not.
+    fn candidate(&mut self, place: usize, now: Instant) -> Option<Candidate> {
+        let race = &mut self.table[place];
+        loop {
+            let next = race.candidate(&self.upstreams)?;
+            if !next.is_sibling || self.upstreams.has_share(next.upstream, now) {
+                return Some(next);
+            }
+            self.upstreams.deny_share(next.upstream);
+            race.pass_over(next.upstream);
+        }
     }
 
     /// The answer takes longer than usual: sees whether another upstream is to be asked.
@@ -229,10 +242,10 @@ impl<W> Flights<W> {
         if race.is_met_by_silence(&self.upstreams) && self.fail_over(place, now) {
             return;
         }
-        let race = &mut self.table[place];
-        let Some(next) = race.candidate(&self.upstreams) else {
+        let Some(next) = self.candidate(place, now) else {
             return;
         };
+        let race = &mut self.table[place];
         let lane = &mut self.lanes[race.party.zone];
         let why = if next.is_fresh {
             Why::Hedge
@@ -301,7 +314,12 @@ impl<W> Flights<W> {
 
     fn send(&mut self, place: usize, next: Candidate, why: Why, now: Instant) {
         let race = &mut self.table[place];
-        let why = if next.is_sibling { Why::Sibling } else { why };
+        let why = if next.is_sibling {
+            self.upstreams.take_share(next.upstream, now);
+            Why::Sibling
+        } else {
+            why
+        };
         race.ask(&self.upstreams, next.upstream, why, now);
         if race.inside.is_none() {
             let (name, bucket) = (race.key.name(), race.party.bucket);

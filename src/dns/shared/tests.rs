@@ -138,6 +138,7 @@ fn failures_are_kept_when_an_upstream_was_asked() {
         (response(&key(), 5, 0), 2),
         (reasoned(2, 6), 2),
         (reasoned(2, 9), 2),
+        (reasoned(2, 0), 1),
         (reasoned(2, 22), 1),
         (reasoned(2, 23), 1),
         (Told::Message(vec![1]), 2),

@@ -193,9 +193,9 @@ async fn a_sibling_that_cannot_help_is_asked_for_names_of_chance_with_the_marker
             let root = upstreams.zone_for(b"\0");
             until(|| !upstreams.zone_usable(root)).await;
             assert_eq!(sibling.questions.borrow().len(), 0);
-            upstreams.sibling_refused(index, Instant::now().into_std());
+            upstreams.sibling_refused(index);
             until(|| sibling.questions.borrow().len() >= 3).await;
-            assert!(!upstreams.has_last_resort(root));
+            assert!(upstreams.is_dry(index));
             assert_eq!(sibling.source.get(), Some(KNOWN_BY));
             assert_ne!(dead.source.get(), Some(KNOWN_BY));
             let questions = sibling.questions.borrow().clone();
@@ -206,12 +206,12 @@ async fn a_sibling_that_cannot_help_is_asked_for_names_of_chance_with_the_marker
                 assert!(question.ends_with(b"\xfe\x1d\0\x01\x01"));
             }
             sibling.rcode.set(3);
-            until(|| upstreams.has_last_resort(root)).await;
+            until(|| !upstreams.is_dry(index)).await;
             // Not needed any longer, nothing is held against it, and nobody asks it.
-            upstreams.sibling_refused(index, Instant::now().into_std());
+            upstreams.sibling_refused(index);
             dead.awake.set(true);
             until(|| upstreams.zone_usable(root)).await;
-            until(|| upstreams.has_last_resort(root)).await;
+            until(|| !upstreams.is_dry(index)).await;
             let asked = sibling.questions.borrow().len();
             let probed = dead.questions.borrow().len();
             until(|| dead.questions.borrow().len() >= probed + 2).await;

@@ -6,13 +6,21 @@
 //! at the pace of upstreams; in all other times what was held against one expires by itself.
 //!
 //! A sibling answers without upstreams as well: from its cache, or that it cannot help. Any answer
-//! therefore shows that it lives, and only an acceptable one to a probe closes its breaker.
+//! therefore shows that it lives, and closes a breaker that the network has opened. One that cannot
+//! help is *dry*: what it has in its cache is worth asking for, so it is asked on, after those that are
+//! not and within a ration, until it gives an acceptable answer to a probe, which asks for a name that
+//! no cache has. That it has not some name is remembered with the name, as for any other failure.
 
 use std::net::IpAddr;
 use std::time::Instant;
 
 use super::pacing::Condition;
 use super::{UpstreamIndex, Upstreams, ZoneIndex};
+
+mod ration;
+
+pub(super) use ration::Ration;
+pub use ration::{RATION_BURST, RATION_PER_SECOND};
 
 /// More siblings than this are not named for one question.
 pub const SIBLINGS_NAMED: usize = 4;
@@ -47,27 +55,71 @@ impl Upstreams {
         own.copied().filter(|_| state.is_sibling())
     }
 
-    /// Whether a sibling may be asked on behalf of the zone.
+    /// Whether a sibling is asked on behalf of the zone, within a ration or without.
     #[must_use]
     pub fn has_last_resort(&self, zone: ZoneIndex) -> bool {
         self.siblings(zone).any(|index| self.is_up(index))
     }
 
-    /// Fills `into` with up to [`SIBLINGS_NAMED`] siblings that may be asked, suspected ones last.
-    /// They are taken from `rotation` (a number of chance) on, so that all nodes of a service spread
-    /// what they ask over all others.
-    pub fn siblings_for(&self, zone: ZoneIndex, rotation: u32, into: &mut Vec<UpstreamIndex>) {
+    /// Whether one may be asked one more question now; if not, that is counted.
+    #[must_use]
+    pub fn admits_last_resort(&self, zone: ZoneIndex, now: Instant) -> bool {
+        let is_admitted = self
+            .siblings(zone)
+            .any(|index| self.is_up(index) && self.has_share(index, now));
+        if !is_admitted {
+            for index in self.siblings(zone).filter(|&index| self.is_up(index)) {
+                self.state(index).ration.deny();
+            }
+        }
+        is_admitted
+    }
+
+    /// Whether an upstream may be asked one more question now as far as its ration goes, which only
+    /// siblings have that are dry.
+    #[must_use]
+    pub fn has_share(&self, index: UpstreamIndex, now: Instant) -> bool {
+        self.state(index).ration.has_share(self.micros(now))
+    }
+
+    /// A question goes to a sibling.
+    pub fn take_share(&self, index: UpstreamIndex, now: Instant) {
+        self.state(index).ration.take(self.micros(now));
+    }
+
+    /// A question does not go to a sibling, whose ration is spent.
+    pub fn deny_share(&self, index: UpstreamIndex) {
+        self.state(index).ration.deny();
+    }
+
+    /// Whether a sibling has said that its upstreams are dead too, and no other word since.
+    #[must_use]
+    pub fn is_dry(&self, index: UpstreamIndex) -> bool {
+        self.state(index).ration.is_dry()
+    }
+
+    /// Fills `into` with up to [`SIBLINGS_NAMED`] siblings that may be asked at `now`, dry ones last and
+    /// suspected ones behind others. They are taken from `rotation` (a number of chance) on, so that all
+    /// nodes of a service spread what they ask over all others.
+    pub fn siblings_for(
+        &self,
+        zone: ZoneIndex,
+        (rotation, now): (u32, Instant),
+        into: &mut Vec<UpstreamIndex>,
+    ) {
         into.clear();
         let siblings = self.siblings(zone);
         let count = siblings.len().max(1);
         let first = usize::try_from(rotation).unwrap_or(0) % count;
-        for suspected in [false, true] {
+        for rank in [(false, false), (false, true), (true, false), (true, true)] {
             let usable = siblings.clone().cycle().skip(first).take(siblings.len());
             let room = SIBLINGS_NAMED - into.len();
             into.extend(
                 usable
                     .filter(|&index| {
-                        self.is_up(index) && self.state(index).is_suspected() == suspected
+                        let state = self.state(index);
+                        let is_usable = state.is_up() && self.has_share(index, now);
+                        is_usable && (state.ration.is_dry(), state.is_suspected()) == rank
                     })
                     .take(room),
             );
@@ -84,7 +136,7 @@ impl Upstreams {
         match self.condition(index) {
             // A doubted sibling is asked and not probed: it has no better one to wait for.
             Condition::Good | Condition::Doubted => Errand::Nothing,
-            Condition::Suspected | Condition::Down => {
+            Condition::Suspected | Condition::Down | Condition::Dark => {
                 if self.zone_usable(ZoneIndex(state.zone)) {
                     Errand::Expire
                 } else {

@@ -9,6 +9,8 @@ use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registr
 use super::{Breaker, FailureKind, UpstreamIndex, UpstreamStatus, Upstreams};
 
 const LABELS: [&str; 2] = ["upstream", "zone"];
+/// State of a sibling whose upstreams are dead too.
+const DRY: &str = "dry";
 
 /// Registers the metrics of all upstreams.
 ///
@@ -45,8 +47,7 @@ struct Families {
     tcp_usable: IntGaugeVec,
     loss: GaugeVec,
     p95: GaugeVec,
-    siblings: IntGaugeVec,
-    sibling_queries: IntCounterVec,
+    siblings: Siblings,
     in_flight: IntGaugeVec,
     rtt: GaugeVec,
     queries: IntCounterVec,
@@ -90,16 +91,7 @@ impl Families {
                 "sidestep_upstream_answer_p95_seconds",
                 "The time within which 19 of 20 questions were lately answered; absent at first.",
             )?,
-            siblings: states(
-                "sidestep_sibling_nodes",
-                "Siblings that are asked when no upstream can be, by the state of the breaker.",
-                &[zone, "state"],
-            )?,
-            sibling_queries: counter(
-                "sidestep_sibling_queries_total",
-                "Client questions sent to siblings, repetitions included, probes not.",
-                &[zone],
-            )?,
+            siblings: Siblings::new()?,
             in_flight: gauge("sidestep_upstream_in_flight", "Questions under way.")?,
             rtt: measure(
                 "sidestep_upstream_rtt_seconds",
@@ -127,7 +119,7 @@ impl Families {
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 14] {
+    fn collectors(&self) -> [&dyn Collector; 15] {
         [
             &self.up,
             &self.breaker,
@@ -135,8 +127,9 @@ impl Families {
             &self.tcp_usable,
             &self.loss,
             &self.p95,
-            &self.siblings,
-            &self.sibling_queries,
+            &self.siblings.nodes,
+            &self.siblings.queries,
+            &self.siblings.denials,
             &self.in_flight,
             &self.rtt,
             &self.queries,
@@ -157,7 +150,7 @@ impl Families {
     fn fill(&self, upstreams: &Upstreams) -> Vec<MetricFamily> {
         for (index, status) in upstreams.indexes().zip(upstreams.status()) {
             if status.is_sibling {
-                self.fill_sibling(&status);
+                self.siblings.fill(&status);
             } else {
                 self.fill_upstream(upstreams, index, &status);
             }
@@ -206,17 +199,53 @@ impl Families {
             failures.inc_by(upstreams.failures(index, kind));
         }
     }
+}
 
-    /// Together for each zone: a service may have thousands of nodes.
-    fn fill_sibling(&self, status: &UpstreamStatus) {
-        for state in Breaker::ALL {
-            let nodes = self
-                .siblings
-                .with_label_values(&[&status.zone, state.label()]);
-            nodes.add(i64::from(status.breaker == state));
+/// Together for each zone: a service may have thousands of nodes.
+struct Siblings {
+    nodes: IntGaugeVec,
+    queries: IntCounterVec,
+    denials: IntCounterVec,
+}
+
+impl Siblings {
+    fn new() -> Result<Self, prometheus::Error> {
+        let counter = |name, help| IntCounterVec::new(Opts::new(name, help), &["zone"]);
+        Ok(Self {
+            nodes: IntGaugeVec::new(
+                Opts::new(
+                    "sidestep_sibling_nodes",
+                    "Siblings that are asked when no upstream can be, by the state of the breaker; dry: it is closed, and they say that their upstreams are dead too.",
+                ),
+                &["zone", "state"],
+            )?,
+            queries: counter(
+                "sidestep_sibling_queries_total",
+                "Client questions sent to siblings, repetitions included, probes not.",
+            )?,
+            denials: counter(
+                "sidestep_sibling_denied_queries_total",
+                "Client questions not sent to siblings whose upstreams are dead too, for their ration was spent.",
+            )?,
+        })
+    }
+
+    fn fill(&self, status: &UpstreamStatus) {
+        let zone = status.zone.as_str();
+        let state = if status.is_dry && status.up {
+            DRY
+        } else {
+            status.breaker.label()
+        };
+        let states = Breaker::ALL.map(Breaker::label).into_iter().chain([DRY]);
+        for label in states {
+            let nodes = self.nodes.with_label_values(&[zone, label]);
+            nodes.add(i64::from(label == state));
         }
-        let queries = self.sibling_queries.with_label_values(&[&status.zone]);
+        let queries = self.queries.with_label_values(&[zone]);
         queries.inc_by(status.queries);
+        let denials = self.denials.with_label_values(&[zone]);
+        denials.inc_by(status.denied);
     }
 }
 
@@ -261,7 +290,8 @@ mod tests {
         );
         let sibling = upstreams.indexes().nth(2).unwrap();
         upstreams.asked(sibling);
-        upstreams.sibling_refused(sibling, start);
+        upstreams.sibling_refused(sibling);
+        upstreams.deny_share(sibling);
         for _ in 0..3 {
             upstreams.tcp_failed(index, start);
             upstreams.refused(index, start + Duration::from_secs(1));
@@ -283,7 +313,9 @@ mod tests {
             format!("sidestep_upstream_tcp_usable{{{labels}}} 0\n"),
             format!("sidestep_upstream_loss_ratio{{{labels}}} 0\n"),
             "sidestep_sibling_nodes{state=\"closed\",zone=\".\"} 1\n".to_owned(),
-            "sidestep_sibling_nodes{state=\"open_rcode\",zone=\".\"} 1\n".to_owned(),
+            "sidestep_sibling_nodes{state=\"open_transport\",zone=\".\"} 0\n".to_owned(),
+            "sidestep_sibling_nodes{state=\"dry\",zone=\".\"} 1\n".to_owned(),
+            "sidestep_sibling_denied_queries_total{zone=\".\"} 1\n".to_owned(),
             "sidestep_sibling_queries_total{zone=\".\"} 1\n".to_owned(),
             format!("sidestep_upstream_rtt_seconds{{{labels}}} 0.25\n"),
             format!("sidestep_upstream_queries_total{{{labels}}} 1\n"),

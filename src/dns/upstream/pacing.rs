@@ -1,7 +1,8 @@
 //! When the next probe of one upstream is due: a value without a clock.
 //!
 //! Whatever happens, no second has more than [`PROBES_PER_SECOND`] probes in it, and no more than
-//! [`DOWN_GAP_MAX`] passes between two of them.
+//! [`DOWN_GAP_MAX`] passes between two of them; no more than [`DARK_GAP_MAX`] while a zone has nobody
+//! else, unless the second is full.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub const PROBES_PER_SECOND: usize = 4;
 pub const DOWN_GAP_MIN: Duration = Duration::from_millis(250);
 /// The longest silence towards an upstream that is down: recovery is seen within this time.
 pub const DOWN_GAP_MAX: Duration = Duration::from_secs(4);
+/// The same while the zone has no other upstream either: its clients wait for this one.
+pub const DARK_GAP_MAX: Duration = Duration::from_millis(500);
 /// A breaker that opens again within this time goes on with the gap that it had come to: an
 /// upstream that answers every other probe is not probed for ever as if it had just gone down.
 pub const FLAP_TIME: Duration = Duration::from_secs(10);
@@ -35,8 +38,24 @@ pub enum Condition {
     Doubted,
     /// Up, but a question is late that was sent after its last answer.
     Suspected,
-    /// Its breaker is open.
+    /// Its breaker is open, and another upstream of its zone is up.
     Down,
+    /// Its breaker is open, and so are those of all upstreams of its zone.
+    Dark,
+}
+
+impl Condition {
+    const fn is_down(self) -> bool {
+        matches!(self, Self::Down | Self::Dark)
+    }
+
+    /// The longest gap between probes of an upstream that is down.
+    const fn gap_max(self) -> Duration {
+        match self {
+            Self::Dark => DARK_GAP_MAX,
+            Self::Good | Self::Doubted | Self::Suspected | Self::Down => DOWN_GAP_MAX,
+        }
+    }
 }
 
 /// The schedule of probes of one upstream. `jitter` (any value) shortens a gap by up to a quarter, so
@@ -91,25 +110,35 @@ impl Pacing {
             Condition::Good if !is_quick => STEADY_GAP,
             Condition::Doubted if !is_quick => DOUBT_GAP,
             Condition::Good | Condition::Doubted | Condition::Suspected => QUICK_GAP,
-            Condition::Down => self.take_down_gap(),
+            Condition::Down | Condition::Dark => self.take_down_gap(),
         };
         self.next = self.within_limit(shortened(now, gap, jitter));
     }
 
-    /// Something happened to this upstream, or one of its zone became suspected: probes it soon,
-    /// unless it is down.
+    /// Something happened to this upstream, or another of its zone became suspected, went down or came
+    /// back: probes it soon, unless it is down as before.
     pub fn woken(&mut self, condition: Condition, now: Instant, jitter: u8) {
-        let was_down = self.condition == Condition::Down;
+        let before = self.condition;
         self.enter(condition, now);
         self.quick_left = QUICK_PROBES;
         let [.., last] = self.sent;
         match condition {
-            Condition::Down if was_down => {}
-            Condition::Down => {
+            Condition::Down | Condition::Dark if condition == before => {}
+            // Another one is back, and what was wrong with both may be over.
+            Condition::Down if before == Condition::Dark => {
+                self.down_gap = DOWN_GAP_MIN;
+                self.next = self.within_limit(self.next.min(now));
+            }
+            // Nobody is left, and the gap may have been long.
+            Condition::Dark if before == Condition::Down => {
+                let due = last.map_or(now, |sent| shortened(sent, DARK_GAP_MAX, jitter));
+                self.next = self.within_limit(self.next.min(due.max(now)));
+            }
+            Condition::Down | Condition::Dark => {
                 let gap = self.take_down_gap();
                 let due = shortened(now, gap, jitter);
                 // The gap is none between probes, of which one may have been sent a second ago.
-                let limit = last.map(|sent| sent + DOWN_GAP_MAX);
+                let limit = last.map(|sent| sent + condition.gap_max());
                 let due = limit
                     .filter(|&limit| limit > now)
                     .map_or(due, |limit| due.min(limit));
@@ -130,8 +159,7 @@ impl Pacing {
     }
 
     fn enter(&mut self, condition: Condition, now: Instant) {
-        let was_down = self.condition == Condition::Down;
-        let is_down = condition == Condition::Down;
+        let (was_down, is_down) = (self.condition.is_down(), condition.is_down());
         let since = self.down_at.map(|at| now.saturating_duration_since(at));
         if is_down && !was_down && since.is_none_or(|since| since >= FLAP_TIME) {
             self.down_gap = DOWN_GAP_MIN;
@@ -143,8 +171,9 @@ impl Pacing {
     }
 
     fn take_down_gap(&mut self) -> Duration {
-        let gap = self.down_gap;
-        self.down_gap = (gap * 2).min(DOWN_GAP_MAX);
+        let gap_max = self.condition.gap_max();
+        let gap = self.down_gap.min(gap_max);
+        self.down_gap = (gap * 2).min(gap_max);
         gap
     }
 

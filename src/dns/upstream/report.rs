@@ -93,6 +93,10 @@ pub struct UpstreamStatus {
     pub zone: String,
     /// Another node of the service, asked as a last resort.
     pub is_sibling: bool,
+    /// It is a sibling whose upstreams are dead too, and is asked within a ration.
+    pub is_dry: bool,
+    /// Questions that it was not asked because that was spent.
+    pub denied: u64,
     /// Whether it is believed to answer: its breaker is closed.
     pub up: bool,
     /// Whether it is asked, and if not, why.

@@ -65,12 +65,12 @@ impl Upstreams {
 
     /// The answer to a probe is an error, or a sibling's word that it cannot help; told besides
     /// [`Upstreams::answered`].
-    pub fn probe_declined(&self, index: UpstreamIndex, now: Instant) {
+    pub fn probe_declined(&self, index: UpstreamIndex, _now: Instant) {
         let state = self.state(index);
         let effect = state.declined_probe(self.micros(now));
         self.tell(state, effect);
         if state.is_sibling() {
-            self.sibling_refused(index, now);
+            self.sibling_refused(index);
         }
     }
 
@@ -123,11 +123,11 @@ impl Upstreams {
         self.tell(state, effect);
     }
 
-    /// A sibling says that it cannot help: its upstreams are dead too, or it has no room. Opens its
-    /// breaker at once.
-    pub fn sibling_refused(&self, index: UpstreamIndex, now: Instant) {
+    /// A sibling says that it cannot help: its upstreams are dead too, or it has no room. It lives, and
+    /// has its cache: it is asked on, within a ration, until it answers a probe as it should.
+    pub fn sibling_refused(&self, index: UpstreamIndex) {
         let state = self.state(index);
-        let effect = state.declined(self.micros(now));
+        let effect = state.declined();
         self.tell(state, effect);
     }
 
@@ -205,8 +205,24 @@ impl Upstreams {
             Effect::WentDown => {
                 self.losses.fetch_add(1, Ordering::Release);
                 self.tell_flip(state);
+                self.wake_dead_ones(state);
             }
-            Effect::CameUp => self.tell_flip(state),
+            Effect::CameUp => {
+                self.tell_flip(state);
+                self.wake_dead_ones(state);
+            }
+        }
+    }
+
+    /// How soon those of a zone that are down are probed depends on whether another one is up.
+    fn wake_dead_ones(&self, changed: &State) {
+        if changed.is_sibling() {
+            return;
+        }
+        let members = self.zone(changed).upstreams.clone();
+        let states = members.map(|index| self.state(UpstreamIndex(index)));
+        for state in states.filter(|state| !state.is_up()) {
+            state.wake.notify_one();
         }
     }
 

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use super::breaker::{Breaker, SharedBreaker, Sign};
 use super::evidence::{Evidence, Verdict, Window};
+use super::last_resort::Ration;
 use super::loss::Loss;
 use super::percentile::AnswerTimes;
 use super::rtt::Rtt;
@@ -61,6 +62,8 @@ pub(super) struct State {
     pub(super) speed: Speed,
     pub(super) loss: Loss,
     pub(super) tcp: TcpBreaker,
+    /// Of a sibling: what it is asked while its upstreams are dead too.
+    pub(super) ration: Ration,
     /// `None` for a sibling, whose errors say at once what is wrong.
     window: Option<Box<Window>>,
     pub(super) in_flight: AtomicU32,
@@ -79,7 +82,7 @@ pub(super) struct State {
 pub(super) enum Effect {
     Nothing,
     Suspected,
-    /// A probe has to show whether its errors are its own fault.
+    /// A probe has to show whether its errors are its own fault, or when a sibling can help again.
     Questionable,
     WentDown,
     CameUp,
@@ -104,6 +107,7 @@ impl State {
             speed: Speed::default(),
             loss: Loss::default(),
             tcp: TcpBreaker::default(),
+            ration: Ration::default(),
             window: (!is_sibling).then(Box::default),
             in_flight: AtomicU32::new(0),
             queries: AtomicU64::new(0),
@@ -139,8 +143,7 @@ impl State {
         self.since_us.load(Ordering::Relaxed)
     }
 
-    /// A matching answer arrived. A sibling has more to say before it is trusted again: it answers
-    /// without upstreams too.
+    /// A matching answer arrived.
     pub(super) fn answered(&self, now_us: u64) -> Effect {
         self.last_answer_us.fetch_max(now_us, Ordering::AcqRel);
         // Read before writing: in good times the line stays shared by the workers.
@@ -148,9 +151,6 @@ impl State {
             self.misses.store(0, Ordering::Relaxed);
         }
         self.clear_suspicion();
-        if self.is_sibling() {
-            return Effect::Nothing;
-        }
         self.take(Sign::Reply, now_us)
     }
 
@@ -216,9 +216,13 @@ impl State {
         }
     }
 
-    /// It says by itself that it cannot help.
-    pub(super) fn declined(&self, now_us: u64) -> Effect {
-        self.take(Sign::Poor, now_us)
+    /// A sibling says that it cannot help with a name that it has not at hand.
+    pub(super) fn declined(&self) -> Effect {
+        if self.ration.begin() {
+            Effect::Questionable
+        } else {
+            Effect::Nothing
+        }
     }
 
     /// An error as the answer to a probe. Where most answers are errors already, no further one has
@@ -236,6 +240,7 @@ impl State {
     pub(super) fn recovered(&self, now_us: u64) -> Effect {
         self.probe_declined.store(false, Ordering::Relaxed);
         self.under_review.store(false, Ordering::Relaxed);
+        self.ration.end();
         let ill_since_us = self.ill_since_us.load(Ordering::Relaxed);
         if ill_since_us != 0 && now_us.saturating_sub(ill_since_us) >= ILL_TIME_US {
             self.forget_errors();
@@ -247,6 +252,7 @@ impl State {
     pub(super) fn expire(&self, now_us: u64) -> Effect {
         self.misses.store(0, Ordering::Relaxed);
         self.clear_suspicion();
+        self.ration.end();
         let effect = self.take(Sign::Good, now_us);
         self.loss.forget();
         effect

@@ -339,3 +339,24 @@ fn tcp_that_fails_says_nothing_about_udp() {
     assert!(world.upstreams.tcp_usable(world.first, world.at(1300)));
     assert!(world.upstreams.status()[1].tcp_closed);
 }
+
+/// How often they are probed depends on whether a zone has another.
+#[test]
+fn upstreams_that_are_down_are_woken_when_the_last_one_goes_down_and_when_the_first_is_back() {
+    let world = world();
+    let woken = |index| noticed(world.upstreams.wake(index));
+    world.take_down(world.first, 1000);
+    assert_eq!(world.upstreams.condition(world.first), Condition::Down);
+    woken(world.first);
+    world.take_down(world.second, 2000);
+    assert!(woken(world.first));
+    for one in [world.first, world.second] {
+        assert_eq!(world.upstreams.condition(one), Condition::Dark);
+    }
+    world.probe_answered(world.second, 9000, 1);
+    assert!(woken(world.first));
+    assert_eq!(world.upstreams.condition(world.first), Condition::Down);
+    // Another zone is another matter.
+    let corp = world.upstreams.indexes().next().unwrap();
+    assert!(!woken(corp));
+}

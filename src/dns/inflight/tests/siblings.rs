@@ -1,5 +1,6 @@
 //! The last resort: other nodes of the service.
 
+use super::super::super::upstream::RATION_BURST;
 use super::network::{
     NOERROR, Network, SERVFAIL, Script, Told, Word, always, client, key, network_of, silent, unique,
 };
@@ -84,24 +85,118 @@ fn at_most_two_siblings_are_asked_once_each() {
     assert_idle(&mut network);
 }
 
+/// RFC 9520 §3.2: that nobody has the name is worth remembering.
 #[test]
-fn a_sibling_that_cannot_help_is_left_alone_and_the_next_one_is_asked() {
+fn two_siblings_that_cannot_help_are_asked_for_a_name_and_for_the_next_one_too() {
     for reason in REASONS {
         let refuses = || always(Word::Reason(SERVFAIL, reason));
         let mut network = node(vec![refuses(), refuses(), refuses()]);
         kill_upstreams(&mut network);
-        network.ask(b'a', 1).unwrap();
-        network.pass(30);
-        assert_eq!(network.told(1), (Told::Failed(Failure::NoneUsable), 20));
-        assert_eq!(asked_siblings(&network), 2);
-        network.ask(b'b', 2).unwrap();
-        network.pass(30);
-        assert_eq!(network.told(2).0, Told::Failed(Failure::NoneUsable));
-        assert_eq!(asked_siblings(&network), 3);
-        // Nobody is left.
-        assert_eq!(network.ask(b'c', 3), Err(Failure::NoneUsable));
+        for number in 1..=20_u32 {
+            let asked = network.elapsed_ms();
+            network
+                .ask_for(&unique(number.into()), client(1), number, None)
+                .unwrap();
+            network.pass(30);
+            let at = u128::from(asked) + 20;
+            assert_eq!(
+                network.told(number),
+                (Told::Failed(Failure::Unanswered), at)
+            );
+            assert_eq!(asked_siblings(&network), 2 * number as usize);
+        }
+        assert!((2..5).all(|position| network.upstreams.is_dry(network.upstream(position))));
         assert_idle(&mut network);
     }
+}
+
+/// What clients want that come from another site whose upstreams are dead too.
+#[test]
+fn a_sibling_that_cannot_help_with_one_name_is_asked_for_those_that_it_has() {
+    let refuses = || always(Word::Reason(SERVFAIL, 22));
+    // The first that it is asked it has not, all others it has.
+    let has_more: Script = Box::new(|number, _, _| {
+        vec![if number == 1 {
+            (10, Word::Reason(SERVFAIL, 22))
+        } else {
+            (10, Word::Rcode(NOERROR))
+        }]
+    });
+    let mut network = node(vec![refuses(), has_more]);
+    kill_upstreams(&mut network);
+    network.ask(b'a', 1).unwrap();
+    network.pass(30);
+    assert_eq!(network.told(1).0, Told::Failed(Failure::Unanswered));
+    for number in 2..100_u32 {
+        network
+            .ask_for(&unique(number.into()), client(1), number, None)
+            .unwrap();
+        network.pass(30);
+        assert_eq!(network.told(number).0, Told::Rcode(NOERROR));
+    }
+    assert_idle(&mut network);
+}
+
+#[test]
+fn when_the_rations_are_spent_new_names_fail_at_once_and_those_under_way_are_joined() {
+    let mut network = node(vec![silent(), always(Word::Reason(SERVFAIL, 22))]);
+    kill_upstreams(&mut network);
+    let spend = |network: &Network, position: usize| {
+        network
+            .upstreams
+            .sibling_refused(network.upstream(position));
+        for _ in 0..RATION_BURST {
+            let sibling = network.upstream(position);
+            network.upstreams.take_share(sibling, network.now);
+        }
+    };
+    spend(&network, 3);
+    // The second sibling is not asked.
+    network.ask(b'a', 1).unwrap();
+    spend(&network, 2);
+    assert_eq!(network.ask(b'b', 2), Err(Failure::NoneUsable));
+    network.ask(b'a', 3).unwrap();
+    assert_eq!(asked_siblings(&network), 1);
+    network.pass(500);
+    // By then there is room again.
+    network.ask(b'b', 4).unwrap();
+    network.pass(2100);
+    let denied: u64 = network
+        .upstreams
+        .status()
+        .iter()
+        .map(|one| one.denied)
+        .sum();
+    assert_eq!(denied, 2, "one question, two siblings");
+    assert_eq!(network.told(1).0, Told::Failed(Failure::TimedOut));
+    assert_idle(&mut network);
+}
+
+/// Between the look at a ration and the question another worker may have spent the rest.
+#[test]
+fn a_sibling_whose_ration_is_spent_meanwhile_is_passed_over_and_the_question_ends() {
+    let mut network = node(vec![
+        always(Word::Reason(SERVFAIL, 22)),
+        always(Word::Reason(SERVFAIL, 22)),
+    ]);
+    kill_upstreams(&mut network);
+    network.ask(b'a', 1).unwrap();
+    for position in 2..4 {
+        network
+            .upstreams
+            .sibling_refused(network.upstream(position));
+        for _ in 0..RATION_BURST {
+            let sibling = network.upstream(position);
+            network.upstreams.take_share(sibling, network.now);
+        }
+    }
+    network.now += Duration::from_micros(10);
+    network.pass(0);
+    assert_eq!(asked_siblings(&network), 1);
+    assert!(network.now < network.start + Duration::from_millis(1));
+    network.pass(2100);
+    assert_eq!(network.told(1).0, Told::Failed(Failure::Unanswered));
+    assert_idle(&mut network);
 }
 
 #[test]

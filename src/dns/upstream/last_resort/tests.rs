@@ -57,7 +57,8 @@ impl World {
 
     fn named(&self, rotation: u32) -> Vec<UpstreamIndex> {
         let mut named = Vec::new();
-        self.upstreams.siblings_for(self.root, rotation, &mut named);
+        let chance = (rotation, self.start);
+        self.upstreams.siblings_for(self.root, chance, &mut named);
         named
     }
 }
@@ -103,19 +104,57 @@ fn rotation_spreads_questions_over_all_siblings_and_names_four_at_most() {
 }
 
 #[test]
-fn a_suspected_sibling_is_named_last_and_one_that_cannot_help_not_at_all() {
-    let world = world(3);
-    let [first, second, third] = world.siblings[..] else {
-        panic!("three");
+fn dry_siblings_are_named_last_suspected_ones_behind_others_and_dead_ones_not_at_all() {
+    let world = world(5);
+    let [suspected, dry, both, dead, good] = world.siblings[..] else {
+        panic!("five");
     };
-    world
-        .upstreams
-        .overdue(first, Asked::Question, world.at(10));
-    world.upstreams.sibling_refused(second, world.at(10));
-    assert_eq!(world.named(0), [third, first]);
-    assert_eq!(world.named(1), [third, first]);
-    assert_eq!(world.upstreams.losses(), 1);
-    assert_eq!(world.upstreams.breaker(second), Breaker::OpenByRcode);
+    let now = world.at(10);
+    for one in [suspected, both] {
+        world.upstreams.overdue(one, Asked::Question, now);
+    }
+    for one in [dry, both] {
+        world.upstreams.sibling_refused(one);
+    }
+    for _ in 0..3 {
+        world.upstreams.refused(dead, now);
+    }
+    for rotation in 0..5 {
+        assert_eq!(world.named(rotation), [good, suspected, dry, both]);
+    }
+    assert_eq!(world.upstreams.losses(), 1, "a dry one is not lost");
+    assert_eq!(world.upstreams.breaker(dry), Breaker::Closed);
+}
+
+/// Just before, at and after the limit.
+#[test]
+fn a_dry_sibling_is_named_until_its_ration_is_spent_and_again_when_there_is_more() {
+    let world = world(2);
+    let [dry, good] = world.siblings[..] else {
+        panic!("two");
+    };
+    world.upstreams.sibling_refused(dry);
+    for asked in 1..=RATION_BURST {
+        assert_eq!(world.named(0), [good, dry], "{asked}");
+        world.upstreams.take_share(dry, world.start);
+        world.upstreams.take_share(good, world.start);
+    }
+    assert_eq!(world.named(0), [good]);
+    assert!(world.upstreams.admits_last_resort(world.root, world.at(0)));
+    world.upstreams.sibling_refused(good);
+    for _ in 0..RATION_BURST {
+        world.upstreams.take_share(good, world.start);
+    }
+    let denied = || {
+        let status = world.upstreams.status();
+        status.iter().map(|one| one.denied).collect::<Vec<_>>()
+    };
+    assert_eq!(denied(), [0, 0, 0]);
+    assert!(!world.upstreams.admits_last_resort(world.root, world.at(0)));
+    assert_eq!(denied(), [0, 1, 1]);
+    assert!(world.upstreams.has_last_resort(world.root));
+    let later = world.at(1000 / RATION_PER_SECOND);
+    assert!(world.upstreams.admits_last_resort(world.root, later));
 }
 
 #[test]
@@ -130,7 +169,7 @@ fn siblings_are_left_alone_until_one_has_failed_and_is_needed() {
         .upstreams
         .overdue(sibling, Asked::Question, world.at(1100));
     assert_eq!(world.upstreams.errand(sibling), Errand::Probe);
-    world.upstreams.sibling_refused(sibling, world.at(1100));
+    world.upstreams.sibling_refused(sibling);
     assert_eq!(world.upstreams.errand(sibling), Errand::Probe);
     let back = world.at(2000);
     world
@@ -142,34 +181,29 @@ fn siblings_are_left_alone_until_one_has_failed_and_is_needed() {
     assert_eq!(world.named(0), [sibling]);
 }
 
-/// A sibling answers from its cache and with errors while its own upstreams are dead.
+/// It answers from its cache and with errors while its own upstreams are dead.
 #[test]
-fn only_an_accepted_probe_closes_the_breaker_of_a_sibling() {
+fn any_answer_closes_the_breaker_of_a_sibling_and_an_accepted_probe_ends_its_ration() {
     let world = world(1);
-    let sibling = world.siblings[0];
+    let (sibling, upstreams) = (world.siblings[0], &world.upstreams);
     world.take_down_the_upstream(1000);
-    for is_silent in [true, false] {
-        let now = world.at(2000 + u32::from(is_silent));
-        if is_silent {
-            for _ in 0..3 {
-                world.upstreams.refused(sibling, now);
-            }
-            assert_eq!(world.upstreams.breaker(sibling), Breaker::OpenByTransport);
-        } else {
-            world.upstreams.sibling_refused(sibling, now);
-        }
-        world
-            .upstreams
-            .answered(sibling, Asked::Question, now, now + MS);
-        world.upstreams.good_answer(sibling, now + MS);
-        world
-            .upstreams
-            .answered(sibling, Asked::Probe, now, now + MS);
-        world.upstreams.probe_declined(sibling, now + MS);
-        assert!(!world.upstreams.has_last_resort(world.root));
-        world.upstreams.probe_accepted(sibling, now + MS * 2);
-        assert!(world.upstreams.has_last_resort(world.root));
+    let now = world.at(2000);
+    for _ in 0..3 {
+        upstreams.refused(sibling, now);
     }
+    assert_eq!(upstreams.breaker(sibling), Breaker::OpenByTransport);
+    assert!(!upstreams.has_last_resort(world.root));
+    upstreams.answered(sibling, Asked::Probe, now, now + MS);
+    upstreams.probe_declined(sibling, now + MS);
+    assert!(upstreams.has_last_resort(world.root));
+    assert!(upstreams.is_dry(sibling));
+    upstreams.answered(sibling, Asked::Question, now, now + MS);
+    upstreams.good_answer(sibling, now + MS);
+    assert!(upstreams.is_dry(sibling), "it may be from the cache");
+    assert_eq!(upstreams.condition(sibling), Condition::Down);
+    upstreams.probe_accepted(sibling, now + MS * 2);
+    assert!(!upstreams.is_dry(sibling));
+    assert_eq!(upstreams.errand(sibling), Errand::Nothing);
 }
 
 #[test]

@@ -115,12 +115,67 @@ fn going_down_sets_the_first_gap_and_further_wakes_change_nothing() {
     assert_eq!(pacing.next(), next);
 }
 
+/// Its clients wait for it: a recovery is seen within half a second.
+#[test]
+fn gaps_grow_to_half_a_second_only_while_a_zone_has_no_other_upstream() {
+    let mut pacing = Pacing::new(Instant::now());
+    assert_eq!(
+        gaps(&mut pacing, Condition::Dark, 6),
+        [250, 500, 500, 500, 500, 500]
+    );
+    // With another one up they grow on.
+    assert_eq!(
+        gaps(&mut pacing, Condition::Down, 5),
+        [500, 1000, 2000, 4000, 4000]
+    );
+    assert_eq!(gaps(&mut pacing, Condition::Dark, 2), [500, 500]);
+}
+
+#[test]
+fn jitter_shortens_the_half_second_too() {
+    let start = Instant::now();
+    let mut pacing = Pacing::new(start);
+    gaps(&mut pacing, Condition::Dark, 3);
+    let now = pacing.next();
+    pacing.sent(Condition::Dark, now, u8::MAX);
+    assert!(pacing.next() > now + DARK_GAP_MAX * 3 / 4);
+    assert!(pacing.next() < now + DARK_GAP_MAX);
+}
+
+#[test]
+fn a_long_gap_ends_half_a_second_after_its_probe_when_the_last_other_upstream_goes_down() {
+    for (later_ms, expected_ms) in [(100, 500), (500, 500), (501, 501), (3000, 3000)] {
+        let mut pacing = Pacing::new(Instant::now());
+        gaps(&mut pacing, Condition::Down, 8);
+        let last = pacing.next() - DOWN_GAP_MAX;
+        pacing.woken(Condition::Dark, last + MS * later_ms, 0);
+        assert_eq!((pacing.next() - last).as_millis(), expected_ms);
+    }
+}
+
+#[test]
+fn an_upstream_is_tried_at_once_when_another_of_its_dark_zone_is_back() {
+    let mut pacing = Pacing::new(Instant::now());
+    gaps(&mut pacing, Condition::Dark, 8);
+    let now = pacing.next() - MS * 400;
+    pacing.woken(Condition::Dark, now, 0);
+    assert_eq!(pacing.next(), now + MS * 400, "nothing has changed");
+    pacing.woken(Condition::Down, now, 0);
+    assert_eq!(pacing.next(), now);
+    pacing.sent(Condition::Down, now, 0);
+    let next = pacing.next();
+    assert_eq!(next, now + DOWN_GAP_MIN);
+    pacing.woken(Condition::Down, now, 0);
+    assert_eq!(pacing.next(), next);
+}
+
 fn conditions() -> impl Strategy<Value = Condition> {
     prop_oneof![
         Just(Condition::Good),
         Just(Condition::Doubted),
         Just(Condition::Suspected),
         Just(Condition::Down),
+        Just(Condition::Dark),
     ]
 }
 
@@ -161,6 +216,11 @@ proptest! {
                 pacing.sent(condition, now, jitter);
             }
             prop_assert!(pacing.next() <= now + DOWN_GAP_MAX);
+            let is_full = sent.len() >= PROBES_PER_SECOND
+                && pacing.next() == sent[sent.len() - PROBES_PER_SECOND] + SECOND;
+            if condition == Condition::Dark && !is_full {
+                prop_assert!(pacing.next() <= now + DARK_GAP_MAX);
+            }
         }
         for five in sent.windows(PROBES_PER_SECOND + 1) {
             prop_assert!(five[PROBES_PER_SECOND] >= five[0] + SECOND);

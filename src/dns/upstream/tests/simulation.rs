@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::super::pacing::{DOWN_GAP_MAX, PROBES_PER_SECOND, Pacing};
+use super::super::pacing::{DARK_GAP_MAX, PROBES_PER_SECOND, Pacing, STEADY_GAP};
 use super::errors::error;
 use super::*;
 
@@ -401,7 +401,51 @@ fn no_second_of_an_outage_sees_more_than_four_probes_of_an_upstream() {
                 assert!(five[PROBES_PER_SECOND] - five[0] >= 1000, "{five:?}");
             }
             let gap_max = probes.windows(2).map(|two| two[1] - two[0]).max().unwrap();
-            assert!(MS * gap_max <= DOWN_GAP_MAX);
+            assert!(MS * gap_max <= STEADY_GAP);
+            let later = probes.iter().filter(|&&at| at > from + 2000);
+            let later: Vec<_> = later.collect();
+            let is_short = |two: &[&u32]| MS * (two[1] - two[0]) <= DARK_GAP_MAX;
+            assert!(later.windows(2).all(is_short), "{later:?}");
+        }
+    }
+}
+
+/// However long it lasted, and whichever of them is back first.
+#[test]
+fn a_dark_zone_is_usable_within_600_ms_of_the_return_of_its_upstreams() {
+    for lasts in [2000, 9000, 61_000, 61_130, 61_370] {
+        for (late_ms, is_asked) in [(0, false), (0, true), (60, false), (5000, false)] {
+            let back = 3000 + lasts;
+            let scripts = [back + late_ms, back].map(|until| ill(3000, until, silent()));
+            let mut simulation = Simulation::new(scripts, is_asked);
+            simulation.run_until(back);
+            assert!(
+                !simulation
+                    .world
+                    .upstreams
+                    .zone_usable(simulation.world.root)
+            );
+            let is_up = |simulation: &Simulation, position: usize| {
+                let index = simulation.members[position];
+                simulation.world.upstreams.is_up(index)
+            };
+            while !is_up(&simulation, 1) {
+                simulation.step();
+            }
+            let second_ms = simulation.ms - back;
+            assert!(second_ms <= 600, "{second_ms} ms after {lasts} ms");
+            // The other one is probed at once then, and not by and by.
+            while late_ms == 0 && !is_up(&simulation, 0) {
+                simulation.step();
+            }
+            let both_ms = simulation.ms - back;
+            assert!(both_ms <= 600, "{both_ms} ms after {lasts} ms");
+            let before = simulation.probes[0].len();
+            simulation.run_until(simulation.ms + 4000);
+            assert!(simulation.probes[0].len() > before);
+            for five in simulation.probes[0].windows(PROBES_PER_SECOND + 1) {
+                assert!(five[PROBES_PER_SECOND] - five[0] >= 1000, "{five:?}");
+            }
         }
     }
 }
