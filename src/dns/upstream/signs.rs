@@ -65,7 +65,7 @@ impl Upstreams {
 
     /// The answer to a probe is an error, or a sibling's word that it cannot help; told besides
     /// [`Upstreams::answered`].
-    pub fn probe_declined(&self, index: UpstreamIndex, _now: Instant) {
+    pub fn probe_declined(&self, index: UpstreamIndex, now: Instant) {
         let state = self.state(index);
         let effect = state.declined_probe(self.micros(now));
         self.tell(state, effect);
