@@ -3,7 +3,7 @@
 //!
 //! # The model
 //!
-//! - **Node**: two workers that beat, answer, overflow and get stuck; a self-probe each interval
+//! - **Node**: two workers that beat, read, answer, overflow and get stuck; a self-probe each interval
 //!   (TCP each fifth) whose outcome follows from the node's true state; breakers that open 450 to
 //!   550 ms after the upstreams are gone and close 0.25 to 4 s after they are back; a cache that
 //!   warms with what it answers and is lost with the process; a state directory; a supervisor that
@@ -37,7 +37,7 @@
 //!    with floors also one with stuck workers.
 //! 2. A node that stopped answering is not preferred for longer than
 //!    `1.5 + fall + 1` intervals and 150 ms (with the defaults 1.25 s and 50 ms for all that takes
-//!    time in no other place); one whose health gets no inputs is not announced for longer than the
+//!    time in no other place), and ten seconds longer when a worker beats, and only does not read; one whose health gets no inputs is not announced for longer than the
 //!    lease, two intervals, and 50 ms; one that nobody but itself hears, and that has siblings, not
 //!    preferred for longer than 13.5 s.
 //! 3. Changes to `preferred`: `promotions_per_hour` at most in any hour, 8 in any ten minutes (what
@@ -154,6 +154,11 @@ fn processes_that_stand_still_and_clocks_that_jump_keep_no_stale_route() {
 #[test]
 fn a_node_that_only_itself_can_hear_is_not_preferred() {
     play("unheard", |setup| setup.has_siblings = true);
+}
+
+#[test]
+fn a_worker_that_beats_and_reads_nothing_takes_the_route_with_it_after_ten_seconds() {
+    play("unread", |setup| setup.unread_for = Duration::from_secs(10));
 }
 
 #[test]

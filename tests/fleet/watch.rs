@@ -83,7 +83,7 @@ impl Watch {
         // The last answer explains a missing one for one interval and a half.
         let by_probes = settings.interval * 5 / 2 + falling + PROBE_LIMIT;
         let by_heartbeat = settings.interval * 2 + falling;
-        by_probes.max(by_heartbeat).max(DETECTION) + SLACK
+        by_probes.max(by_heartbeat).max(DETECTION) + setup.unread_for + SLACK
     }
 
     /// The longest time that anything is announced after health stopped getting its inputs.

@@ -57,7 +57,7 @@ impl Fleet {
         let other = &self.nodes[sibling];
         let answers = self.regions[from].reaches[to]
             && other.is_heard()
-            && (0..WORKERS).any(|worker| other.runs(worker));
+            && (0..WORKERS).any(|worker| other.reads(worker));
         if !answers || !self.runs(node, boot) {
             return;
         }
