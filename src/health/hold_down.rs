@@ -94,6 +94,15 @@ impl HoldDown {
         self.current = fault;
     }
 
+    /// Takes that the last fault lowers the level again, after a time in which it did not.
+    pub(super) fn resume(&mut self, now: Instant, class: FaultClass) {
+        if self.current.is_none() && !self.faults.is_empty() {
+            self.prolong(now);
+            self.held = None;
+            self.current = Some(class);
+        }
+    }
+
     /// The hold that is in force at `now`.
     pub(super) fn held(&self, now: Instant) -> Option<Held> {
         self.held.filter(|held| now < held.turn_at)

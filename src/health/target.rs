@@ -273,6 +273,9 @@ impl TargetState {
             Standing::Sound if is_unheard => Some(FaultClass::Local),
             Standing::Sound => None,
         };
+        if fault == Some(FaultClass::Shared) && self.shared_fault.is_resumed() {
+            self.hold_down.resume(now, FaultClass::Shared);
+        }
         let chance = || self.chance.below(settings.jitter);
         self.hold_down
             .record(now, fault, settings.hold_down, chance);
