@@ -16,6 +16,7 @@ use std::time::Duration;
 pub mod check;
 mod check_run;
 pub mod checker;
+mod delays;
 mod drain;
 mod hold_down;
 mod lease;

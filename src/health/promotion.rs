@@ -40,6 +40,12 @@ impl Promotions {
         (now < until).then_some((promotions, until))
     }
 
+    /// Whether half of those that an hour may have are in this one.
+    pub(super) fn are_half_spent(&self, now: Instant) -> bool {
+        let recent = |at: &&Instant| now.duration_since(**at) < HOUR;
+        self.times.iter().filter(recent).count() >= self.limit / 2
+    }
+
     /// Takes how long ago earlier ones were, as [`Self::memory`] told it before a restart.
     pub(super) fn recall(&mut self, now: Instant, ages: &[Duration]) {
         let mut ages: Vec<_> = ages.iter().filter(|age| **age < HOUR).collect();

@@ -121,14 +121,6 @@ fn answers_that_get_worse_over_minutes_withdraw_nobody() {
 
 #[test]
 fn a_query_that_wedges_one_node_after_the_other_leaves_the_rest_announced() {
-    play("killer", |setup| setup.carried_percent = 0);
-}
-
-/// What is held down or starts again is at `backup`, and all clients go to the few nodes that are
-/// not: these shed, while others could answer.
-#[test]
-#[ignore = "a hold-down does not know how many others are held down"]
-fn a_query_that_wedges_one_node_after_the_other_leaves_the_load_on_half_of_them() {
     play("killer", |_| ());
 }
 

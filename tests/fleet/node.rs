@@ -148,6 +148,12 @@ impl Node {
         process.is_some_and(|p| p.pause.is_none() && !p.breaker_open && !p.finds_answers_poor)
     }
 
+    /// Whether it says to its siblings that it is preferred.
+    pub(crate) fn is_preferred(&self) -> bool {
+        let level = self.verdict().map(|verdict| verdict.level);
+        level == Some(Level::Preferred)
+    }
+
     pub(crate) fn account(&mut self, now: Time) {
         let ability = self.ability();
         self.traffic.account(now, &ability);

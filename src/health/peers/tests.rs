@@ -29,6 +29,7 @@ fn says(node: u32, able: Option<bool>, hears_us: Option<bool>) -> Manner {
         word: PeerWord {
             able,
             hears_us,
+            preferred: None,
             node,
         },
     }

@@ -302,6 +302,7 @@ impl Fleet {
                 && (0..crate::setup::WORKERS).any(|worker| other.reads(worker));
             view.reached += u16::from(is_reached);
             view.able += u16::from(is_reached && other.resolves());
+            view.lowered += u16::from(is_reached && !other.is_preferred());
             view.blind += u16::from(is_reached && is_unheard);
         }
         self.tell(node, |node, now| node.tell_peers(now, view));

@@ -63,6 +63,7 @@ impl Fleet {
         }
         let word = PeerWord {
             able: Some(other.resolves()),
+            preferred: Some(other.is_preferred()),
             hears_us: other
                 .process
                 .as_ref()

@@ -11,6 +11,7 @@ const ABLE: PeersView = PeersView {
     known: 3,
     reached: 3,
     able: 1,
+    lowered: 0,
     blind: 0,
 };
 const UNABLE: PeersView = PeersView { able: 0, ..ABLE };
@@ -154,7 +155,7 @@ fn nodes_that_ask_each_other_do_not_swing_when_all_have_lost_their_upstreams() {
                 known: 2,
                 reached: 2,
                 able: able.try_into().unwrap(),
-                blind: 0,
+                ..PeersView::default()
             };
             node.health.handle_peers(node.now, view);
             node.health.handle_zone(node.now, ".", tick >= lost_at(i));

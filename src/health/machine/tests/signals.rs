@@ -417,6 +417,7 @@ fn another_program_is_judged_by_its_own_probes_and_not_by_workers_upstreams_and_
         known: 3,
         reached: 3,
         able: 3,
+        lowered: 3,
         blind: 3,
     };
     bench.health.handle_peers(bench.now, view);
