@@ -115,6 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn half_of_the_changes_are_spent_until_one_of_them_is_an_hour_old() {
+        let start = start();
+        let mut promotions = Promotions::new(5);
+        promotions.record(start);
+        assert!(!promotions.are_half_spent(start));
+        promotions.record(start + SECOND);
+        assert!(promotions.are_half_spent(start + SECOND));
+        let until = start + HOUR;
+        assert!(promotions.are_half_spent(until - Duration::from_nanos(1)));
+        assert!(!promotions.are_half_spent(until));
+    }
+
+    #[test]
     fn what_is_recalled_is_what_was_remembered_and_never_more_than_the_limit() {
         let start = start();
         let mut before = Promotions::new(3);

@@ -235,3 +235,66 @@ fn siblings_words_flapping_faster_than_the_proof_move_nothing() {
         assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
     }
 }
+
+/// Five faults: a hold of 80 s, and all changes of the hour are spent.
+fn worn_out() -> Bench {
+    let settings = Settings {
+        promotions_per_hour: 1,
+        jitter: 60 * SECOND,
+        ..settings()
+    };
+    let mut bench = Bench::new(OnSharedFault::Backup, settings).announced();
+    bench.health.handle_peers(bench.now, ABLE);
+    for _ in 0..5 {
+        bench.health.handle_zone(bench.now, ".", true);
+        bench.health.handle_zone(bench.now, ".", false);
+    }
+    assert!(
+        bench.reason().starts_with("held down for 80000 ms"),
+        "{}",
+        bench.reason()
+    );
+    bench
+}
+
+#[test]
+fn nothing_but_a_second_of_chance_holds_a_node_while_half_of_its_siblings_are_not_preferred() {
+    let lowered = |lowered| PeersView {
+        known: 4,
+        reached: 4,
+        able: 4,
+        lowered,
+        blind: 0,
+    };
+    let mut bench = worn_out();
+    bench.health.handle_peers(bench.now, lowered(1));
+    bench.ticks(50);
+    assert_eq!(bench.level(), Level::Backup, "{}", bench.reason());
+    bench.health.handle_peers(bench.now, lowered(2));
+    assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
+
+    let mut bench = worn_out();
+    bench.health.handle_peers(bench.now, lowered(2));
+    assert!(bench.until(Level::Preferred) <= SECOND + settings().interval);
+
+    let mut bench = worn_out();
+    bench.health.handle_peers(bench.now, lowered(4));
+    bench.health.handle_zone(bench.now, ".", true);
+    bench.ticks(50);
+    assert_eq!(bench.level(), Level::Backup, "a fault is a fault");
+}
+
+#[test]
+fn a_node_that_reaches_one_sibling_is_held_for_ten_seconds_at_most_until_half_its_changes_are_spent()
+ {
+    let one = PeersView { reached: 1, ..ABLE };
+    let mut bench = told(one);
+    let mut holds = Vec::new();
+    // The start was the first of twelve changes.
+    for _ in 0..7 {
+        bench.health.handle_zone(bench.now, ".", true);
+        bench.health.handle_zone(bench.now, ".", false);
+        holds.push(bench.until(Level::Preferred).as_secs());
+    }
+    assert_eq!(holds, [0, 10, 10, 10, 10, 160, 300]);
+}
