@@ -16,6 +16,7 @@ use std::time::Duration;
 pub mod check;
 mod check_run;
 pub mod checker;
+mod delays;
 mod drain;
 mod hold_down;
 mod lease;
@@ -258,6 +259,9 @@ pub struct WorkerSample {
     pub heartbeat: u64,
     /// Answers sent to clients over UDP and TCP; self-probes are not counted.
     pub answered: u64,
+    /// Datagrams read from UDP sockets of services, whatever became of them; errors that were read
+    /// instead of one included.
+    pub taken: u64,
     /// TCP connections that waited or were turned away because every slot was taken.
     pub tcp_shed: u64,
     /// Questions that were not passed on because too many were under way.

@@ -137,6 +137,8 @@ pub struct WorkerCounters {
     pub heartbeat: Count,
     /// Readable questions that came by UDP.
     pub udp_queries: Count,
+    /// Datagrams that were read, whatever became of them.
+    pub datagrams: Count,
     /// Readable questions that came by TCP.
     pub tcp_queries: Count,
     /// Answers by result code, in the order of [`RCODES`].

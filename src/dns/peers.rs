@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! question  peer.sidestep. CH TXT, with the marker of siblings, over UDP
-//! answer    "v=1 able=1 heard=0 n=89abcdef"
+//! answer    "v=1 able=1 heard=0 preferred=1 n=89abcdef"
 //! ```
 //!
 //! | word | says |
@@ -14,6 +14,7 @@
 //! | `v` | the version of these words; of another one no more is known than that there was an answer |
 //! | `able` | `1`: can resolve its critical zones; `0`: cannot; `-`: does not know yet |
 //! | `heard` | `1`: who asks answers questions like this; `0`: it does not; `-`: not known |
+//! | `preferred` | `1`: announces all its services as the best there is; `0`: not all; `-`: not known |
 //! | `n` | which node this is: equal for all of its addresses, another number on every other node |
 //!
 //! Words that are not known are passed over. Only a sibling is told (address and marker): for everybody
@@ -43,7 +44,7 @@ const NAME: &[u8] = b"\x04peer\x08sidestep\x00";
 const VERSION: &[u8] = b"v=1";
 /// Where the number of answers stands. RFC 1035 §4.1.1.
 const ANSWERS: usize = 6;
-/// Unknown, no and yes, of two words.
+/// Unknown, no and yes, of each word.
 const STATES: u8 = 3;
 
 /// What a node says to a sibling.
@@ -53,6 +54,8 @@ pub struct Word {
     pub able: Option<bool>,
     /// Whether who asks answers its questions.
     pub heard: Option<bool>,
+    /// Whether all of its services are preferred.
+    pub preferred: Option<bool>,
     /// Which node it is, see [`node_number`].
     pub node: Option<u32>,
 }
@@ -71,6 +74,8 @@ impl Word {
                 word.able = word.able.or(flag(value));
             } else if let Some(value) = field.strip_prefix(b"heard=") {
                 word.heard = word.heard.or(flag(value));
+            } else if let Some(value) = field.strip_prefix(b"preferred=") {
+                word.preferred = word.preferred.or(flag(value));
             } else if let Some(value) = field.strip_prefix(b"n=") {
                 word.node = word.node.or(number(value));
             }
@@ -78,7 +83,7 @@ impl Word {
         word
     }
 
-    /// As it is sent: at most 29 octets.
+    /// As it is sent: at most 41 octets.
     #[must_use]
     pub fn text(&self) -> String {
         let flag = |flag| match flag {
@@ -86,10 +91,11 @@ impl Word {
             Some(false) => '0',
             Some(true) => '1',
         };
-        let (able, heard) = (flag(self.able), flag(self.heard));
+        let (able, heard, preferred) = (flag(self.able), flag(self.heard), flag(self.preferred));
+        let words = format!("v=1 able={able} heard={heard} preferred={preferred}");
         match self.node {
-            Some(node) => format!("v=1 able={able} heard={heard} n={node:08x}"),
-            None => format!("v=1 able={able} heard={heard}"),
+            Some(node) => format!("{words} n={node:08x}"),
+            None => words,
         }
     }
 }
@@ -187,7 +193,8 @@ pub struct Board {
     /// Sorted by address; with what is known of each, as `put` writes it.
     siblings: Box<[(IpAddr, AtomicU8)]>,
     able: AtomicU8,
-    /// For each pair of states, the first one being `able`.
+    preferred: AtomicU8,
+    /// For each three states: of `able`, of `preferred`, of `heard`.
     answers: Box<[BuiltSections]>,
 }
 
@@ -199,17 +206,25 @@ impl Board {
         siblings.sort_unstable();
         siblings.dedup();
         let flags = [None, Some(false), Some(true)];
-        let answers = flags.into_iter().flat_map(|able| {
+        let pairs = flags
+            .into_iter()
+            .flat_map(|able| flags.map(|preferred| (able, preferred)));
+        let answers = pairs.flat_map(|(able, preferred)| {
             flags.map(|heard| {
-                let node = Some(node);
-                let text = Word { able, heard, node }.text();
-                text_answer(text.as_bytes())
+                let word = Word {
+                    able,
+                    heard,
+                    preferred,
+                    node: Some(node),
+                };
+                text_answer(word.text().as_bytes())
             })
         });
         Self {
             answers: answers.collect(),
             siblings: siblings.into_iter().map(|ip| (ip, 0.into())).collect(),
             able: AtomicU8::new(0),
+            preferred: AtomicU8::new(0),
         }
     }
 
@@ -225,6 +240,11 @@ impl Board {
         put(&self.able, able);
     }
 
+    /// Says whether all services of this node are preferred.
+    pub fn tell_preferred(&self, preferred: Option<bool>) {
+        put(&self.preferred, preferred);
+    }
+
     /// Says whether the sibling at this address answers this node's questions.
     pub fn tell_heard(&self, sibling: IpAddr, heard: Option<bool>) {
         if let Some((_, told)) = self.find(sibling) {
@@ -238,8 +258,9 @@ impl Board {
             return None;
         }
         let (_, heard) = self.find(client)?;
-        let able = self.able.load(Ordering::Relaxed);
-        let index = able * STATES + heard.load(Ordering::Relaxed);
+        let [able, preferred, heard] =
+            [&self.able, &self.preferred, heard].map(|state| state.load(Ordering::Relaxed));
+        let index = (able * STATES + preferred) * STATES + heard;
         self.answers
             .get(usize::from(index))
             .map(BuiltSections::lend)

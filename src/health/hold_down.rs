@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::delays::Delays;
 use super::{FaultClass, Reason};
 
 /// Faults further apart than this know nothing of each other.
@@ -44,6 +45,18 @@ pub(super) struct Held {
 }
 
 impl Held {
+    fn within(self, delays: &Delays) -> Self {
+        let hold = self.hold.min(delays.hold_max);
+        let chance = (self.turn_at - self.until).min(delays.chance_max);
+        let until = self.until - (self.hold - hold);
+        Self {
+            until,
+            turn_at: until + chance,
+            hold,
+            ..self
+        }
+    }
+
     /// What is waited for at `now`.
     pub(super) fn reason(&self, now: Instant) -> Reason {
         let Self {
@@ -94,9 +107,19 @@ impl HoldDown {
         self.current = fault;
     }
 
-    /// The hold that is in force at `now`.
-    pub(super) fn held(&self, now: Instant) -> Option<Held> {
-        self.held.filter(|held| now < held.turn_at)
+    /// Takes that the last fault lowers the level again, after a time in which it did not.
+    pub(super) fn resume(&mut self, now: Instant, class: FaultClass) {
+        if self.current.is_none() && !self.faults.is_empty() {
+            self.prolong(now);
+            self.held = None;
+            self.current = Some(class);
+        }
+    }
+
+    /// The hold that is in force at `now`, within `delays`.
+    pub(super) fn held(&self, now: Instant, delays: &Delays) -> Option<Held> {
+        let held = self.held.map(|held| held.within(delays));
+        held.filter(|held| now < held.turn_at)
     }
 
     /// So many good probes in a row end a fault, where the settings say `rise`.

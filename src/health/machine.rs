@@ -303,6 +303,16 @@ impl Health {
         self.others.shared_fault().is_none()
     }
 
+    /// Whether each service that the workers answer for is preferred: what siblings are told. `None`:
+    /// there is none.
+    #[must_use]
+    pub fn is_preferred(&self) -> Option<bool> {
+        let targets = self.targets.iter().filter(|s| s.is_answered_here());
+        let mut levels = targets.map(|state| state.verdict.level).peekable();
+        levels.peek()?;
+        Some(levels.all(|level| level == Level::Preferred))
+    }
+
     fn target_mut(&mut self, target: Target) -> Option<&mut TargetState> {
         self.targets.iter_mut().find(|state| state.target == target)
     }

@@ -180,6 +180,7 @@ impl Metrics {
             ("known", peers.known),
             ("reached", peers.reached),
             ("able", peers.able),
+            ("lowered", peers.lowered),
             ("blind", peers.blind),
         ] {
             let gauge = self.peers.with_label_values(&[state]);

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | reached | it has answered within the last 3 s |
 //! | able | reached, and it says that it can resolve |
+//! | lowered | reached, and it says that it is not preferred; one that does not say counts as preferred |
 //! | blind | reached, and it has said four times in a row that this node does not answer it |
 //!
 //! Four times, because a node that comes back from the dead is called silent until the others have
@@ -61,6 +62,8 @@ pub struct PeerWord {
     pub able: Option<bool>,
     /// Whether this node answers its questions.
     pub hears_us: Option<bool>,
+    /// Whether all of its services are preferred.
+    pub preferred: Option<bool>,
     /// The number of its node.
     pub node: Option<u32>,
 }
@@ -270,6 +273,7 @@ impl Peers {
             known: u16::try_from(nodes.len() + self.unasked).unwrap_or(u16::MAX),
             reached: count(|standing| standing.is_reached),
             able: count(|standing| standing.is_able),
+            lowered: count(|standing| standing.is_lowered),
             blind: count(|standing| standing.is_deaf && !standing.hears),
         }
     }

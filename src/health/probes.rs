@@ -4,8 +4,13 @@
 //! eight times in a row. So an unanswered probe is evidence of a fault only while nobody else is
 //! answered and no queue overflows; else it is overload, and no reason to leave.
 
+use std::time::Duration;
+
 use super::streak::Streak;
 use super::{Awaited, ProbeOf, ProbeOutcome, Reason, Settings};
+
+/// Between two probes of this node's workers over TCP, unless the interval is longer.
+const TCP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The probes of one target.
 #[derive(Clone, Debug)]
@@ -36,7 +41,7 @@ impl Probes {
     }
 
     /// Takes a result; `is_busy`: whom it asked answers clients or drops queries; `rise`: so many
-    /// good ones in a row end a fault now.
+    /// good ones in a row end a fault now, over TCP as many as come in the same time.
     pub(super) fn record(
         &mut self,
         probe: ProbeOf,
@@ -48,10 +53,13 @@ impl Probes {
         if matches!((probe, outcome), (ProbeOf::Worker(_), ProbeOutcome::Good)) {
             self.address.record(outcome, is_busy, settings, rise);
         }
-        let run = match probe {
-            ProbeOf::Worker(worker) => self.workers.get_mut(worker),
-            ProbeOf::Address => Some(&mut self.address),
-            ProbeOf::Tcp => Some(&mut self.tcp),
+        let is_other = self.workers.is_empty();
+        let (run, rise) = match probe {
+            ProbeOf::Worker(worker) => (self.workers.get_mut(worker), rise),
+            ProbeOf::Address => (Some(&mut self.address), rise),
+            // Another program is asked over TCP in each round while anything is wrong.
+            ProbeOf::Tcp if is_other => (Some(&mut self.tcp), rise),
+            ProbeOf::Tcp => (Some(&mut self.tcp), rise_over_tcp(settings, rise)),
         };
         if let Some(run) = run {
             run.record(outcome, is_busy, settings, rise);
@@ -144,6 +152,55 @@ impl ProbeRun {
                 self.shed.bad(settings.fall);
                 self.fault.interrupt();
             }
+        }
+    }
+}
+
+/// How many good probes over TCP come in the time that `rise` of the others take, rounded up: a proof
+/// is no better for lasting five times as long.
+fn rise_over_tcp(settings: &Settings, rise: u32) -> u32 {
+    let gap = settings.interval.max(TCP_INTERVAL);
+    let proof = settings.interval.saturating_mul(rise);
+    let probes = proof.as_nanos().div_ceil(gap.as_nanos().max(1));
+    u32::try_from(probes).unwrap_or(rise).clamp(1, rise.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::machine::tests::settings;
+
+    #[test]
+    fn proof_over_tcp_takes_the_time_of_the_other_probes_rounded_up_to_whole_gaps() {
+        for (interval_ms, rise, expected) in [
+            (200, 5, 1),
+            (200, 6, 2),
+            (200, 10, 2),
+            (200, 25, 5),
+            (20, 1, 1),
+            (1000, 5, 5),
+            (10_000, 25, 25),
+        ] {
+            let settings = Settings {
+                interval: Duration::from_millis(interval_ms),
+                ..settings()
+            };
+            let probes = rise_over_tcp(&settings, rise);
+            assert_eq!(probes, expected, "{rise} each {interval_ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_program_of_others_shows_as_many_good_probes_over_tcp_as_over_udp() {
+        let settings = settings();
+        for (workers, is_over) in [(1, true), (0, false)] {
+            let mut probes = Probes::new(workers, true);
+            let mut tell = |outcome| probes.record(ProbeOf::Tcp, outcome, false, &settings, 5);
+            for _ in 0..settings.fall {
+                tell(ProbeOutcome::Unanswered);
+            }
+            tell(ProbeOutcome::Good);
+            assert_eq!(probes.fault(&settings, 5).is_none(), is_over, "{workers}");
         }
     }
 }

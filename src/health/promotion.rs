@@ -40,6 +40,12 @@ impl Promotions {
         (now < until).then_some((promotions, until))
     }
 
+    /// Whether half of those that an hour may have are in this one.
+    pub(super) fn are_half_spent(&self, now: Instant) -> bool {
+        let recent = |at: &&Instant| now.duration_since(**at) < HOUR;
+        self.times.iter().filter(recent).count() >= self.limit / 2
+    }
+
     /// Takes how long ago earlier ones were, as [`Self::memory`] told it before a restart.
     pub(super) fn recall(&mut self, now: Instant, ages: &[Duration]) {
         let mut ages: Vec<_> = ages.iter().filter(|age| **age < HOUR).collect();
@@ -106,6 +112,19 @@ mod tests {
         assert_eq!(promotions.wait(until), None);
         promotions.record(until);
         assert_eq!(promotions.wait(until), Some((2, until + SECOND)));
+    }
+
+    #[test]
+    fn half_of_the_changes_are_spent_until_one_of_them_is_an_hour_old() {
+        let start = start();
+        let mut promotions = Promotions::new(5);
+        promotions.record(start);
+        assert!(!promotions.are_half_spent(start));
+        promotions.record(start + SECOND);
+        assert!(promotions.are_half_spent(start + SECOND));
+        let until = start + HOUR;
+        assert!(promotions.are_half_spent(until - Duration::from_nanos(1)));
+        assert!(!promotions.are_half_spent(until));
     }
 
     #[test]

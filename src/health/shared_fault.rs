@@ -4,6 +4,9 @@
 //! of them says so. From then on it stays where it is for as long as the fault lasts, however their
 //! words change; only when each that answers has been unable for [`UNABLE_MIN`] without a break is
 //! the move taken back, for then all have the fault and should be equal again.
+//!
+//! When upstreams return to all, one node is the first to see it. The others are about to: so where
+//! the move was refused once, a sibling's word has to last for [`ABLE_MIN`] before it counts.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +15,10 @@ use super::{Kept, PeersView};
 
 /// Siblings that were unable for so long will not help soon.
 pub(super) const UNABLE_MIN: Duration = Duration::from_secs(10);
+
+/// After all were unable, some sibling has to be able for so long: the breakers of a node close within
+/// 4 s of the return of its upstreams.
+pub(super) const ABLE_MIN: Duration = Duration::from_secs(5);
 
 /// The shared fault of one target, if it has one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +43,12 @@ struct Current {
     /// It came while no link was up, and that still explains it.
     is_excused: bool,
     moved_at: Option<Instant>,
+    /// It has moved the level before, and that was taken back.
+    has_moved: bool,
+    /// There was nobody who could have helped.
+    was_refused: bool,
+    /// Since when some sibling is able.
+    able_since: Option<Instant>,
     /// Since when siblings answer, and none of them is able.
     unable_since: Option<Instant>,
 }
@@ -65,10 +78,19 @@ impl SharedFault {
     /// When it may do something else though nothing is told.
     pub(super) fn due(&self, links: &Links) -> impl Iterator<Item = Instant> {
         let grace = self.current.filter(|current| current.is_excused);
-        let unable = self.current.filter(|current| current.moved_at.is_some());
-        let unable = unable.and_then(|current| current.unable_since);
         let grace = grace.and_then(|_| links.grace_end());
-        grace.into_iter().chain(unable.map(|at| at + UNABLE_MIN))
+        let turn = self.current.and_then(|current| match current.moved_at {
+            Some(_) => current.unable_since.map(|since| since + UNABLE_MIN),
+            None => current.able_since.map(|since| since + ABLE_MIN),
+        });
+        grace.into_iter().chain(turn)
+    }
+
+    /// Whether what it does now it has done before: one outage is one fault, however often the level
+    /// was moved and moved back.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.current
+            .is_some_and(|current| current.has_moved && current.moved_at.is_some())
     }
 }
 
@@ -79,12 +101,20 @@ impl Current {
         } else {
             None
         };
-        let is_hopeless = self
-            .unable_since
-            .is_some_and(|since| now.duration_since(since) >= UNABLE_MIN);
+        let is_alone = peers.known == 0;
+        let is_able = peers.able > 0;
+        self.able_since = is_able.then(|| self.able_since.unwrap_or(now));
+        let has_lasted = |since: Option<Instant>, least| {
+            since.is_some_and(|since| now.duration_since(since) >= least)
+        };
+        let is_hopeless = has_lasted(self.unable_since, UNABLE_MIN);
         if is_hopeless {
+            self.has_moved |= self.moved_at.is_some();
             self.moved_at = None;
-        } else if (peers.known == 0 || peers.able > 0) && !self.is_excused {
+        }
+        self.was_refused |= self.moved_at.is_none() && !is_alone && !is_able;
+        let is_believed = is_able && !self.was_refused || has_lasted(self.able_since, ABLE_MIN);
+        if (is_alone || is_believed) && !self.is_excused {
             self.moved_at = self.moved_at.or(Some(now));
         }
         match self.moved_at {

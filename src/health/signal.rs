@@ -40,6 +40,8 @@ pub struct PeersView {
     pub reached: u16,
     /// Of these, who say that they can resolve.
     pub able: u16,
+    /// Of the reached, who say that they are not preferred for some service.
+    pub lowered: u16,
     /// Of the reached, who say that they ask this node and get no answer.
     pub blind: u16,
 }

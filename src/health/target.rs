@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::check_run::CheckRun;
+use super::delays::Delays;
 use super::hold_down::HoldDown;
 use super::others::Others;
 use super::overload::Sign;
@@ -218,7 +219,8 @@ impl TargetState {
             overload.map(policy::overload),
             (of > 0 && up == 0).then(|| policy::links_down(of)),
         ]);
-        let verdict = self.damp(now, due);
+        let delays = self.delays(now, peers, settings);
+        let verdict = self.damp(now, due, delays);
         self.due = self.next_change(now, around, &verdict, shared_due);
         self.replace_verdict(now, verdict);
     }
@@ -273,17 +275,26 @@ impl TargetState {
             Standing::Sound if is_unheard => Some(FaultClass::Local),
             Standing::Sound => None,
         };
+        if fault == Some(FaultClass::Shared) && self.shared_fault.is_resumed() {
+            self.hold_down.resume(now, FaultClass::Shared);
+        }
         let chance = || self.chance.below(settings.jitter);
         self.hold_down
             .record(now, fault, settings.hold_down, chance);
     }
 
+    fn delays(&self, now: Instant, peers: PeersView, settings: &Settings) -> Delays {
+        let has_changes = !self.promotions.are_half_spent(now);
+        Delays::of(peers, has_changes, settings)
+    }
+
     /// Delays a step to `preferred`, and nothing else.
-    fn damp(&mut self, now: Instant, due: Finding) -> Finding {
+    fn damp(&mut self, now: Instant, due: Finding, delays: Delays) -> Finding {
         if due.level < Level::Preferred || self.verdict.level == Level::Preferred {
             return due;
         }
-        let wait = policy::wait(now, self.hold_down.held(now), self.promotions.wait(now));
+        let spent = self.promotions.wait(now).filter(|_| delays.is_limited);
+        let wait = policy::wait(now, self.hold_down.held(now, &delays), spent);
         wait.unwrap_or_else(|| {
             self.promotions.record(now);
             due

@@ -8,12 +8,17 @@ use super::{Settings, WorkerSample};
 /// this proves nothing, however short the interval is.
 const STUCK_MIN: Duration = Duration::from_millis(200);
 
+/// A worker that reads nothing for so long, out of a queue that overflows, does not read. No flood
+/// makes it so: each turn of a loaded loop reads from each socket, if only to drop what it read.
+pub(super) const DEAF_MIN: Duration = Duration::from_secs(10);
+
 /// One worker, judged by the samples of its counters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Worker {
     last: Option<(Instant, WorkerSample)>,
     has_beaten: bool,
     still_for: Duration,
+    untaken_for: Duration,
     answered_at: Option<Instant>,
     tcp_shed_at: Option<Instant>,
 }
@@ -25,8 +30,14 @@ impl Worker {
     /// process the first sample cannot tell a stuck worker from one that has not run yet.
     pub(super) fn record(&mut self, now: Instant, sample: WorkerSample, interval: Duration) {
         if let Some((last_at, last)) = self.last {
+            let gap = now.duration_since(last_at).min(2 * interval);
+            if sample.taken == last.taken {
+                self.untaken_for += gap;
+            } else {
+                self.untaken_for = Duration::ZERO;
+            }
             if sample.heartbeat == last.heartbeat {
-                self.still_for += now.duration_since(last_at).min(2 * interval);
+                self.still_for += gap;
             } else {
                 self.still_for = Duration::ZERO;
                 self.has_beaten = true;
@@ -51,6 +62,11 @@ impl Worker {
         self.still_for >= limit
     }
 
+    /// Whether it has read nothing for `limit`.
+    pub(super) fn takes_nothing(&self, limit: Duration) -> bool {
+        self.untaken_for >= limit
+    }
+
     /// Whether a client got an answer within the last `window`.
     pub(super) fn answers(&self, now: Instant, window: Duration) -> bool {
         is_recent(self.answered_at, now, window)
@@ -72,6 +88,11 @@ impl Worker {
 pub(super) fn stuck_limit(settings: &Settings) -> Duration {
     let silence = settings.interval.saturating_mul(settings.fall);
     silence.max(STUCK_MIN)
+}
+
+/// How long a worker must read nothing to count as deaf: a few probes have to be among it.
+pub(super) fn deaf_limit(settings: &Settings) -> Duration {
+    stuck_limit(settings).max(DEAF_MIN)
 }
 
 /// Whether `at` lies within the last `window`, both ends included.
@@ -125,6 +146,31 @@ mod tests {
         }
         let default = crate::health::machine::tests::settings();
         assert_eq!(stuck_limit(&default), LIMIT);
+    }
+
+    #[test]
+    fn a_worker_that_reads_nothing_for_the_limit_is_deaf_and_a_stopped_process_is_not() {
+        let start = crate::health::machine::tests::start();
+        let limit = deaf_limit(&crate::health::machine::tests::settings());
+        assert_eq!(limit, DEAF_MIN);
+        let mut worker = Worker::default();
+        worker.record(start, beat(0), INTERVAL);
+        for tick in 1..50 {
+            worker.record(start + INTERVAL * tick, beat(0), INTERVAL);
+        }
+        assert!(!worker.takes_nothing(limit), "9.8 s");
+        let mut stopped = worker.clone();
+        worker.record(start + INTERVAL * 50, beat(0), INTERVAL);
+        assert!(worker.takes_nothing(limit), "10 s");
+        let sample = WorkerSample {
+            taken: 1,
+            ..beat(0)
+        };
+        worker.record(start + INTERVAL * 51, sample, INTERVAL);
+        assert!(!worker.takes_nothing(limit));
+        stopped.untaken_for = Duration::ZERO;
+        stopped.record(start + Duration::from_secs(60), beat(0), INTERVAL);
+        assert!(!stopped.takes_nothing(limit));
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Peers {
                 let word = PeerWord {
                     able: word.able,
                     hears_us: word.heard,
+                    preferred: word.preferred,
                     node: word.node,
                 };
                 machine.handle_answer(now, question, word);
@@ -157,8 +158,8 @@ impl Peers {
                 } => tracing::warn!(%peer, "sibling is no longer reached"),
                 PeerEvent::View(view) => {
                     let (known, reached) = (view.known, view.reached);
-                    let (able, blind) = (view.able, view.blind);
-                    tracing::info!(known, reached, able, blind, "siblings changed");
+                    let (able, lowered, blind) = (view.able, view.lowered, view.blind);
+                    tracing::info!(known, reached, able, lowered, blind, "siblings changed");
                     self.changed.notify_one();
                 }
             }
@@ -186,9 +187,10 @@ impl Peers {
         self.metrics.refresh(&self.machine.borrow());
     }
 
-    /// Tells siblings whether this node can resolve its critical zones.
+    /// Tells siblings whether this node can resolve its critical zones, and whether it is preferred.
     pub(super) fn tell_able(&self, health: &Health) {
         self.shared.peers().tell_able(self.able(health));
+        self.shared.peers().tell_preferred(health.is_preferred());
     }
 
     /// Upstreams that have not been asked yet count as good ones, which is no reason to tell others so.

@@ -78,6 +78,7 @@ impl Signals {
             .map(|worker| WorkerSample {
                 heartbeat: worker.heartbeat.value(),
                 answered: worker.responses_value(),
+                taken: worker.datagrams.value() + worker.receive_errors.value(),
                 tcp_shed: worker.tcp_rejected.value(),
                 shed: worker.shed.value(),
             })

@@ -306,6 +306,9 @@ impl Fleet {
         for effect in effects {
             match effect {
                 Effect::Verdict { from, verdict } => {
+                    if from != verdict.level && self.setup.has_siblings {
+                        self.tell_siblings(node);
+                    }
                     let judged = self
                         .watch
                         .verdict(self.now, node, from, &verdict, &self.setup);

@@ -3,7 +3,7 @@
 //!
 //! # The model
 //!
-//! - **Node**: two workers that beat, answer, overflow and get stuck; a self-probe each interval
+//! - **Node**: two workers that beat, read, answer, overflow and get stuck; a self-probe each interval
 //!   (TCP each fifth) whose outcome follows from the node's true state; breakers that open 450 to
 //!   550 ms after the upstreams are gone and close 0.25 to 4 s after they are back; a cache that
 //!   warms with what it answers and is lost with the process; a state directory; a supervisor that
@@ -37,9 +37,10 @@
 //!    with floors also one with stuck workers.
 //! 2. A node that stopped answering is not preferred for longer than
 //!    `1.5 + fall + 1` intervals and 150 ms (with the defaults 1.25 s and 50 ms for all that takes
-//!    time in no other place); one whose health gets no inputs is not announced for longer than the
-//!    lease, two intervals, and 50 ms; one that nobody but itself hears, and that has siblings, not
-//!    preferred for longer than 13.5 s.
+//!    time in no other place), and ten seconds longer when a worker beats and only does not read; one
+//!    whose health gets no inputs is not announced for longer than the lease, two intervals, and
+//!    50 ms; one that nobody but itself hears, and that has siblings, not preferred for longer than
+//!    13.5 s.
 //! 3. Changes to `preferred`: `promotions_per_hour` at most in any hour, 8 in any ten minutes (what
 //!    the hold-down leaves), 4 when a process is killed soon after each of 20 starts. Changes in all:
 //!    what the documentation of health says, 1,486 in an hour and 286 in ten minutes.
@@ -48,14 +49,20 @@
 //! 5. No cascade: over any five seconds the fleet answers at least half (90 % when nothing but load
 //!    is wrong) of what its able nodes could carry if each region went to the nearest.
 //! 6. While the upstreams of all or half are gone, or their answers get worse, nobody withdraws.
-//! 7. Each node that has been able for 32 s is announced: what has failed over TCP as well may have to
-//!    show 25 good probes at one a second. An upgrade sends no query to a node that is gone.
+//! 7. Each node that has been able for 10 s is announced. An upgrade sends no query to a node that is
+//!    gone.
 //!
 //! # What it has found
 //!
-//! Three tests are ignored: each plays a weakness that the policy has at present, and its name and
-//! reason say which. `cargo test --test fleet -- --ignored` shows them. Invariant 5 is not looked at
-//! in the runs of the same scenarios that are not ignored.
+//! Each of these is a rule of the policy by now, and a scenario that fails without it:
+//!
+//! - Nodes that were held down left the load of all to the few that were not, so that a query that wedges
+//!   each in turn (killer) left a hundredth of the fleet at work.
+//! - When upstreams returned to all (outage), all others left for `backup` upon the word of the first.
+//! - What had failed over TCP as well (firewall) had to show 25 good probes at one a second.
+//! - A worker that beats and reads nothing (unread) was taken for one that is flooded.
+//!
+//! One test is ignored: it plays a weakness that the policy has at present, see its name and reason.
 //!
 //! # How to run it
 //!
@@ -98,6 +105,14 @@ fn a_fleet_that_loses_all_upstreams_stays_announced() {
     });
 }
 
+/// The first nodes to lose them leave for `backup` upon a sibling's word that is a second old; the last
+/// have heard better and stay, with the load of all until the first have come back.
+#[test]
+#[ignore = "a move upon a word that was out of date is taken back after ten seconds"]
+fn upstreams_that_vanish_from_all_nodes_gather_the_load_on_none() {
+    play("outage", |setup| setup.has_siblings = true);
+}
+
 #[test]
 fn half_a_fleet_without_upstreams_takes_nothing_from_the_other_half() {
     play("half", |setup| setup.nobody_withdraws = true);
@@ -125,14 +140,6 @@ fn answers_that_get_worse_over_minutes_withdraw_nobody() {
 
 #[test]
 fn a_query_that_wedges_one_node_after_the_other_leaves_the_rest_announced() {
-    play("killer", |setup| setup.carried_percent = 0);
-}
-
-/// What is held down or starts again is at `backup`, and all clients go to the few nodes that are
-/// not: these shed, while others could answer.
-#[test]
-#[ignore = "a hold-down does not know how many others are held down"]
-fn a_query_that_wedges_one_node_after_the_other_leaves_the_load_on_half_of_them() {
     play("killer", |_| ());
 }
 
@@ -156,9 +163,12 @@ fn a_node_that_only_itself_can_hear_is_not_preferred() {
     play("unheard", |setup| setup.has_siblings = true);
 }
 
-/// What has failed over TCP as well needs up to 25 good probes at one a second.
 #[test]
-#[ignore = "a proof over TCP may take 25 s"]
+fn a_worker_that_beats_and_reads_nothing_takes_the_route_with_it_after_ten_seconds() {
+    play("unread", |setup| setup.unread_for = Duration::from_secs(10));
+}
+
+#[test]
 fn a_fault_that_all_nodes_have_six_times_is_over_ten_seconds_after_it_ended() {
     play("firewall", |_| ());
 }
@@ -174,16 +184,11 @@ fn nodes_that_ask_each_other_keep_all_invariants_too() {
     for scenario in ["half", "cut", "unheard", "clocks"] {
         play_few(scenario, asking);
     }
-    play_few("outage", |setup| {
-        asking(setup);
-        setup.carried_percent = 0;
-    });
 }
 
-/// The first node that has its upstreams back says that it can resolve, upon which all others leave
-/// for `backup`, and are held down there when theirs are back a moment later.
+/// The first node that has its upstreams back says that it can resolve. If all others left for
+/// `backup` upon that, it would have the load of all.
 #[test]
-#[ignore = "a sibling's word counts at once, even after all had the same fault"]
 fn upstreams_that_return_to_all_nodes_gather_the_load_on_none() {
     play_few("outage", asking);
 }

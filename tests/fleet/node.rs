@@ -89,7 +89,7 @@ impl Node {
 
     pub(crate) fn ability(&self) -> Ability {
         Ability {
-            answers: std::array::from_fn(|worker| self.runs(worker)),
+            answers: std::array::from_fn(|worker| self.reads(worker)),
             hears: self.process.is_some() && self.is_heard(),
             failing_percent: if self.is_connected {
                 self.failing_percent
@@ -108,6 +108,12 @@ impl Node {
         })
     }
 
+    /// Whether a worker reads what reaches its sockets.
+    pub(crate) fn reads(&self, worker: usize) -> bool {
+        let process = self.process.as_ref();
+        self.runs(worker) && process.is_some_and(|process| !process.unread[worker])
+    }
+
     /// Whether questions of others reach it.
     pub(crate) fn is_heard(&self) -> bool {
         !self.is_deaf && self.unheard_since.is_none()
@@ -115,7 +121,7 @@ impl Node {
 
     /// Whether all that is sent to it is answered, or shed because it is too much.
     pub(crate) fn answers(&self) -> bool {
-        !self.is_deaf && (0..WORKERS).all(|worker| self.runs(worker))
+        !self.is_deaf && (0..WORKERS).all(|worker| self.reads(worker))
     }
 
     /// Whether it can answer, prove it and announce it, and no operator minds.
@@ -140,6 +146,12 @@ impl Node {
     pub(crate) fn resolves(&self) -> bool {
         let process = self.process.as_ref();
         process.is_some_and(|p| p.pause.is_none() && !p.breaker_open && !p.finds_answers_poor)
+    }
+
+    /// Whether it says to its siblings that it is preferred.
+    pub(crate) fn is_preferred(&self) -> bool {
+        let level = self.verdict().map(|verdict| verdict.level);
+        level == Some(Level::Preferred)
     }
 
     pub(crate) fn account(&mut self, now: Time) {
@@ -207,9 +219,11 @@ impl Node {
 
     fn sample_and_probe(&mut self, at: Time) {
         let turns: [bool; WORKERS] = std::array::from_fn(|worker| self.runs(worker));
+        let reads: [bool; WORKERS] = std::array::from_fn(|worker| self.reads(worker));
         let seen = Seen {
             turns,
-            outcomes: turns.map(|turns| self.outcome(turns)),
+            reads: reads.map(|reads| reads && !self.is_deaf),
+            outcomes: reads.map(|reads| self.outcome(reads)),
             tcp: self.outcome(turns.iter().all(|turns| *turns)),
         };
         if let Some(process) = &mut self.process {

@@ -34,7 +34,10 @@ pub(crate) struct Process {
     /// How often it stood still.
     pub(crate) pauses: u32,
     pub(crate) wedged: [bool; WORKERS],
-    /// When the last of them stopped.
+    /// Workers whose loops turn and that do not read what clients send.
+    pub(crate) unread: [bool; WORKERS],
+    taken: [u64; WORKERS],
+    /// When the last of the wedged stopped.
     pub(crate) wedged_at: Time,
     /// The self-probe has ended.
     pub(crate) is_blind: bool,
@@ -84,6 +87,8 @@ pub(crate) enum Effect {
 pub(crate) struct Seen {
     /// Whether each worker's loop turns.
     pub(crate) turns: [bool; WORKERS],
+    /// Whether each reads what comes, if only to drop it.
+    pub(crate) reads: [bool; WORKERS],
     /// How the probe of each worker ends.
     pub(crate) outcomes: [ProbeOutcome; WORKERS],
     /// How one over TCP ends.
@@ -120,6 +125,8 @@ impl Process {
             paused_at: Time::ZERO,
             pauses: 0,
             wedged: [false; WORKERS],
+            unread: [false; WORKERS],
+            taken: [0; WORKERS],
             wedged_at: Time::ZERO,
             is_blind: false,
             beats: [0; WORKERS],
@@ -147,9 +154,11 @@ impl Process {
             if seen.turns[worker] {
                 self.beats[worker] = (at.as_micros() / BEAT.as_micros()) as u64;
             }
+            self.taken[worker] += u64::from(seen.reads[worker]);
             *sample = WorkerSample {
                 heartbeat: self.beats[worker],
                 answered: traffic.answered(worker, at),
+                taken: self.taken[worker],
                 ..WorkerSample::default()
             };
             let dropped = traffic.dropped(worker);

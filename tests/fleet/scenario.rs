@@ -28,6 +28,12 @@ pub(crate) enum Deed {
     Unwedge {
         node: usize,
     },
+    /// A worker beats and reads nothing, or reads again.
+    Unread {
+        node: usize,
+        worker: usize,
+        is_unread: bool,
+    },
     /// Packets to the service address are lost in front of its sockets.
     Deaf {
         node: usize,
@@ -96,6 +102,7 @@ pub(crate) fn script(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
         "upgrade" => upgrade(setup),
         "clocks" => clocks(setup, chance),
         "unheard" => unheard(setup, chance),
+        "unread" => unread(setup, chance),
         "firewall" => firewall(setup, chance),
         "storm" => storm(setup, chance),
         other => panic!("no scenario is called {other}"),
@@ -287,6 +294,25 @@ fn unheard(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
         let until = at + chance.ms(15_000, 40_000);
         for (at, is_unheard) in [(at, true), (until, false)] {
             script.push((at, Deed::Unheard { node, is_unheard }));
+        }
+    }
+    (script, QUIET + s(100))
+}
+
+/// A worker of a tenth of the nodes beats and reads nothing for 15 to 40 seconds.
+fn unread(setup: &Setup, chance: &mut Chance) -> (Script, Time) {
+    let mut script = Vec::new();
+    for node in chance.choose((setup.nodes / 10).max(1), setup.nodes) {
+        let at = QUIET + chance.ms(0, 20_000);
+        let until = at + chance.ms(15_000, 40_000);
+        let worker = chance.below(WORKERS);
+        for (at, is_unread) in [(at, true), (until, false)] {
+            let deed = Deed::Unread {
+                node,
+                worker,
+                is_unread,
+            };
+            script.push((at, deed));
         }
     }
     (script, QUIET + s(100))

@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) collapses: bool,
     /// Whether ticks of a node without trouble are skipped, and made up for when it gets some.
     pub(crate) dozes: bool,
+    /// How long a worker that only does not read is taken for one that is flooded.
+    pub(crate) unread_for: Duration,
     /// Answered queries of the whole fleet over what it could answer, at least; in percent.
     pub(crate) carried_percent: u64,
     /// Only faults that all nodes share: nobody may withdraw.
@@ -75,6 +77,7 @@ impl Setup {
             asks_for_real: false,
             collapses: false,
             dozes: true,
+            unread_for: Duration::ZERO,
             carried_percent: 50,
             nobody_withdraws: false,
             promotions_max: PROMOTIONS_MAX,

@@ -17,9 +17,6 @@ pub(crate) const SLACK: Duration = Duration::from_millis(50);
 /// on or a session is back, five for 25 good probes, one for the probe over TCP, and one for the
 /// rest.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
-/// The same when its probes over TCP saw the fault as well: there is one a second, and 25 good ones
-/// may be wanted of them, too.
-pub(crate) const GRACE_OVER_TCP: Duration = Duration::from_secs(32);
 /// A node that only hears itself is not preferred after so long: four seconds until its siblings say
 /// so, four and a half until it has heard that four times, and five in which they go on saying so.
 pub(crate) const UNHEARD_MAX: Duration = Duration::from_millis(13_500);
@@ -86,7 +83,7 @@ impl Watch {
         // The last answer explains a missing one for one interval and a half.
         let by_probes = settings.interval * 5 / 2 + falling + PROBE_LIMIT;
         let by_heartbeat = settings.interval * 2 + falling;
-        by_probes.max(by_heartbeat).max(DETECTION) + SLACK
+        by_probes.max(by_heartbeat).max(DETECTION) + setup.unread_for + SLACK
     }
 
     /// The longest time that anything is announced after health stopped getting its inputs.

@@ -240,6 +240,7 @@ impl Socket {
         self.send(desk);
         *now = tokio::time::Instant::now().into_std();
         let counters = desk.worker.counters();
+        counters.datagrams.add(u64::try_from(count).unwrap_or(0));
         counters.asked_at.add(self.number, answered + asked);
         if answered > 0 {
             counters.hit_latency.record(*now - began, answered);

@@ -51,10 +51,37 @@ fn the_question_is_one_of_class_chaos_with_the_marker() {
 
 #[test]
 fn words_are_written_like_this() {
-    let word = |able, heard, node| Word { able, heard, node }.text();
-    assert_eq!(word(None, None, None), "v=1 able=- heard=-");
-    let whole = word(Some(true), Some(false), Some(0xBC));
-    assert_eq!(whole, "v=1 able=1 heard=0 n=000000bc");
+    let nothing = Word::default().text();
+    assert_eq!(nothing, "v=1 able=- heard=- preferred=-");
+    let whole = Word {
+        able: Some(true),
+        heard: Some(false),
+        preferred: Some(true),
+        node: Some(0xBC),
+    };
+    let text = "v=1 able=1 heard=0 preferred=1 n=000000bc";
+    assert_eq!(whole.text(), text);
+}
+
+/// What nodes said before there was that word.
+#[test]
+fn an_older_node_does_not_say_whether_it_is_preferred() {
+    let word = Word::parse(b"v=1 able=1 heard=0 n=000000bc");
+    assert_eq!((word.able, word.preferred), (Some(true), None));
+}
+
+#[test]
+fn siblings_are_told_whether_this_node_is_preferred() {
+    let board = board();
+    for preferred in [None, Some(false), Some(true)] {
+        board.tell_preferred(preferred);
+        for able in [None, Some(false), Some(true)] {
+            board.tell_able(able);
+            let word = told(&board, "10.0.0.2").unwrap();
+            assert_eq!((word.able, word.preferred), (able, preferred));
+            assert_eq!((word.heard, word.node), (None, Some(NODE)));
+        }
+    }
 }
 
 #[test]
@@ -64,6 +91,7 @@ fn each_sibling_is_told_what_is_known_of_it() {
         Some(Word {
             able,
             heard,
+            preferred: None,
             node: Some(NODE),
         })
     };
@@ -130,7 +158,13 @@ fn what_is_not_known_is_passed_over_and_the_first_word_holds() {
         (b"v=1  able=01 heard=1\xFF n=+0000001", None, None, None),
         (b"v=1 n=0000000\xC3 n=FFFFFFFF", None, None, Some(u32::MAX)),
     ] {
-        assert_eq!(Word::parse(text), Word { able, heard, node });
+        let word = Word {
+            able,
+            heard,
+            preferred: None,
+            node,
+        };
+        assert_eq!(Word::parse(text), word);
     }
 }
 
@@ -163,10 +197,11 @@ fn a_node_is_known_by_its_name_and_its_addresses() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(able: Option<bool>, heard: Option<bool>, node: Option<u32>) {
-        let word = Word { able, heard, node };
+    fn what_is_written_is_read(flags: [Option<bool>; 3], node: Option<u32>) {
+        let [able, heard, preferred] = flags;
+        let word = Word { able, heard, preferred, node };
         prop_assert_eq!(Word::parse(word.text().as_bytes()), word);
-        prop_assert!(word.text().len() <= 29);
+        prop_assert!(word.text().len() <= 41);
     }
 
     #[test]

@@ -13,7 +13,7 @@ fn fault(hold_down: &mut HoldDown, at: Instant) -> Option<Held> {
     hold_down.record(at, Some(FaultClass::Local), TEN, nothing);
     let end = at + SECOND;
     hold_down.record(end, None, TEN, nothing);
-    hold_down.held(end)
+    hold_down.held(end, &Delays::FULL)
 }
 
 #[test]
@@ -26,8 +26,12 @@ fn the_first_fault_holds_nothing_and_later_ones_double_up_to_five_minutes() {
         let held = fault(&mut hold_down, at).unwrap();
         assert_eq!(held.hold, Duration::from_secs(expected_s));
         assert_eq!(held.until, at + Duration::from_secs(1 + expected_s));
-        assert!(hold_down.held(held.until - NANOSECOND).is_some());
-        assert_eq!(hold_down.held(held.until), None);
+        assert!(
+            hold_down
+                .held(held.until - NANOSECOND, &Delays::FULL)
+                .is_some()
+        );
+        assert_eq!(hold_down.held(held.until, &Delays::FULL), None);
     }
 }
 
@@ -49,7 +53,7 @@ fn chance_is_added_to_the_hold_and_told_apart_from_it() {
         hold_down.record(start, Some(FaultClass::Shared), TEN, || SECOND);
         hold_down.record(start, None, TEN, || SECOND);
     }
-    let held = hold_down.held(start).unwrap();
+    let held = hold_down.held(start, &Delays::FULL).unwrap();
     assert_eq!(held.turn_at, start + TEN + SECOND);
     let end = start + TEN;
     assert!(matches!(
@@ -58,8 +62,8 @@ fn chance_is_added_to_the_hold_and_told_apart_from_it() {
     ));
     let until = held.turn_at;
     assert_eq!(held.reason(end), Reason::Staggered { until });
-    assert!(hold_down.held(until - NANOSECOND).is_some());
-    assert_eq!(hold_down.held(until), None);
+    assert!(hold_down.held(until - NANOSECOND, &Delays::FULL).is_some());
+    assert_eq!(hold_down.held(until, &Delays::FULL), None);
 }
 
 #[test]
@@ -88,7 +92,10 @@ fn what_is_recalled_holds_as_if_nothing_had_been_restarted() {
     let ages = before.memory(now);
     assert_eq!(ages, [7 * SECOND, 5 * SECOND, 3 * SECOND]);
     after.recall(now, &ages, TEN, || Duration::ZERO);
-    assert_eq!(after.held(now), before.held(now));
+    assert_eq!(
+        after.held(now, &Delays::FULL),
+        before.held(now, &Delays::FULL)
+    );
     assert_eq!(after.rise(now, 5), before.rise(now, 5));
 }
 
@@ -103,7 +110,7 @@ fn a_restart_in_the_middle_of_a_fault_is_a_fault_that_ends_with_the_restart() {
     assert_eq!(ages.last(), Some(&Duration::ZERO));
     let mut after = HoldDown::default();
     after.recall(now, &ages, TEN, || Duration::ZERO);
-    assert_eq!(after.held(now).unwrap().turn_at, now + TEN);
+    assert_eq!(after.held(now, &Delays::FULL).unwrap().turn_at, now + TEN);
 }
 
 #[test]
@@ -117,4 +124,31 @@ fn too_old_too_many_and_unsorted_ages_do_no_harm() {
     hold_down.recall(now, &ages, TEN, || Duration::ZERO);
     let kept = hold_down.memory(now);
     assert_eq!((kept.len(), kept.last()), (FAULTS_MAX, Some(&SECOND)));
+}
+
+#[test]
+fn a_hold_is_no_longer_than_its_limit_and_chance_no_more_than_that_of_its_own() {
+    let start = start();
+    let mut hold_down = HoldDown::default();
+    for _ in 0..4 {
+        hold_down.record(start, Some(FaultClass::Local), TEN, || 2 * SECOND);
+        hold_down.record(start, None, TEN, || 2 * SECOND);
+    }
+    let full = hold_down.held(start, &Delays::FULL).unwrap();
+    assert_eq!(
+        (full.hold, full.turn_at),
+        (4 * TEN, start + 4 * TEN + 2 * SECOND)
+    );
+    for (hold_max, chance_max, turn_s) in [(TEN, 3 * SECOND, 12), (Duration::ZERO, SECOND, 1)] {
+        let delays = Delays {
+            hold_max,
+            chance_max,
+            is_limited: true,
+        };
+        let held = hold_down.held(start, &delays).unwrap();
+        let turn_at = start + turn_s * SECOND;
+        assert_eq!((held.hold, held.turn_at), (hold_max, turn_at));
+        assert!(hold_down.held(turn_at - NANOSECOND, &delays).is_some());
+        assert_eq!(hold_down.held(turn_at, &delays), None);
+    }
 }

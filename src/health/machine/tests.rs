@@ -53,6 +53,8 @@ pub(in crate::health) struct Bench {
     beats: [bool; WORKERS],
     /// Answers to clients per interval, by worker.
     answers: [u64; WORKERS],
+    /// Datagrams that each reads in an interval.
+    takes: [u64; WORKERS],
     /// Whether each worker's receive queue overflows.
     drops: [bool; WORKERS],
     is_tcp_full: bool,
@@ -90,6 +92,7 @@ impl Bench {
             now,
             beats: [true; WORKERS],
             answers: [0; WORKERS],
+            takes: [1; WORKERS],
             drops: [false; WORKERS],
             is_tcp_full: false,
             shed: [0; WORKERS],
@@ -170,6 +173,7 @@ impl Bench {
         for worker in 0..WORKERS {
             self.samples[worker].heartbeat += u64::from(self.beats[worker]);
             self.samples[worker].answered += self.answers[worker];
+            self.samples[worker].taken += self.takes[worker];
             self.samples[worker].shed += self.shed[worker];
             self.samples[worker].tcp_shed += u64::from(self.is_tcp_full);
             self.dropped[worker] += u64::from(self.drops[worker]);

@@ -129,6 +129,7 @@ mod tests {
         let word = PeerWord {
             able: Some(true),
             hears_us: Some(false),
+            preferred: None,
             node: None,
         };
         peers.handle_answer(now + Duration::from_millis(250), question, word);

@@ -40,6 +40,7 @@ struct UnderWay {
 pub(super) struct Standing {
     pub(super) is_reached: bool,
     pub(super) is_able: bool,
+    pub(super) is_lowered: bool,
     /// Gets no answers of this node.
     pub(super) is_deaf: bool,
     /// Gets some.
@@ -51,6 +52,7 @@ impl Standing {
     pub(super) fn join(&mut self, other: Self) {
         self.is_reached |= other.is_reached;
         self.is_able |= other.is_able;
+        self.is_lowered |= other.is_lowered;
         self.is_deaf |= other.is_deaf;
         self.hears |= other.hears;
     }
@@ -160,6 +162,7 @@ impl Peer {
         Standing {
             is_reached,
             is_able: is_reached && self.word.able == Some(true),
+            is_lowered: is_reached && self.word.preferred == Some(false),
             is_deaf: is_reached && self.deaf >= DEAF_TO_BELIEVE,
             hears: is_reached && self.word.hears_us == Some(true),
         }

@@ -29,6 +29,7 @@ fn says(node: u32, able: Option<bool>, hears_us: Option<bool>) -> Manner {
         word: PeerWord {
             able,
             hears_us,
+            preferred: None,
             node,
         },
     }
@@ -231,6 +232,33 @@ fn an_answer_counts_within_half_a_second() {
         assert_eq!(world.state(0).is_reached, counts, "{takes_ms}");
         assert_eq!(world.state(0).answers > 0, counts);
     }
+}
+
+#[test]
+fn siblings_count_as_lowered_only_while_they_say_that_they_are_not_preferred() {
+    let word = |node, preferred| {
+        let mut manner = says(node, Some(true), None);
+        manner.word.preferred = preferred;
+        manner
+    };
+    let mut world = World::new(&[
+        word(2, Some(false)),
+        // Another address of the same node.
+        word(2, Some(false)),
+        word(3, Some(true)),
+        word(4, None),
+    ]);
+    assert_eq!(world.peers.view().lowered, 0);
+    world.run_to(100);
+    assert_eq!(world.peers.view().lowered, 1);
+    world.manners[2] = word(3, Some(false));
+    world.run_to(2_000);
+    assert_eq!(world.peers.view().lowered, 2);
+    world.manners[0] = word(2, Some(true));
+    world.manners[1] = silent();
+    world.manners[2] = silent();
+    world.run_to(6_000);
+    assert_eq!(world.peers.view().lowered, 0);
 }
 
 #[test]

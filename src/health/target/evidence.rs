@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Drops, Standing, Surroundings, TargetState, busy_window};
 use crate::health::policy::{self, Evidence};
-use crate::health::worker::{Worker, is_recent, stuck_limit};
+use crate::health::worker::{Worker, deaf_limit, is_recent, stuck_limit};
 use crate::health::{
     AnsweredBy, Awaited, CheckFault, CheckOutcome, Level, Next, ProbeOf, ProbeOutcome, Reason,
     Settings,
@@ -57,7 +57,7 @@ impl TargetState {
         settings: &Settings,
     ) {
         self.probed_at = Some(now);
-        let is_busy = self.is_busy(now, probe, workers, busy_window(settings.interval));
+        let is_busy = self.is_busy(now, probe, workers, settings);
         let rise = self.hold_down.rise(now, settings.rise);
         self.probes.record(probe, outcome, is_busy, settings, rise);
         let good_at = (outcome == ProbeOutcome::Good).then_some(now);
@@ -70,22 +70,29 @@ impl TargetState {
     }
 
     /// Whether whom `probe` asked answers somebody else, or loses queries before it could answer.
-    fn is_busy(&self, now: Instant, probe: ProbeOf, workers: &[Worker], window: Duration) -> bool {
-        let drops = |worker: &Drops| is_recent(worker.rose_at, now, window);
-        let answers = |worker: &Worker| worker.answers(now, window);
+    fn is_busy(
+        &self,
+        now: Instant,
+        probe: ProbeOf,
+        workers: &[Worker],
+        settings: &Settings,
+    ) -> bool {
+        let window = busy_window(settings.interval);
+        let deaf_limit = deaf_limit(settings);
+        let is_busy = |(worker, drops): (&Worker, &Drops)| {
+            let overflows = is_recent(drops.rose_at, now, window);
+            let is_deaf = overflows && worker.takes_nothing(deaf_limit);
+            !is_deaf && (overflows || worker.answers(now, window))
+        };
+        let mut loads = workers.iter().zip(&self.drops);
         match (self.policy.answered_by, probe) {
             (AnsweredBy::Workers, ProbeOf::Worker(worker)) => {
-                workers.get(worker).is_some_and(answers)
-                    || self.drops.get(worker).is_some_and(drops)
+                loads.nth(worker).is_some_and(is_busy)
             }
-            (AnsweredBy::Workers, ProbeOf::Address) => {
-                workers.iter().any(answers) || self.drops.iter().any(drops)
-            }
+            (AnsweredBy::Workers, ProbeOf::Address) => loads.any(is_busy),
             (AnsweredBy::Workers, ProbeOf::Tcp) => {
-                workers
-                    .iter()
-                    .any(|w| answers(w) || w.sheds_tcp(now, window + TCP_GAP_MAX))
-                    || self.drops.iter().any(drops)
+                let sheds = |worker: &Worker| worker.sheds_tcp(now, window + TCP_GAP_MAX);
+                loads.any(is_busy) || workers.iter().any(sheds)
             }
             // Of another program no counters are known: while it answers one kind of probe it is
             // alive, and clients may be why it does not answer the other.

@@ -39,6 +39,19 @@ impl Fleet {
                 }
                 self.take_truth(node);
             }
+            Deed::Unread {
+                node,
+                worker,
+                is_unread,
+            } => {
+                self.rouse(node);
+                self.nodes[node].account(self.now);
+                if let Some(process) = &mut self.nodes[node].process {
+                    process.unread[worker] = is_unread;
+                    process.calm = 0;
+                }
+                self.take_truth(node);
+            }
             Deed::Deaf { node, is_deaf } => {
                 self.rouse(node);
                 self.nodes[node].account(self.now);

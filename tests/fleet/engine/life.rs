@@ -299,9 +299,10 @@ impl Fleet {
             let other = &self.nodes[sibling];
             let is_reached = self.regions[site].reaches[other.site]
                 && other.is_heard()
-                && (0..crate::setup::WORKERS).any(|worker| other.runs(worker));
+                && (0..crate::setup::WORKERS).any(|worker| other.reads(worker));
             view.reached += u16::from(is_reached);
             view.able += u16::from(is_reached && other.resolves());
+            view.lowered += u16::from(is_reached && !other.is_preferred());
             view.blind += u16::from(is_reached && is_unheard);
         }
         self.tell(node, |node, now| node.tell_peers(now, view));

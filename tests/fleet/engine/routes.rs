@@ -5,7 +5,7 @@ use crate::journal::Note;
 use crate::queue::What;
 use crate::router::Offer;
 use crate::setup::CAPACITY_MILLI;
-use crate::watch::{GRACE, GRACE_OVER_TCP, Watch};
+use crate::watch::{GRACE, Watch};
 
 /// A router has the news of its own nodes after so many milliseconds, and others after the second.
 const NEAR_MS: (u64, u64) = (10, 60);
@@ -94,8 +94,7 @@ impl Fleet {
     /// Whoever is proven able is announced, however little it is preferred.
     fn look_for_hidden(&mut self) {
         let hidden = (0..self.nodes.len()).find(|node| {
-            self.told[*node].1 < Offer::Backup
-                && self.watch.able_for(self.now, *node) >= GRACE_OVER_TCP
+            self.told[*node].1 < Offer::Backup && self.watch.is_proven(self.now, *node)
         });
         if let Some(node) = hidden {
             let able_s = self.watch.able_for(self.now, node).as_secs_f64();

@@ -57,12 +57,13 @@ impl Fleet {
         let other = &self.nodes[sibling];
         let answers = self.regions[from].reaches[to]
             && other.is_heard()
-            && (0..WORKERS).any(|worker| other.runs(worker));
+            && (0..WORKERS).any(|worker| other.reads(worker));
         if !answers || !self.runs(node, boot) {
             return;
         }
         let word = PeerWord {
             able: Some(other.resolves()),
+            preferred: Some(other.is_preferred()),
             hears_us: other
                 .process
                 .as_ref()

@@ -41,6 +41,7 @@ fn ask(worker: &Worker, message: &[u8], client: IpAddr) -> (Step, Vec<u8>) {
 fn a_sibling_is_told_how_this_node_is_and_no_counter_of_clients_sees_it() {
     let worker = worker();
     worker.shared().peers().tell_able(Some(true));
+    worker.shared().peers().tell_preferred(Some(true));
     worker.shared().peers().tell_heard(STRANGER, Some(false));
     let question = Question::new(99);
     let (step, out) = ask(&worker, &question.message(), STRANGER);
@@ -48,6 +49,7 @@ fn a_sibling_is_told_how_this_node_is_and_no_counter_of_clients_sees_it() {
     let word = Word {
         able: Some(true),
         heard: Some(false),
+        preferred: Some(true),
         node: Some(5),
     };
     assert_eq!(question.read(&out), Some(word));

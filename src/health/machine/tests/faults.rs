@@ -154,6 +154,13 @@ fn every_worker_proves_itself_anew_after_a_missing_address() {
 #[test]
 fn from_the_second_fault_on_the_hold_down_keeps_it_at_backup_and_not_longer() {
     let mut bench = Bench::started();
+    let well = PeersView {
+        known: 2,
+        reached: 2,
+        able: 2,
+        ..PeersView::default()
+    };
+    bench.health.handle_peers(bench.now, well);
     bench.set_address(false);
     bench.set_address(true);
     bench.until(Level::Preferred);

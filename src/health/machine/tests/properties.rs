@@ -107,14 +107,18 @@ fn anything() -> impl Strategy<Value = Step> {
 }
 
 fn peers() -> impl Strategy<Value = Step> {
-    (0..4_u16, 0..4_u16, 0..4_u16, 0..4_u16).prop_map(|(known, reached, able, blind)| {
-        Step::Peers(PeersView {
-            known,
-            reached: reached.min(known),
-            able: able.min(reached.min(known)),
-            blind: blind.min(reached.min(known)),
-        })
-    })
+    (0..4_u16, 0..4_u16, 0..4_u16, 0..4_u16, 0..4_u16).prop_map(
+        |(known, reached, able, lowered, blind)| {
+            let reached = reached.min(known);
+            Step::Peers(PeersView {
+                known,
+                reached,
+                able: able.min(reached),
+                lowered: lowered.min(reached),
+                blind: blind.min(reached),
+            })
+        },
+    )
 }
 
 /// All inputs there are.

@@ -1,7 +1,7 @@
 //! What siblings say: whether moving would help, and whether they hear this node.
 
 use super::*;
-use crate::health::shared_fault::{UNABLE_MIN, Unheard};
+use crate::health::shared_fault::{ABLE_MIN, UNABLE_MIN, Unheard};
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -11,6 +11,7 @@ const ABLE: PeersView = PeersView {
     known: 3,
     reached: 3,
     able: 1,
+    lowered: 0,
     blind: 0,
 };
 const UNABLE: PeersView = PeersView { able: 0, ..ABLE };
@@ -55,8 +56,30 @@ fn a_level_that_stays_for_want_of_a_sibling_says_so_and_what_would_change_it() {
         "goes to backup when a sibling can resolve; over when an upstream of . answers"
     );
     bench.health.handle_peers(bench.now, ABLE);
+    bench.ticks(26);
     assert_eq!(bench.level(), Level::Backup);
     assert_eq!(bench.next(), "over when an upstream of . answers");
+}
+
+#[test]
+fn a_sibling_that_returns_after_all_were_unable_counts_when_it_has_been_able_for_five_seconds() {
+    for begin in [UNABLE, SILENT] {
+        let mut bench = told(begin);
+        bench.health.handle_zone(bench.now, ".", true);
+        bench.health.handle_peers(bench.now, ABLE);
+        bench.now += SECOND;
+        bench.health.handle_peers(bench.now, UNABLE);
+        bench.health.handle_peers(bench.now, ABLE);
+        let until = bench.now + ABLE_MIN;
+        bench.now = until - NANOSECOND;
+        bench
+            .health
+            .handle_peers(bench.now, PeersView { able: 2, ..ABLE });
+        assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
+        assert_eq!(bench.health.poll_timeout(), Some(until));
+        bench.health.handle_timeout(until);
+        assert_eq!(bench.level(), Level::Backup);
+    }
 }
 
 #[test]
@@ -100,11 +123,17 @@ fn it_moves_back_when_each_sibling_that_answers_was_unable_for_ten_seconds_witho
     assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
     bench.now = until;
     bench.health.handle_peers(bench.now, ABLE);
-    assert_eq!(bench.level(), Level::Backup);
+    bench.now += ABLE_MIN;
+    bench.health.handle_timeout(bench.now);
+    assert_eq!(bench.level(), Level::Backup, "{}", bench.reason());
+    bench.health.handle_zone(bench.now, ".", false);
+    assert_eq!(bench.level(), Level::Preferred, "one outage is one fault");
+    bench.health.handle_zone(bench.now, ".", true);
+    bench.health.handle_peers(bench.now, ABLE);
     bench.health.handle_zone(bench.now, ".", false);
     assert!(
         bench.reason().starts_with("held down for 10000 ms"),
-        "a second move is a second fault: {}",
+        "another one is the second: {}",
         bench.reason()
     );
 }
@@ -126,7 +155,7 @@ fn nodes_that_ask_each_other_do_not_swing_when_all_have_lost_their_upstreams() {
                 known: 2,
                 reached: 2,
                 able: able.try_into().unwrap(),
-                blind: 0,
+                ..PeersView::default()
             };
             node.health.handle_peers(node.now, view);
             node.health.handle_zone(node.now, ".", tick >= lost_at(i));
@@ -205,4 +234,67 @@ fn siblings_words_flapping_faster_than_the_proof_move_nothing() {
         bench.health.handle_peers(bench.now, ABLE);
         assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
     }
+}
+
+/// Five faults: a hold of 80 s, and all changes of the hour are spent.
+fn worn_out() -> Bench {
+    let settings = Settings {
+        promotions_per_hour: 1,
+        jitter: 60 * SECOND,
+        ..settings()
+    };
+    let mut bench = Bench::new(OnSharedFault::Backup, settings).announced();
+    bench.health.handle_peers(bench.now, ABLE);
+    for _ in 0..5 {
+        bench.health.handle_zone(bench.now, ".", true);
+        bench.health.handle_zone(bench.now, ".", false);
+    }
+    assert!(
+        bench.reason().starts_with("held down for 80000 ms"),
+        "{}",
+        bench.reason()
+    );
+    bench
+}
+
+#[test]
+fn nothing_but_a_second_of_chance_holds_a_node_while_half_of_its_siblings_are_not_preferred() {
+    let lowered = |lowered| PeersView {
+        known: 4,
+        reached: 4,
+        able: 4,
+        lowered,
+        blind: 0,
+    };
+    let mut bench = worn_out();
+    bench.health.handle_peers(bench.now, lowered(1));
+    bench.ticks(50);
+    assert_eq!(bench.level(), Level::Backup, "{}", bench.reason());
+    bench.health.handle_peers(bench.now, lowered(2));
+    assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
+
+    let mut bench = worn_out();
+    bench.health.handle_peers(bench.now, lowered(2));
+    assert!(bench.until(Level::Preferred) <= SECOND + settings().interval);
+
+    let mut bench = worn_out();
+    bench.health.handle_peers(bench.now, lowered(4));
+    bench.health.handle_zone(bench.now, ".", true);
+    bench.ticks(50);
+    assert_eq!(bench.level(), Level::Backup, "a fault is a fault");
+}
+
+#[test]
+fn a_node_that_reaches_one_sibling_is_held_for_ten_seconds_at_most_until_half_its_changes_are_spent()
+ {
+    let one = PeersView { reached: 1, ..ABLE };
+    let mut bench = told(one);
+    let mut holds = Vec::new();
+    // The start was the first of twelve changes.
+    for _ in 0..7 {
+        bench.health.handle_zone(bench.now, ".", true);
+        bench.health.handle_zone(bench.now, ".", false);
+        holds.push(bench.until(Level::Preferred).as_secs());
+    }
+    assert_eq!(holds, [0, 10, 10, 10, 10, 160, 300]);
 }

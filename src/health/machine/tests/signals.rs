@@ -171,6 +171,42 @@ fn a_local_check_proves_nothing_under_a_flood_and_less_than_local_without_upstre
 }
 
 #[test]
+fn a_worker_that_reads_nothing_from_a_queue_that_overflows_is_at_fault_after_ten_seconds() {
+    let mut bench = Bench::started();
+    (bench.drops, bench.takes) = ([false, true], [1, 0]);
+    bench.probes = [Good, Unanswered];
+    bench.ticks(52);
+    assert_eq!(
+        (bench.level(), bench.class()),
+        (Level::Preferred, Some(FaultClass::Overload))
+    );
+    bench.tick();
+    assert_eq!(
+        (bench.level(), bench.class()),
+        (Level::Withdrawn, Some(FaultClass::Local))
+    );
+    bench.drops = [false; 2];
+    bench.ticks(60);
+    assert_eq!(bench.level(), Level::Withdrawn, "nobody asks it any more");
+    (bench.takes, bench.probes) = ([1; 2], [Good; 2]);
+    bench.ticks(6);
+    assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
+}
+
+/// All that it reads may come from clients who are over their limits.
+#[test]
+fn a_flood_that_a_worker_reads_and_answers_nothing_of_is_overload_however_long_it_lasts() {
+    let mut bench = Bench::started();
+    (bench.drops, bench.probes) = ([true; 2], [Unanswered; 2]);
+    bench.tcp = Unanswered;
+    bench.ticks(300);
+    assert_eq!(
+        (bench.level(), bench.class()),
+        (Level::Preferred, Some(FaultClass::Overload))
+    );
+}
+
+#[test]
 fn overload_is_told_for_ten_seconds_after_its_last_sign_and_changes_no_level() {
     type Signed = (fn(&mut Bench), &'static str);
     let signs: [Signed; 3] = [
@@ -381,6 +417,7 @@ fn another_program_is_judged_by_its_own_probes_and_not_by_workers_upstreams_and_
         known: 3,
         reached: 3,
         able: 3,
+        lowered: 3,
         blind: 3,
     };
     bench.health.handle_peers(bench.now, view);

@@ -75,6 +75,7 @@ impl Pair {
             let word = PeerWord {
                 able: Some(true),
                 hears_us: told.heard,
+                preferred: Some(true),
                 node: Some(number(other)),
             };
             self.nodes[asker].peers.handle_answer(now, question, word);

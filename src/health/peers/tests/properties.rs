@@ -15,11 +15,13 @@ fn word() -> impl Strategy<Value = PeerWord> {
     (
         any::<Option<bool>>(),
         any::<Option<bool>>(),
+        any::<Option<bool>>(),
         proptest::option::of(0..4_u32),
     )
-        .prop_map(|(able, hears_us, node)| PeerWord {
+        .prop_map(|(able, hears_us, preferred, node)| PeerWord {
             able,
             hears_us,
+            preferred,
             node,
         })
 }
