@@ -11,13 +11,12 @@
 //! 3. when the third probe has gone unanswered (300 ms each) its breaker opens, some 450 ms after the
 //!    suspicion. An upstream that nobody asks gets there by its one probe a second.
 //!
-//! How one is found out that answers everything by SERVFAIL: see `evidence`; where much is asked, some
-//! 250 ms after its first error.
+//! One that answers everything by SERVFAIL is found out in some 250 ms: see `evidence`.
 //!
 //! One lost packet or one slow name raises a suspicion that the next probe clears. NXDOMAIN and
 //! NODATA are answers like any other; SERVFAIL and REFUSED are about a name, unless
-//! [`Upstreams::poor_answer`] finds otherwise. What answers, but loses much, is slow or is contradicted by others, is asked after
-//! those that do not.
+//! [`Upstreams::poor_answer`] finds otherwise. What answers, but loses much, is slow or is
+//! contradicted by others, is asked after those that do not.
 //!
 //! How a recovered upstream comes back: at most 4 s later (half a second, when its zone has no other)
 //! a probe is answered and closes its breaker ([`Breaker`]); three more probes, 75 ms apart, show that

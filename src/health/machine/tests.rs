@@ -11,6 +11,7 @@ mod another;
 mod damping;
 mod draining;
 mod faults;
+mod foreign;
 mod leaving;
 mod policy;
 mod properties;
