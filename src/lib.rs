@@ -27,7 +27,7 @@
 //! | routing | health, announcing, BGP, BFD, netlink |
 //! | checks | extra checks of services, if there are any; apart, for the system may take long to start a program |
 //! | admin | HTTP, control socket, rendering of metrics |
-//! | state | writes the state file |
+//! | state, warm | write the state file and that of hot names: a disk may be slow |
 //! | log | writes what the others have logged; when nobody reads it, lines are dropped and counted |
 //!
 //! # Map

@@ -129,10 +129,10 @@ async fn serve(config: Config, logs: &Logs) -> Result<(), StartError> {
     let keeping = upkeep::run(Arc::clone(upstreams), stopping.clone());
     let searching = loops::search::run(Arc::clone(upstreams), Arc::clone(shared), stopping.clone());
     let beating = workers::beat_time(beat, stopping.clone());
-    let warming = warmth.run(stopping.clone());
     threads.push(spawn_on_runtime("upkeep", async {
-        tokio::join!(keeping, searching, asking, beating, warming);
+        tokio::join!(keeping, searching, asking, beating);
     })?);
+    threads.push(spawn_on_runtime("warm", warmth.run(stopping.clone()))?);
     threads.push(admin.start(&parts.published, &parts.metrics, order_sender, stopping)?);
     threads.push(spawn_on_runtime("state", routing.records.begin())?);
     let ended = routing.run(inputs).await;

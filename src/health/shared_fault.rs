@@ -125,7 +125,8 @@ impl Current {
     }
 }
 
-/// Whether siblings that this node reaches agree that they do not reach it.
+/// Whether siblings that this node reaches agree that they do not reach it: two at least, and most of
+/// them, for two that are ill themselves must not move everybody else.
 ///
 /// They ask through the service's own sockets, which a flood may fill: while the node is overloaded
 /// their word proves nothing, except for a fault that was there before.
@@ -144,7 +145,8 @@ impl Unheard {
 
     /// Takes what they say at `now`, and tells whether it is a fault.
     pub(super) fn advance(&mut self, now: Instant, peers: PeersView, is_overloaded: bool) -> bool {
-        let is_said = peers.blind >= Self::AGREEING && peers.reached >= Self::AGREEING;
+        let are_most = u32::from(peers.blind) * 2 > u32::from(peers.reached);
+        let is_said = peers.blind >= Self::AGREEING && peers.reached >= Self::AGREEING && are_most;
         let is_turning = if self.is_fault {
             !is_said
         } else {

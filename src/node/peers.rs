@@ -165,6 +165,7 @@ impl Peers {
             }
         }
         let states: Vec<_> = machine.states().collect();
+        let reaches_any = machine.view().reached > 0;
         for state in &states {
             // Several nodes of a lab may have one address and differ in their ports. Who asks is known
             // by the address alone: the best of what is known is told.
@@ -172,6 +173,8 @@ impl Peers {
                 .iter()
                 .filter(|s| s.address.ip() == state.address.ip());
             let heard = same.map(|other| other.heard).max().flatten();
+            // A node that hears nobody is more likely deaf than surrounded by silent ones.
+            let heard = heard.filter(|heard| *heard || reaches_any);
             self.shared.peers().tell_heard(state.address.ip(), heard);
         }
     }

@@ -1,5 +1,6 @@
 //! What a start waits for besides its own sockets: that each upstream was reached or is given up on,
-//! and that the names that were hot before the restart are in the cache again. On the upkeep thread.
+//! and that the names that were hot before the restart are in the cache again. On a thread of its own:
+//! it writes to a disk that may be slow, and must hold up nobody who keeps time.
 //!
 //! Neither holds a start up for long: [`UPSTREAMS_WAIT`], then `dns.warm_start.wait`.
 

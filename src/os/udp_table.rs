@@ -9,6 +9,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::thread;
+
+use tokio::sync::oneshot;
 
 /// Lines have 128 octets over IPv4 and about 175 over IPv6: this is room for 10,000 sockets.
 const OCTETS_MAX: u64 = 2 << 20;
@@ -40,9 +43,12 @@ pub async fn drops(address: SocketAddr) -> io::Result<Option<u64>> {
         }
         Ok(total)
     };
-    tokio::task::spawn_blocking(read)
-        .await
-        .map_err(io::Error::other)?
+    let (told, total) = oneshot::channel();
+    // The runtime's own threads for this panic when the system has none to give.
+    thread::Builder::new()
+        .name("udp-table".to_owned())
+        .spawn(move || told.send(read()))?;
+    total.await.map_err(io::Error::other)?
 }
 
 /// The sum over the matching lines of a table; lines that cannot be read are passed over.

@@ -163,10 +163,11 @@ async fn ask_udp(another: &Another, kept: &mut Option<UdpSocket>, limit: Duratio
         }
     }
     let query = (another.question.query)(rand::random());
-    if let Err(error) = socket.send(&query).await {
-        return refused_or_silent(&error);
-    }
     let wait = async {
+        // Waits where the queue to the network is full.
+        if let Err(error) = socket.send(&query).await {
+            return refused_or_silent(&error);
+        }
         loop {
             let length = match socket.recv(&mut buffer).await {
                 Ok(length) => length,

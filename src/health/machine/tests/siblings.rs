@@ -197,9 +197,14 @@ fn two_siblings_that_do_not_hear_it_though_it_hears_them_move_it_to_backup_after
 }
 
 #[test]
-fn one_blind_sibling_or_siblings_out_of_reach_move_nothing() {
+fn one_blind_sibling_half_of_them_or_siblings_out_of_reach_move_nothing() {
     for view in [
         PeersView { blind: 1, ..ABLE },
+        PeersView {
+            known: 4,
+            reached: 4,
+            ..BLIND
+        },
         PeersView {
             reached: 1,
             ..BLIND
