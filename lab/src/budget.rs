@@ -108,6 +108,8 @@ pub(crate) struct Budget {
     /// It is done once.
     pub(crate) is_long: bool,
     is_seldom: bool,
+    /// Done only where it is named, or where more repetitions than usual are wanted.
+    is_apart: bool,
 }
 
 /// How often a drill is repeated, at least, for its numbers to mean anything.
@@ -133,6 +135,7 @@ const fn line(
         setting: setting::ANYCAST,
         is_long: false,
         is_seldom: false,
+        is_apart: false,
     }
 }
 
@@ -182,6 +185,17 @@ impl Budget {
     const fn seldom(mut self) -> Self {
         self.is_seldom = true;
         self
+    }
+
+    /// Not done by default: its budget is not kept yet, or its lab did not start once.
+    const fn apart(mut self) -> Self {
+        self.is_apart = true;
+        self
+    }
+
+    /// Whether it is done where no drill is named and each is repeated so often.
+    pub(crate) fn is_usual(&self, repetitions: u32) -> bool {
+        !self.is_apart || repetitions > REPETITIONS
     }
 
     /// How often it has to be done: what does not depend on timing need not be repeated, nor what

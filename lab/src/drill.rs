@@ -51,7 +51,10 @@ const FEW: u32 = 5;
 
 /// The `drill` command. Returns whether all could be measured; the budget is the report's affair.
 pub(crate) fn run(paths: Paths, names: &[String], repetitions: u32) -> Result<bool> {
-    let chosen = choose(names)?;
+    let mut chosen = choose(names)?;
+    if names.is_empty() {
+        chosen.retain(|budget| budget.is_usual(repetitions));
+    }
     let state = paths.state.clone();
     let mut results = if names.is_empty() {
         Results::default()

@@ -45,21 +45,7 @@ pub(crate) const TABLE: &[Budget] = &[
         Free,
     )
     .once(),
-    line(
-        "a",
-        Fault::Kill,
-        "kill -9 of the serving node",
-        Gap(250.0),
-        Gap(250.0),
-    ),
-    // The hold time of 3 s and half a second.
-    line(
-        "b",
-        Fault::Freeze,
-        "SIGSTOP of the serving node",
-        Gap(3500.0),
-        Gap(3500.0),
-    ),
+    // Before the others: what befalls upstreams within 5 s of a link's return is put down to the link.
     line(
         "c1",
         Fault::NodeLink,
@@ -76,6 +62,21 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(250.0),
     )
     .back_within(LINK_BACK_MS),
+    line(
+        "a",
+        Fault::Kill,
+        "kill -9 of the serving node",
+        Gap(250.0),
+        Gap(250.0),
+    ),
+    // The hold time of 3 s and half a second.
+    line(
+        "b",
+        Fault::Freeze,
+        "SIGSTOP of the serving node",
+        Gap(3500.0),
+        Gap(3500.0),
+    ),
     line(
         "d1",
         Fault::Upstreams,
@@ -97,7 +98,8 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
         SHARED,
     )
-    .seldom(),
+    .seldom()
+    .apart(),
     line(
         "d2",
         Fault::AllUpstreams,
@@ -268,6 +270,7 @@ pub(crate) const TABLE: &[Budget] = &[
         Free,
     )
     .seldom()
+    .apart()
     .renewed_within(RENEWED_MS)
     .demanding("no withdrawal")
     .within(SIBLINGS),
@@ -291,7 +294,8 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(1000.0),
     )
     .seldom()
-    .within(UNBOUND),
+    .within(UNBOUND)
+    .apart(),
     line(
         "uk",
         Fault::Kill,
@@ -300,7 +304,8 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(250.0),
     )
     .seldom()
-    .within(UNBOUND),
+    .within(UNBOUND)
+    .apart(),
     line(
         "ub",
         Fault::FreezeTarget,
@@ -309,7 +314,8 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(1000.0),
     )
     .seldom()
-    .within(UNBOUND),
+    .within(UNBOUND)
+    .apart(),
     line(
         "uc1",
         Fault::NodeLink,
@@ -319,7 +325,8 @@ pub(crate) const TABLE: &[Budget] = &[
     )
     .back_within(LINK_BACK_MS)
     .within(UNBOUND)
-    .once(),
+    .once()
+    .apart(),
     // Names are asked for every 2 s, each may take 2 s, and the third failure in a row counts.
     line(
         "ud1",
@@ -329,7 +336,8 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(9000.0),
     )
     .within(UNBOUND)
-    .once(),
+    .once()
+    .apart(),
     line(
         "ud2",
         Fault::AllUpstreams,
@@ -339,7 +347,8 @@ pub(crate) const TABLE: &[Budget] = &[
     )
     .demanding("no withdrawal")
     .within(UNBOUND)
-    .once(),
+    .once()
+    .apart(),
     line(
         "ue",
         Fault::Stop,
@@ -348,5 +357,6 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
     )
     .seldom()
-    .within(UNBOUND),
+    .within(UNBOUND)
+    .apart(),
 ];
