@@ -146,7 +146,7 @@ fn names_are_unique_and_every_line_has_its_limits_in_words() {
     }
     let find = |name| TABLE.iter().find(|b| b.name == name).unwrap().limits();
     assert_eq!(find("a"), "gap ≤ 250 ms");
-    assert_eq!(find("d1"), "cached 0 lost, new gap ≤ 700 ms");
+    assert_eq!(find("d1"), "cached 0 lost, new gap ≤ 1000 ms");
     assert_eq!(
         find("d2"),
         "cached 0 lost, new names well after ≤ 1.0 s, no withdrawal"

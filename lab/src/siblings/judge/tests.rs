@@ -187,10 +187,12 @@ fn slow_lost_and_wrong_answers_are_over_budget_where_they_should_be() {
     assert_eq!(over(&record), [""; 0]);
 
     let mut record = good();
-    at(&mut record, 1, false, SECOND * 15).answer = Some(Answered {
-        after: 51 * MS,
-        said: Said::Wrong,
-    });
+    for (node, second) in (0..3).flat_map(|node| (12..18).map(move |second| (node, second))) {
+        at(&mut record, node, false, SECOND * second).answer = Some(Answered {
+            after: 51 * MS,
+            said: Said::Wrong,
+        });
+    }
     assert_eq!(
         over(&record),
         [
