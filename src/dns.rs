@@ -23,6 +23,7 @@ pub mod cookie;
 pub mod counters;
 pub mod exchange;
 pub mod forward;
+pub mod hash_key;
 pub mod identity;
 pub mod inflight;
 pub mod inquiry;

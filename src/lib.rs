@@ -87,7 +87,7 @@
 //! | `serde` | configuration and status as types |
 //! | `serde_json` | status and control socket |
 //! | `sha1` | signs BFD packets, as RFC 5880 wants it |
-//! | `siphasher` | SipHash-2-4, which RFC 9018 makes cookies with |
+//! | `siphasher` | SipHash-2-4, which RFC 9018 makes cookies with, and keyed hashes whose key is an argument |
 //! | `socket2` | socket options |
 //! | `strsim` | "did you mean …?" for unknown keys |
 //! | `thiserror` | one error enum per module |

@@ -15,7 +15,7 @@
 //! takes 2 KiB for each worker; the first [`TABLES_MAX`] critical zones have one, other zones have two
 //! totals.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::client::Prefix;
+use super::hash_key::HashKey;
 use super::inflight::domain;
 use super::key::Key;
 
@@ -46,7 +47,7 @@ const LATE_AFTER: Duration = Duration::from_millis(800);
 pub struct Quality {
     zones: Box<[ZoneQuality]>,
     /// One key for all workers: a prefix has to be the same one for each of them.
-    key: RandomState,
+    key: HashKey,
     workers: Mutex<Vec<Arc<Tallies>>>,
     changes: Notify,
 }
@@ -80,9 +81,14 @@ pub(super) struct Ended<'a> {
 }
 
 impl Quality {
-    /// For zones in order, each with its apex in wire form and whether it is critical.
+    /// For zones in order, each with its apex in wire form and whether it is critical. `key` says which
+    /// prefixes share a bucket.
     #[must_use]
-    pub fn new<'a>(zones: impl Iterator<Item = (&'a [u8], bool)>, started: Instant) -> Self {
+    pub fn new<'a>(
+        zones: impl Iterator<Item = (&'a [u8], bool)>,
+        started: Instant,
+        key: HashKey,
+    ) -> Self {
         let mut tables = 0;
         let zones = zones.map(|(apex, critical)| {
             let has_table = critical && tables < TABLES_MAX;
@@ -98,7 +104,7 @@ impl Quality {
         });
         Self {
             zones: zones.collect(),
-            key: RandomState::new(),
+            key,
             workers: Mutex::default(),
             changes: Notify::new(),
         }

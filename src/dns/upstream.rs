@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::DialectSettings;
+use super::hash_key::HashKey;
 use super::quality::Quality;
 
 mod breaker;
@@ -142,6 +143,12 @@ impl Upstreams {
     /// no other zone then fail at once.
     #[must_use]
     pub fn new(zones: &[ResolvedZone], started: Instant) -> Self {
+        Self::with_key(zones, started, HashKey::drawn())
+    }
+
+    /// The same with a key that is not one of chance: see [`HashKey::numbered`].
+    #[must_use]
+    pub fn with_key(zones: &[ResolvedZone], started: Instant, key: HashKey) -> Self {
         let mut table = Vec::with_capacity(zones.len() + 1);
         let mut states = Vec::new();
         for zone in zones {
@@ -150,7 +157,7 @@ impl Upstreams {
                 let first = states.len();
                 let new = addresses
                     .iter()
-                    .map(|&address| State::new(address, position, is_sibling));
+                    .map(|&address| State::new(address, position, is_sibling, key));
                 states.extend(new);
                 first..states.len()
             };
@@ -187,6 +194,7 @@ impl Upstreams {
                     .iter()
                     .map(|zone| (zone.apex.as_slice(), zone.critical)),
                 started,
+                key,
             ),
             zones: table,
             states,

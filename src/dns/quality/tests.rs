@@ -32,7 +32,7 @@ fn pairs(quality: &Quality, zone: usize) -> Vec<(usize, u16, u16)> {
 
 #[test]
 fn workers_agree_on_who_is_who_and_are_added_up() {
-    let quality = Quality::new([(ROOT, true)].into_iter(), start());
+    let quality = Quality::new([(ROOT, true)].into_iter(), start(), HashKey::numbered(1));
     let workers = [quality.join(), quality.join()];
     for (worker, took) in workers.iter().zip([Some(MS), None]) {
         for host in ["a", "b"] {
@@ -52,7 +52,7 @@ fn workers_agree_on_who_is_who_and_are_added_up() {
 
 #[test]
 fn an_answer_at_the_limit_is_in_time_and_a_later_one_is_not() {
-    let quality = Quality::new([(ROOT, true)].into_iter(), start());
+    let quality = Quality::new([(ROOT, true)].into_iter(), start(), HashKey::numbered(1));
     let worker = quality.join();
     let end = |took| {
         let ended = Ended {
@@ -80,7 +80,11 @@ fn an_answer_at_the_limit_is_in_time_and_a_later_one_is_not() {
 #[test]
 fn only_critical_zones_have_a_table_and_no_more_than_there_is_room_for() {
     let many = std::iter::repeat_n((ROOT, true), TABLES_MAX + 1);
-    let quality = Quality::new([(ROOT, false)].into_iter().chain(many), start());
+    let quality = Quality::new(
+        [(ROOT, false)].into_iter().chain(many),
+        start(),
+        HashKey::numbered(1),
+    );
     let has_table = |zone| quality.has_table(zone);
     assert_eq!([0, 1, TABLES_MAX, TABLES_MAX + 1].map(has_table), {
         [false, true, true, false]
@@ -104,7 +108,7 @@ fn only_critical_zones_have_a_table_and_no_more_than_there_is_room_for() {
 
 #[test]
 fn failed_questions_are_kept_and_good_ones_are_not() {
-    let quality = Quality::new([(ROOT, true)].into_iter(), start());
+    let quality = Quality::new([(ROOT, true)].into_iter(), start(), HashKey::numbered(1));
     let worker = quality.join();
     let begun = start();
     for (host, took, at_ms) in [
@@ -125,7 +129,7 @@ fn failed_questions_are_kept_and_good_ones_are_not() {
 
 #[test]
 fn whoever_waits_hears_once_that_something_is_watched() {
-    let quality = Quality::new([(ROOT, true)].into_iter(), start());
+    let quality = Quality::new([(ROOT, true)].into_iter(), start(), HashKey::numbered(1));
     let heard = || {
         let mut heard = std::pin::pin!(quality.changes().notified());
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());

@@ -24,10 +24,11 @@
 //! bucket count as one, which can only keep a breaker closed.
 
 use std::array;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::super::client::Prefix;
+use super::super::hash_key::HashKey;
 
 /// Half of the long window: a window covers the present half and the one before.
 const LONG_HALF_US: u64 = 5_000_000;
@@ -88,7 +89,7 @@ pub(super) enum Verdict {
 pub(super) struct Window {
     long: Span,
     short: Span,
-    key: RandomState,
+    key: HashKey,
 }
 
 /// The answers of a present half and of the one before.
@@ -113,17 +114,16 @@ struct Tally {
     domains: [AtomicU32; BUCKETS],
 }
 
-impl Default for Window {
-    fn default() -> Self {
+impl Window {
+    /// `key` says which prefixes, and which domains, share a bucket.
+    pub(super) fn new(key: HashKey) -> Self {
         Self {
             long: Span::new(LONG_HALF_US),
             short: Span::new(SHORT_HALF_US),
-            key: RandomState::new(),
+            key,
         }
     }
-}
 
-impl Window {
     /// An acceptable answer.
     pub(super) fn good(&self, now_us: u64) {
         for span in [&self.long, &self.short] {

@@ -11,13 +11,14 @@
 //! the probe that follows asks for the zone's apex and decides. Any matching answer clears all, but
 //! what was opened by RCODEs.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::super::hash_key::HashKey;
 use super::breaker::{Breaker, SharedBreaker, Sign};
 use super::evidence::{Evidence, Verdict, Window};
 use super::last_resort::Ration;
@@ -71,7 +72,7 @@ pub(super) struct State {
     pub(super) timeouts: AtomicU64,
     failures: [AtomicU64; FailureKind::ALL.len()],
     openings: [AtomicU64; 2],
-    jitter: RandomState,
+    jitter: HashKey,
     /// Wakes the upkeep of this upstream.
     pub(super) wake: Notify,
 }
@@ -89,7 +90,7 @@ pub(super) enum Effect {
 }
 
 impl State {
-    pub(super) fn new(address: SocketAddr, zone: usize, is_sibling: bool) -> Self {
+    pub(super) fn new(address: SocketAddr, zone: usize, is_sibling: bool, key: HashKey) -> Self {
         Self {
             address,
             zone,
@@ -108,13 +109,13 @@ impl State {
             loss: Loss::default(),
             tcp: TcpBreaker::default(),
             ration: Ration::default(),
-            window: (!is_sibling).then(Box::default),
+            window: (!is_sibling).then(|| Box::new(Window::new(key))),
             in_flight: AtomicU32::new(0),
             queries: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
             failures: std::array::from_fn(|_| AtomicU64::new(0)),
             openings: std::array::from_fn(|_| AtomicU64::new(0)),
-            jitter: RandomState::new(),
+            jitter: key,
             wake: Notify::new(),
         }
     }
@@ -332,7 +333,7 @@ impl State {
 
     /// A number of chance for this moment.
     pub(super) fn jitter(&self, now_us: u64) -> u8 {
-        let [.., low] = self.jitter.hash_one(now_us).to_be_bytes();
+        let [.., low] = self.jitter.hash_one((self.address, now_us)).to_be_bytes();
         low
     }
 }

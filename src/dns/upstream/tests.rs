@@ -34,12 +34,13 @@ fn world() -> World {
         upstreams: upstreams.iter().map(|text| text.parse().unwrap()).collect(),
         ..ResolvedZone::default()
     };
-    let upstreams = Upstreams::new(
+    let upstreams = Upstreams::with_key(
         &[
             zone(b"\x04corp\x00", "corp.", &["10.0.0.1:53"]),
             zone(b"\x00", ".", &["192.0.2.1:53", "192.0.2.2:53"]),
         ],
         start,
+        HashKey::numbered(1),
     );
     let indexes: Vec<_> = upstreams.indexes().collect();
     let root = upstreams.zone_for(b"\x00");

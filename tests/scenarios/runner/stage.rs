@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use fake_upstream::words::duration;
 use sidestep::config::{self, Config, LoadOptions};
+use sidestep::dns::hash_key::HashKey;
 use sidestep::dns::identity::ProbeName;
 use sidestep::dns::listener::rehearsal::{Rehearsal, Said};
 use sidestep::dns::request::Transport;
@@ -136,7 +137,7 @@ impl Stage {
         let shared = Shared::new(settings, ProbeName::new([7; 16]), start).with_siblings(siblings);
         shared.tell_unix_time(UNIX_TIME_S);
         let shared = Arc::new(shared);
-        let upstreams = Arc::new(Upstreams::new(&zones, start));
+        let upstreams = Arc::new(Upstreams::with_key(&zones, start, HashKey::numbered(1)));
         // The same scenario does the same each time. Upstreams, which may forge, have other seeds.
         let world = World::new(upstreams, cast.actors(), 0x5EED, start);
         let world = Rc::new(RefCell::new(world));

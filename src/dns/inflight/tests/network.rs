@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::super::super::client::{Prefix, PrefixLengths};
 use super::super::super::exchange::{query, response};
 use super::super::super::forward::Outcome;
+use super::super::super::hash_key::HashKey;
 use super::super::super::upstream::{Asked, ResolvedZone};
 use super::upkeep::Upkeep;
 use super::*;
@@ -143,7 +144,7 @@ pub(super) fn network_of(
             ..ResolvedZone::default()
         })
         .collect();
-    let upstreams = Arc::new(Upstreams::new(&zones, start));
+    let upstreams = Arc::new(Upstreams::with_key(&zones, start, HashKey::numbered(1)));
     Network {
         start,
         now: start,
