@@ -158,6 +158,7 @@ fn drills(lab: &Lab, start: Instant) -> Result<Times> {
     })?;
     stop::keep_for(ALL, || Ok(()))?;
 
+    let mending_all = start.elapsed();
     for node in 0..NODES.len() {
         silence(lab, node, "delete")?;
     }
@@ -169,6 +170,7 @@ fn drills(lab: &Lab, start: Instant) -> Result<Times> {
         mended_one,
         silenced_all,
         known_all,
+        mending_all,
         mended_all,
         over: start.elapsed(),
     })

@@ -10,9 +10,6 @@ use super::NODES;
 use super::line::{Line, count, time};
 use super::record::{Asked, Heard, Record, Said, asked_node};
 
-/// One in so many new names. None is wanted; 6 of 2,412 were seen since siblings without upstreams are
-/// asked for what they have cached.
-const ODD_PART: usize = 100;
 /// Sibling questions for one question of a client.
 const PER_QUESTION: f64 = 2.0;
 /// Questions of a node to one sibling in any second after the first: one for each new name, of which
@@ -28,7 +25,8 @@ const FIRST_MS: f64 = 2100.0;
 const DETOUR_MS: f64 = 250.0;
 /// Milliseconds from the return of the upstreams.
 const RECOVERY_MS: f64 = 1000.0;
-/// A question that was asked so long before the upstreams fell silent may not have reached them.
+/// A question that was asked so long before the upstreams fell silent, or came back, may have been on
+/// its way then.
 const ON_ITS_WAY: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -92,7 +90,8 @@ fn all(record: &Record) -> Vec<Line> {
     // Until then a node may still be asked by a sibling and not know that it cannot help.
     let all_open = opened.iter().max().copied().unwrap_or_default();
     let before = || record.new_names(times.silenced_all, all_open);
-    let open = || record.new_names(all_open, times.mended_all);
+    // The upstreams come back node by node, and whose are back first answers for its siblings.
+    let open = || record.new_names(all_open, times.mending_all - ON_ITS_WAY);
     let first_second = |node: usize, at: Duration| {
         let opened = opened.get(node).copied().unwrap_or_default();
         (opened..opened + SECOND).contains(&at)
@@ -131,7 +130,7 @@ fn all(record: &Record) -> Vec<Line> {
             open()
                 .filter(|asked| said(asked) != Some(Said::Failing))
                 .count(),
-            Some((open().count() / ODD_PART) as f64),
+            Some(0.0),
         ),
         count(
             "new names asked until a second after a node knew",

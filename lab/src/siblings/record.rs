@@ -59,6 +59,9 @@ pub(super) struct Times {
     pub(super) silenced_all: Duration,
     /// Each of them knew.
     pub(super) known_all: [Duration; 3],
+    /// The first of them got its upstreams back.
+    pub(super) mending_all: Duration,
+    /// All had them back.
     pub(super) mended_all: Duration,
     /// The client asked no more.
     pub(super) over: Duration,
