@@ -1,6 +1,7 @@
 //! Faults that the last moment shows: a glance every 200 ms, and a look each fifth time.
 
 use super::*;
+use crate::health::quality::lately as recent;
 
 const TICK_MS: u64 = 200;
 
@@ -166,10 +167,10 @@ fn prefixes_that_fail_have_to_be_half_of_those_that_ask_in_ten_seconds() {
 fn what_was_counted_during_a_pause_is_not_of_the_last_moment() {
     let mut stream = Stream::well_for(12, 5, (16, 4));
     let bench = &mut stream.bench;
-    bench.now += lately::WINDOW + MS;
+    bench.now += recent::WINDOW + MS;
     bench.ask(16, 4, 16);
     assert!(!bench.judge.glance(bench.now, &bench.counts));
-    bench.now += lately::WINDOW;
+    bench.now += recent::WINDOW;
     bench.ask(16, 4, 16);
     assert!(bench.judge.glance(bench.now, &bench.counts));
 }
