@@ -7,6 +7,9 @@
 //! budget ←─ results ←──────────────────────────────────────┘
 //! ```
 //!
+//! A drill is repeated; the median of its gaps has to keep its budget and the worst of them one and a
+//! half times that, while what may not be lost may not be lost in any repetition: see `budget`.
+//!
 //! | crate | why |
 //! |---|---|
 //! | `anyhow` | errors of a program that only prints them |

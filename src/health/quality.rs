@@ -1,7 +1,7 @@
 //! Whether the answers that clients of a forward zone get are poor: a judge as a value.
 //!
 //! Once a second it takes what workers have counted, by pairs of a domain and a client prefix (both are
-//! buckets of a keyed hash). All is judged over the last 10 s, but for what is said of *the last second*:
+//! buckets of a keyed hash). All is judged over the last 10 s, but for what is said of *the last 800 ms*:
 //!
 //! | what | is active | is bad |
 //! |---|---|---|
@@ -17,7 +17,7 @@
 //!   and of the domains so many that they exceed their baseline by 30 points, and half at least; and
 //!   when all that is still so without any one prefix, and without any one domain (7 or 2 active ones
 //!   then do).
-//! - It begins **at once**, too, when nearly all fails in the last second, which is looked at every 200 ms:
+//! - It begins **at once**, too, when nearly all fails in the last 800 ms, which are looked at every 200 ms:
 //!   16 pairs, 8 domains and 3 prefixes are active, at least 90 % of the pairs, of the domains and of the
 //!   prefixes are bad (each of these one by one), also without any one prefix and without any one domain;
 //!   the prefixes are at least half of those of the last 10 s; and the baseline is below 25 %. What went
@@ -156,18 +156,18 @@ impl AnswerJudge {
         } else {
             self.look_for_the_end(now, witnesses);
         }
-        self.look_at_the_last_second(now, counts);
+        self.look_at_the_last_moment(now, counts);
         if self.fault.is_none() {
             self.learn(elapsed);
         }
         self.poor() != before
     }
 
-    /// Takes the counts of `now`, some 200 ms after the last ones, and sees whether nearly all fails:
+    /// Takes the counts of `now`, 200 ms after the last ones or sooner, and sees whether nearly all fails:
     /// that may not wait for [`AnswerJudge::handle_counts`]. Whether a fault has begun.
     pub fn glance(&mut self, now: Instant, counts: &AnswerCounts) -> bool {
         let before = self.poor();
-        self.look_at_the_last_second(now, counts);
+        self.look_at_the_last_moment(now, counts);
         self.poor() != before
     }
 
@@ -259,12 +259,12 @@ impl AnswerJudge {
         self.enter_fault(&shares);
     }
 
-    fn look_at_the_last_second(&mut self, now: Instant, counts: &AnswerCounts) {
+    fn look_at_the_last_moment(&mut self, now: Instant, counts: &AnswerCounts) {
         self.lately.take(now, &counts.pairs);
         if self.fault.is_some() || self.baseline_percent() >= OVER_PERCENT {
             return;
         }
-        // Whoever fails alone in a second in which nobody else asks is not yet everybody.
+        // Whoever fails alone in a moment in which nobody else asks is not yet everybody.
         let usual = self.present.map_or(0, |shares| shares.prefixes);
         let Some(shares) = self.lately.bad().filter(|bad| bad.prefixes * 2 >= usual) else {
             return;

@@ -171,7 +171,7 @@ pub enum Reason {
 pub enum Kept {
     /// No sibling says that it can resolve, so that moving the clients would not help them.
     NoSibling(PeersView),
-    /// It came while no link was up: the upstreams may be well.
+    /// It came while no link was up, or just after: the upstreams may be well.
     NoLink,
 }
 
@@ -338,7 +338,9 @@ impl fmt::Display for Kept {
                 "none of {} siblings says that it can resolve ({} answer)",
                 peers.known, peers.reached
             ),
-            Self::NoLink => f.write_str("no link to a neighbour was up when that began"),
+            Self::NoLink => {
+                f.write_str("no link to a neighbour was up when that began, or within 5 s before")
+            }
         }
     }
 }

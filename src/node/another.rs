@@ -17,8 +17,9 @@ use crate::health::{AnsweredBy, Family, Target};
 
 /// Between two rounds of a target's names.
 const NAMES_INTERVAL: Duration = Duration::from_secs(2);
-/// For each name.
-const NAMES_LIMIT: Duration = Duration::from_secs(2);
+/// For each name. A round ends before the next is due, though its names are not asked for all at once: so
+/// that a fault is told with the third round, and not when three have outlasted their time.
+const NAMES_LIMIT: Duration = Duration::from_secs(1);
 
 /// Refuses a target where this node itself listens, and tells of one that is not on this host.
 /// Service addresses are bound later.

@@ -17,8 +17,8 @@ use crate::health::{Health, PoorCanaries};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Between two glances, at least: at each tick of the default of 200 ms, be it a little early.
-const GLANCES: Duration = Duration::from_millis(150);
+/// Between two glances, at least: at each tick of 100 ms or more, be it a little early.
+const GLANCES: Duration = Duration::from_millis(75);
 /// Results that the routing thread has not taken yet: more than there are in the 10 s that it may take
 /// its time.
 const RESULTS_WAITING: usize = 512;

@@ -12,9 +12,6 @@ const LINK_BACK_MS: f64 = 1500.0;
 /// What an upstream's fault may cost new names: two probes or questions that nobody answers, the
 /// routers' 115 ms, and a margin.
 const SHARED: super::Limit = Gap(700.0);
-/// The same of silence, which takes longer to be sure of; what is wanted is 700 ms, and what is reached
-/// has too little room below that.
-const SHARED_SILENT: super::Limit = Gap(1000.0);
 /// New names are answered so soon after the upstreams are back.
 const RENEWED_MS: f64 = 1000.0;
 
@@ -48,7 +45,8 @@ pub(crate) const TABLE: &[Budget] = &[
         Free,
     )
     .once(),
-    // Before the others: what befalls upstreams within 5 s of a link's return is put down to the link.
+    // Before the others: what befalls upstreams within 5 s of a link's return is put down to the link
+    // (`LINK_GRACE` in the node's `health::others`), and new names are lost for so much longer.
     line(
         "c1",
         Fault::NodeLink,
@@ -85,7 +83,7 @@ pub(crate) const TABLE: &[Budget] = &[
         Fault::Upstreams,
         "upstreams of the serving node silent",
         NoLoss,
-        SHARED_SILENT,
+        SHARED,
     ),
     line(
         "d1s",
@@ -101,8 +99,7 @@ pub(crate) const TABLE: &[Budget] = &[
         NoLoss,
         SHARED,
     )
-    .seldom()
-    .apart(),
+    .seldom(),
     line(
         "d2",
         Fault::AllUpstreams,
@@ -273,7 +270,7 @@ pub(crate) const TABLE: &[Budget] = &[
         Free,
     )
     .seldom()
-    .apart()
+    .rare()
     .renewed_within(RENEWED_MS)
     .demanding("no withdrawal")
     .within(SIBLINGS),
@@ -289,36 +286,7 @@ pub(crate) const TABLE: &[Budget] = &[
     .demanding("no withdrawal")
     .within(SIBLINGS.with(ALONE))
     .once(),
-    line(
-        "ua",
-        Fault::KillTarget,
-        "kill -9 of Unbound behind the serving node",
-        Gap(1000.0),
-        Gap(1000.0),
-    )
-    .seldom()
-    .within(UNBOUND)
-    .apart(),
-    line(
-        "uk",
-        Fault::Kill,
-        "kill -9 of the serving node, Unbound lives",
-        Gap(250.0),
-        Gap(250.0),
-    )
-    .seldom()
-    .within(UNBOUND)
-    .apart(),
-    line(
-        "ub",
-        Fault::FreezeTarget,
-        "SIGSTOP of Unbound behind the serving node",
-        Gap(1000.0),
-        Gap(1000.0),
-    )
-    .seldom()
-    .within(UNBOUND)
-    .apart(),
+    // First, as above.
     line(
         "uc1",
         Fault::NodeLink,
@@ -329,18 +297,47 @@ pub(crate) const TABLE: &[Budget] = &[
     .back_within(LINK_BACK_MS)
     .within(UNBOUND)
     .once()
-    .apart(),
-    // Names are asked for every 2 s, each may take 2 s, and the third failure in a row counts.
+    .rare(),
+    line(
+        "ua",
+        Fault::KillTarget,
+        "kill -9 of Unbound behind the serving node",
+        Gap(1000.0),
+        Gap(1000.0),
+    )
+    .seldom()
+    .within(UNBOUND),
+    line(
+        "uk",
+        Fault::Kill,
+        "kill -9 of the serving node, Unbound lives",
+        Gap(250.0),
+        Gap(250.0),
+    )
+    .seldom()
+    .within(UNBOUND)
+    .rare(),
+    line(
+        "ub",
+        Fault::FreezeTarget,
+        "SIGSTOP of Unbound behind the serving node",
+        Gap(1000.0),
+        Gap(1000.0),
+    )
+    .seldom()
+    .within(UNBOUND)
+    .rare(),
+    // Names are asked for every 2 s, over two thirds of a second, each may take 1 s, and the third failure
+    // in a row counts: under 7.7 s, and what routes take.
     line(
         "ud1",
         Fault::Upstreams,
         "upstreams of the serving node's Unbound silent",
         NoLoss,
-        Gap(9000.0),
+        Gap(8000.0),
     )
     .within(UNBOUND)
-    .once()
-    .apart(),
+    .once(),
     line(
         "ud2",
         Fault::AllUpstreams,
@@ -351,7 +348,7 @@ pub(crate) const TABLE: &[Budget] = &[
     .demanding("no withdrawal")
     .within(UNBOUND)
     .once()
-    .apart(),
+    .rare(),
     line(
         "ue",
         Fault::Stop,
@@ -361,5 +358,5 @@ pub(crate) const TABLE: &[Budget] = &[
     )
     .seldom()
     .within(UNBOUND)
-    .apart(),
+    .rare(),
 ];

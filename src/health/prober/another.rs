@@ -5,7 +5,7 @@
 //! third of its limit, TCP is asked at once, so that every round with silence has both; what they
 //! mean together stands in `rounds`. A source port that stays unanswered is asked from again: where
 //! the threads of a program share a port, the kernel picks the thread by it, and one that is wedged
-//! is not to look like one lost datagram in many.
+//! is not to look like one lost datagram in many. The port stays, the way to the program is found anew.
 
 use std::cell::RefCell;
 use std::io;
@@ -146,7 +146,7 @@ impl Prober {
     }
 }
 
-/// Asks through the socket that the last question stayed unanswered on, or a new one; keeps it if
+/// Asks from the port that the last question stayed unanswered on, or from a new one; keeps it if
 /// this one does too.
 async fn ask_udp(another: &Another, kept: &mut Option<UdpSocket>, limit: Duration) -> Answer {
     let socket = match kept.take().map_or_else(|| open_udp(another), Ok) {
@@ -154,6 +154,11 @@ async fn ask_udp(another: &Another, kept: &mut Option<UdpSocket>, limit: Duratio
         // There is no way to it.
         Err(_) => return Answer::Silence,
     };
+    // The way is looked up anew. In the moment in which the kernel adds an IPv6 address there may be none,
+    // and Linux (6.18) lets a socket keep that for ever: what it sends is dropped without an error.
+    if let Err(error) = socket.connect(another.address).await {
+        return refused_or_silent(&error);
+    }
     let mut buffer = [0; ANSWER_MAX];
     for _ in 0..STALE_MAX {
         // Refusals of earlier questions are taken out as well.
@@ -191,7 +196,6 @@ async fn ask_udp(another: &Another, kept: &mut Option<UdpSocket>, limit: Duratio
 
 fn open_udp(another: &Another) -> io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(source(another))?;
-    socket.connect(another.address)?;
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
 }

@@ -153,8 +153,9 @@ enum Answer {
     Silence,
 }
 
-/// A connected socket, or none where the address cannot be reached at all.
+/// A socket of its own, or none where there cannot be one.
 struct Port {
+    address: SocketAddr,
     socket: Option<UdpSocket>,
     /// Ids of its latest questions, the latest first.
     ids: [Option<u16>; IDS_KEPT],
@@ -163,7 +164,8 @@ struct Port {
 impl Port {
     fn new(address: SocketAddr) -> Self {
         Self {
-            socket: connect(address).ok(),
+            address,
+            socket: open(address).ok(),
             ids: [None; IDS_KEPT],
         }
     }
@@ -176,6 +178,11 @@ impl Port {
         let Some(socket) = &self.socket else {
             return Answer::Silence;
         };
+        // The port stays, the way is looked up anew: in the moment in which the kernel adds an IPv6 address
+        // there may be none, and Linux (6.18) lets a socket keep that for ever.
+        if socket.connect(self.address).await.is_err() {
+            return Answer::Silence;
+        }
         let mut buffer = [0; ANSWER_MAX];
         for _ in 0..STALE_MAX {
             if socket.try_recv(&mut buffer).is_err() {
@@ -210,9 +217,37 @@ impl Port {
     }
 }
 
-fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
+fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(local(address))?;
-    socket.connect(address)?;
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that was looked for while the kernel added the address may lead nowhere for ever.
+    #[tokio::test]
+    async fn each_question_finds_its_way_anew_and_leaves_from_the_same_port() {
+        let bound = || async { UdpSocket::bind("127.0.0.1:0").await.unwrap() };
+        let (server, elsewhere) = (bound().await, bound().await);
+        let mut port = Port::new(server.local_addr().unwrap());
+        let socket = port.socket.as_ref().unwrap();
+        let elsewhere = elsewhere.local_addr().unwrap();
+        socket.connect(elsewhere).await.unwrap();
+        let from = socket.local_addr().unwrap();
+        let codec = ProbeCodec {
+            query: Box::new(|id| id.to_be_bytes().to_vec()),
+            worker_of: Box::new(|id, message| (message == id.to_be_bytes()).then_some(3)),
+        };
+        let serving = async {
+            let mut question = [0; 2];
+            let (_, asker) = server.recv_from(&mut question).await.unwrap();
+            server.send_to(&question, asker).await.unwrap();
+            asker
+        };
+        let asking = port.ask(&codec, Duration::from_secs(10));
+        assert_eq!(join(serving, asking).await, (from, Answer::From(3)));
+    }
 }

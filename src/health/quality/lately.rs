@@ -1,4 +1,4 @@
-//! The last second of a zone's answers: whether nearly all of them fail.
+//! The last 800 ms of a zone's answers: whether nearly all of them fail.
 //!
 //! Stricter than what is judged over 10 s in every respect, for there is less of it: nearly all pairs, all
 //! domains and all prefixes have to be bad, each of them counted one by one.
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use super::table::{Shares, Table};
 use super::{is_enough, is_enough_of_the_rest};
 
-/// What is judged.
-const WINDOW: Duration = Duration::from_secs(1);
+/// What is judged. A pair that was asked all the time is bad when half of this has failed.
+pub(super) const WINDOW: Duration = Duration::from_millis(800);
 /// So much of it has to have been seen: after a pause there is less.
-const SEEN_MIN: Duration = Duration::from_millis(600);
-/// Samples in it at most; of more, which would come sooner than every 100 ms, the oldest are left out.
+const SEEN_MIN: Duration = Duration::from_millis(500);
+/// Samples in it at most; of more, which would come sooner than every 66 ms, the oldest are left out.
 const SLOTS_MAX: usize = 12;
 /// Pairs that have to be active.
 const PAIRS_MIN: usize = 16;

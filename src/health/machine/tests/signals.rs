@@ -270,7 +270,7 @@ fn the_loss_of_the_own_link_is_held_against_nobody() {
         assert_eq!(
             bench.reason(),
             "all upstreams of zone . dead; the level stays, for no link to a neighbour was up when \
-             that began"
+             that began, or within 5 s before"
         );
         bench.health.handle_links(bench.now, 1, 1);
         bench.now += LINK_GRACE - NANOSECOND;
@@ -304,6 +304,26 @@ fn upstreams_that_are_dead_five_seconds_after_the_link_is_back_are_a_fault() {
         Level::Backup,
         "a fault that was there before"
     );
+}
+
+/// Nobody knows yet whether the link leads anywhere.
+#[test]
+fn upstreams_that_die_just_after_the_link_is_back_are_a_fault_five_seconds_after_that() {
+    let mut bench = Bench::started();
+    bench.health.handle_links(bench.now, 0, 1);
+    bench.health.handle_links(bench.now, 1, 1);
+    let end = bench.now + LINK_GRACE;
+    bench.now = end - NANOSECOND;
+    bench.health.handle_zone(bench.now, ".", true);
+    assert_eq!(bench.level(), Level::Preferred);
+    bench.health.handle_timeout(end);
+    assert_eq!(bench.level(), Level::Backup);
+    let mut bench = Bench::started();
+    bench.health.handle_links(bench.now, 0, 1);
+    bench.health.handle_links(bench.now, 1, 1);
+    bench.now += LINK_GRACE;
+    bench.health.handle_zone(bench.now, ".", true);
+    assert_eq!(bench.level(), Level::Backup, "at once when that is over");
 }
 
 #[test]

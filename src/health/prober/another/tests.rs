@@ -246,6 +246,27 @@ async fn the_port_of_an_unanswered_question_asks_again_and_others_are_new() {
     assert!(ports.windows(2).all(|two| two[0] != two[1]), "{ports:?}");
 }
 
+/// One that was looked for while the kernel added the address may lead nowhere for ever.
+#[tokio::test]
+async fn each_question_finds_its_way_anew_and_leaves_from_the_same_port() {
+    let server = Server::new(Mood::Answers, Mood::Answers).await;
+    let another = another(server.address, true);
+    let elsewhere = StdUdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = open_udp(&another).unwrap();
+    socket
+        .connect(elsewhere.local_addr().unwrap())
+        .await
+        .unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let mut kept = Some(socket);
+    let asking = ask_udp(&another, &mut kept, Duration::from_secs(10));
+    match select(pin!(asking), pin!(server.serve())).await {
+        Either::Left((answer, _)) => assert_eq!(answer, Answer::Right),
+        Either::Right(_) => unreachable!("servers serve for ever"),
+    }
+    assert_eq!(server.ports.take(), [port]);
+}
+
 #[tokio::test]
 async fn where_tcp_is_not_served_lost_datagrams_are_the_evidence() {
     let server = Server::new(Mood::Keeps, Mood::Keeps).await;

@@ -1,6 +1,7 @@
-//! Faults that the last second shows: a glance every 200 ms, and a look each fifth time.
+//! Faults that the last moment shows: a glance every 200 ms, and a look each fifth time.
 
 use super::*;
+use crate::health::quality::lately as recent;
 
 const TICK_MS: u64 = 200;
 
@@ -125,7 +126,7 @@ fn less_than_nine_tenths_of_the_domains_take_longer() {
 }
 
 #[test]
-fn the_last_second_takes_eight_domains_three_prefixes_and_sixteen_pairs() {
+fn the_last_moment_takes_eight_domains_three_prefixes_and_sixteen_pairs() {
     for (domains, prefixes, is_quick) in
         [(8, 3, true), (7, 3, false), (8, 2, false), (32, 16, true)]
     {
@@ -143,13 +144,13 @@ fn the_last_second_takes_eight_domains_three_prefixes_and_sixteen_pairs() {
 }
 
 #[test]
-fn what_fails_for_one_prefix_or_one_domain_alone_is_nothing_in_the_last_second_either() {
+fn what_fails_for_one_prefix_or_one_domain_alone_is_nothing_in_the_last_moment_either() {
     let mut stream = Stream::well_for(12, 5, (16, 4));
     assert_eq!(stream.until(true, |_, prefix| prefix == 0), None);
     assert_eq!(stream.until(true, |domain, _| domain == 0), None);
 }
 
-/// Nobody else asks in a second in which three prefixes fail.
+/// Nobody else asks in a moment in which three prefixes fail.
 #[test]
 fn prefixes_that_fail_have_to_be_half_of_those_that_ask_in_ten_seconds() {
     for (others, expected) in [(3, true), (4, false)] {
@@ -161,15 +162,15 @@ fn prefixes_that_fail_have_to_be_half_of_those_that_ask_in_ten_seconds() {
     }
 }
 
-/// A second's growth may be hours of it.
+/// The growth since the last sample may be hours of it.
 #[test]
-fn what_was_counted_during_a_pause_is_not_of_the_last_second() {
+fn what_was_counted_during_a_pause_is_not_of_the_last_moment() {
     let mut stream = Stream::well_for(12, 5, (16, 4));
     let bench = &mut stream.bench;
-    bench.now += SECOND + MS;
+    bench.now += recent::WINDOW + MS;
     bench.ask(16, 4, 16);
     assert!(!bench.judge.glance(bench.now, &bench.counts));
-    bench.now += SECOND;
+    bench.now += recent::WINDOW;
     bench.ask(16, 4, 16);
     assert!(bench.judge.glance(bench.now, &bench.counts));
 }
