@@ -5,7 +5,7 @@ use std::net::UdpSocket as StdUdpSocket;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -244,6 +244,38 @@ async fn the_port_of_an_unanswered_question_asks_again_and_others_are_new() {
     news(another(server.address, true), 4, server.serve()).await;
     let ports = server.ports.take();
     assert!(ports.windows(2).all(|two| two[0] != two[1]), "{ports:?}");
+}
+
+/// A server that answers each question when it has got the next one.
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_noticed() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let another = another(socket.local_addr().unwrap(), true);
+    let serving = async {
+        let mut buffer = [0; 64];
+        let mut last: Option<Vec<u8>> = None;
+        loop {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            if let Some(last) = last.replace(buffer[..length].to_vec()) {
+                let answer = [&last[..], b"!"].concat();
+                socket.send_to(&answer, from).await.unwrap();
+            }
+        }
+    };
+    let asking = async {
+        let (limit, mut kept) = (Duration::from_millis(60), None);
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            heard.push(ask_udp(&another, &mut kept, limit).await);
+        }
+        heard
+    };
+    let heard = match select(pin!(asking), pin!(serving)).await {
+        Either::Left((heard, _)) => heard,
+        Either::Right(_) => unreachable!("it serves for ever"),
+    };
+    let lateness = [false, true, true];
+    assert_eq!(heard, lateness.map(|is_late| (Answer::Silence, is_late)));
 }
 
 #[tokio::test]
