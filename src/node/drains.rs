@@ -81,9 +81,14 @@ impl Routing {
         self.health.handle_drain(now, &order);
         self.records.note_at_once(now, &self.health);
         let what = service.as_deref().unwrap_or("all services");
-        Ok(format!(
-            "draining {what}: clients are moved away, then the routes are withdrawn"
-        ))
+        let mut text =
+            format!("draining {what}: clients are moved away, then the routes are withdrawn");
+        if let Some(unkept) = self.records.unkept() {
+            text.push_str(&format!(
+                "; warning: a restart forgets this drain ({unkept})"
+            ));
+        }
+        Ok(text)
     }
 
     fn undrain(
@@ -104,7 +109,13 @@ impl Routing {
             .iter()
             .filter(|view| view.order.service != position);
         let left = left.map(|view| view.order.service.and_then(|of| self.service_names.get(of)));
-        Ok(undrained(service.as_deref(), was_drained, left))
+        let mut text = undrained(service.as_deref(), was_drained, left);
+        if let Some(unkept) = self.records.unkept().filter(|_| was_drained) {
+            text.push_str(&format!(
+                "; warning: a restart may bring it back ({unkept})"
+            ));
+        }
+        Ok(text)
     }
 
     /// Position of the service with this name; no name means all.
