@@ -78,11 +78,18 @@ impl Routing {
             reason: reason.into(),
             until: lasts.map(|lasts| now + lasts),
         };
+        let standing = self.health.drains().into_iter();
+        let before = standing
+            .map(|view| view.order)
+            .find(|standing| standing.service == position);
         self.health.handle_drain(now, &order);
         self.records.note_at_once(now, &self.health);
         let what = service.as_deref().unwrap_or("all services");
         let mut text =
             format!("draining {what}: clients are moved away, then the routes are withdrawn");
+        if let Some(before) = before {
+            text.push_str(&replaced(now, &before, &order));
+        }
         if let Some(unkept) = self.records.unkept() {
             text.push_str(&format!(
                 "; warning: a restart forgets this drain ({unkept})"
@@ -185,6 +192,21 @@ impl Routing {
             }
         }
     }
+}
+
+/// What is said to who has ordered a drain in the place of one that stood: the later order wins.
+fn replaced(now: Instant, before: &DrainOrder, order: &DrainOrder) -> String {
+    let lasts = |until: Option<Instant>| match until {
+        Some(until) => {
+            let left_s = until.saturating_duration_since(now).as_secs();
+            let left = humantime::format_duration(Duration::from_secs(left_s));
+            format!("for {left}")
+        }
+        None => "until taken back".to_owned(),
+    };
+    let (was, is) = (lasts(before.until), lasts(order.until));
+    let who = &before.who;
+    format!("; this replaces the drain of {who} (was: {was}, now: {is})")
 }
 
 /// What is said to who has taken a drain back, or wanted to; `left` are the drains that stand.
