@@ -257,7 +257,7 @@ impl ServicePolicy {
 pub struct WorkerSample {
     /// Grows with each turn of the worker's loop, idle or not.
     pub heartbeat: u64,
-    /// Answers sent to clients over UDP and TCP; self-probes are not counted.
+    /// Answers sent to clients over UDP and TCP, at whatever address; self-probes are not counted.
     pub answered: u64,
     /// Datagrams read from UDP sockets of services, whatever became of them; errors that were read
     /// instead of one included.

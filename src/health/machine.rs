@@ -110,8 +110,18 @@ impl Health {
     /// Takes the receive-queue overflow counter of one worker's socket. Due before
     /// [`Self::handle_workers`], once per interval.
     pub fn handle_drops(&mut self, now: Instant, target: Target, worker: usize, total: u64) {
+        let state = self.target_mut(target);
+        let has_lost = state.is_some_and(|state| state.record_drops(now, worker, total));
+        if has_lost && let Some(worker) = self.workers.get_mut(worker) {
+            worker.record_overflow(now);
+        }
+    }
+
+    /// Takes how many questions of clients one worker has answered at one address, or will. Due before
+    /// [`Self::handle_workers`], once per interval.
+    pub fn handle_served(&mut self, now: Instant, target: Target, worker: usize, total: u64) {
         if let Some(state) = self.target_mut(target) {
-            state.record_drops(now, worker, total);
+            state.record_answers(now, worker, total);
         }
     }
 

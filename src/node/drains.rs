@@ -8,29 +8,40 @@ use crate::admin::status::{Drain, DrainPhase as Phase, StandingDrain};
 use crate::admin::{Change, Order, Status};
 use crate::announce::ServiceSettings;
 use crate::dns::shared::Shared;
-use crate::health::{Departure, DrainOrder, DrainPhase, DrainView, Event, Health};
+use crate::health::{Departure, DrainOrder, DrainPhase, DrainView, Event, Health, Target};
 
 /// Which sockets of the query path belong to which service, by their numbers there.
-pub(super) struct ServiceSockets(Vec<(usize, usize)>);
+pub(super) struct ServiceSockets(Vec<(Target, usize)>);
 
 impl ServiceSockets {
     pub(super) fn new(sockets: &[SocketAddr], services: &[ServiceSettings]) -> Self {
         let owners = targets(services).filter_map(|(target, address)| {
             let socket = sockets.iter().position(|socket| *socket == address)?;
-            Some((target.service, socket))
+            Some((target, socket))
         });
         Self(owners.collect())
     }
 
     pub(super) fn of(&self, service: usize) -> impl Iterator<Item = usize> {
-        let owned = self.0.iter().filter(move |(owner, _)| *owner == service);
+        let owned = self.0.iter();
+        let owned = owned.filter(move |(owner, _)| owner.service == service);
         owned.map(|(_, socket)| *socket)
+    }
+
+    /// What clients have asked each worker at each address.
+    pub(super) fn served(&self, shared: &Shared) -> Vec<(Target, usize, u64)> {
+        let workers = shared.workers().iter().enumerate();
+        let each = workers.flat_map(|(index, worker)| {
+            let sockets = self.0.iter();
+            sockets.map(move |(target, socket)| (*target, index, worker.asked_at.value(*socket)))
+        });
+        each.collect()
     }
 
     /// What clients have asked at the sockets of each service.
     pub(super) fn asked(&self, shared: &Shared) -> Vec<(usize, u64)> {
         let mut services: Vec<(usize, u64)> = Vec::new();
-        for (service, socket) in &self.0 {
+        for (Target { service, .. }, socket) in &self.0 {
             let workers = shared.workers().iter();
             let asked = workers.map(|worker| worker.asked_at.value(*socket));
             let asked = asked.fold(0, u64::wrapping_add);
