@@ -83,7 +83,7 @@ impl Health {
             workers: vec![Worker::default(); workers],
             sampled_at: None,
             answered: RateWindow::default(),
-            others: Others::default(),
+            others: Others::new(workers),
             told_phase: DrainPhase::Serving,
             targets,
             lease: Lease::default(),
@@ -112,6 +112,15 @@ impl Health {
     pub fn handle_drops(&mut self, now: Instant, target: Target, worker: usize, total: u64) {
         let state = self.target_mut(target);
         let has_lost = state.is_some_and(|state| state.record_drops(now, worker, total));
+        if has_lost && let Some(worker) = self.workers.get_mut(worker) {
+            worker.record_overflow(now);
+        }
+    }
+
+    /// The same of all sockets together that one worker has at addresses of no service, such as those
+    /// that siblings ask it at.
+    pub fn handle_other_drops(&mut self, now: Instant, worker: usize, total: u64) {
+        let has_lost = self.others.load.record_drops(now, worker, total);
         if has_lost && let Some(worker) = self.workers.get_mut(worker) {
             worker.record_overflow(now);
         }

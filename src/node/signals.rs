@@ -10,9 +10,10 @@ use crate::dns::shared::Shared;
 use crate::health::{Health, Target, WorkerSample};
 use crate::os::{process, socket};
 
-/// One worker's socket of a service address, open a second time to read its drop counter.
+/// One worker's UDP socket, open a second time to read its drop counter.
 pub(super) struct DropCounter {
-    pub(super) target: Target,
+    /// `None`: it is no service's.
+    pub(super) target: Option<Target>,
     pub(super) worker: usize,
     pub(super) socket: UdpSocket,
 }
@@ -44,8 +45,16 @@ impl Signals {
 
     /// Tells `health` what all counters say.
     pub(super) fn tell(&self, now: Instant, health: &mut Health) {
+        let mut elsewhere = vec![0_u64; self.shared.workers().len()];
         for (target, worker, total) in self.drops() {
-            health.handle_drops(now, target, worker, total);
+            match (target, elsewhere.get_mut(worker)) {
+                (Some(target), _) => health.handle_drops(now, target, worker, total),
+                (None, Some(sum)) => *sum += total,
+                (None, None) => {}
+            }
+        }
+        for (worker, total) in elsewhere.into_iter().enumerate() {
+            health.handle_other_drops(now, worker, total);
         }
         for (target, worker, total) in self.served() {
             health.handle_served(now, target, worker, total);
@@ -54,8 +63,8 @@ impl Signals {
         health.handle_workers(now, &self.workers());
     }
 
-    /// How many datagrams each socket of a service has dropped since it was opened.
-    fn drops(&self) -> impl Iterator<Item = (Target, usize, u64)> {
+    /// How many datagrams each socket has dropped since it was opened.
+    fn drops(&self) -> impl Iterator<Item = (Option<Target>, usize, u64)> {
         self.drop_counters.iter().filter_map(|counter| {
             let total = socket::udp_drops(&counter.socket).ok()?;
             Some((counter.target, counter.worker, u64::from(total)))

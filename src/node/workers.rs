@@ -59,15 +59,13 @@ pub(super) fn open(
         };
         for (address, purpose) in &addresses {
             let udp = socket::udp(*address, *purpose)?;
-            let targets = super::routing::targets(services);
-            for (target, _) in targets.filter(|(_, service)| service == address) {
-                let socket = udp.try_clone()?;
-                sockets.drop_counters.push(DropCounter {
-                    target,
-                    worker,
-                    socket,
-                });
-            }
+            let mut targets = super::routing::targets(services);
+            let target = targets.find(|(_, service)| service == address);
+            sockets.drop_counters.push(DropCounter {
+                target: target.map(|(target, _)| target),
+                worker,
+                socket: udp.try_clone()?,
+            });
             own.udp.push(udp);
             own.tcp.push(socket::tcp(*address, *purpose)?);
         }

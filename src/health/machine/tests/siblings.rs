@@ -230,6 +230,20 @@ fn siblings_that_a_flood_keeps_out_prove_nothing_unless_they_were_kept_out_befor
     assert_eq!(bench.level(), Level::Backup, "{}", bench.reason());
 }
 
+/// They ask at the unicast addresses, and the same workers answer there.
+#[test]
+fn siblings_that_a_flood_at_another_address_keeps_out_prove_nothing() {
+    let mut bench = told(BLIND);
+    for dropped in 0..100 {
+        bench.health.handle_other_drops(bench.now, 1, dropped);
+        bench.tick();
+    }
+    assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
+    let text = "receive queue of worker 1 overflows: 1 queries dropped";
+    assert_eq!(bench.reason(), text);
+    bench.until(Level::Backup);
+}
+
 #[test]
 fn siblings_words_flapping_faster_than_the_proof_move_nothing() {
     let mut bench = Bench::started();
