@@ -332,6 +332,15 @@ impl Health {
         Some(levels.all(|level| level == Level::Preferred))
     }
 
+    /// Whether there is any sign of overload of the query path.
+    #[must_use]
+    pub fn is_overloaded(&self, now: Instant) -> bool {
+        let around = Surroundings::of(&self.settings, &self.workers, &self.others);
+        let mut targets = self.targets.iter().filter(|s| s.is_answered_here());
+        self.others.load.reason(now).is_some()
+            || targets.any(|state| state.overload(now, &around).is_some())
+    }
+
     fn target_mut(&mut self, target: Target) -> Option<&mut TargetState> {
         self.targets.iter_mut().find(|state| state.target == target)
     }

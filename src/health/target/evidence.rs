@@ -161,7 +161,11 @@ impl TargetState {
     }
 
     /// The sign of overload that is shown; the closest to the target first.
-    pub(super) fn overload(&self, now: Instant, around: &Surroundings<'_>) -> Option<Reason> {
+    pub(in crate::health) fn overload(
+        &self,
+        now: Instant,
+        around: &Surroundings<'_>,
+    ) -> Option<Reason> {
         let node = match self.policy.answered_by {
             AnsweredBy::Workers => around.others.load.reason(now),
             AnsweredBy::Another => None,
