@@ -19,8 +19,8 @@ use crate::dns::upstream::Upstreams;
 use crate::dns::{self};
 use crate::os::socket::{self, Purpose, SocketError};
 
-/// Workers give way to the routing thread when the machine is full.
-const NICENESS: i32 = 1;
+/// Workers give way to the routing thread when the machine is full, whatever niceness the process has.
+const STEPS_NICER: i32 = 1;
 
 /// TCP connections that may do something before UDP and the upstreams have their turn again.
 const TASKS_BETWEEN_TURNS: u32 = 8;
@@ -107,7 +107,7 @@ pub(super) fn start(
         let (pulse, stop) = (pulse.clone(), stop.clone());
         let ready = ready.clone();
         let run = move || {
-            if let Err(error) = socket::lower_priority(NICENESS) {
+            if let Err(error) = socket::lower_priority(STEPS_NICER) {
                 tracing::debug!(worker = index, %error, "priority not lowered");
             }
             let runtime = Builder::new_current_thread()
