@@ -332,6 +332,17 @@ impl Health {
         Some(levels.all(|level| level == Level::Preferred))
     }
 
+    /// The marks of services that the workers answer for and that are not preferred, a bit for each: what
+    /// siblings are told.
+    #[must_use]
+    pub fn lowered_marks(&self) -> u32 {
+        let targets = self.targets.iter().filter(|s| s.is_answered_here());
+        let marks = targets.filter_map(TargetState::lowered_mark);
+        marks.fold(0, |marks, mark| {
+            marks | 1_u32.checked_shl(mark.into()).unwrap_or(0)
+        })
+    }
+
     /// Whether there is any sign of overload of the query path.
     #[must_use]
     pub fn is_overloaded(&self, now: Instant) -> bool {

@@ -163,6 +163,11 @@ impl TargetState {
         self.policy.answered_by == AnsweredBy::Workers
     }
 
+    /// Its mark, while it is not preferred.
+    pub(super) fn lowered_mark(&self) -> Option<u8> {
+        (self.verdict.level < Level::Preferred).then_some(self.policy.mark)
+    }
+
     /// Takes what was remembered of it before a restart.
     pub(super) fn recall(&mut self, now: Instant, memory: &TargetMemory, settings: &Settings) {
         let chance = || self.chance.below(settings.jitter);
@@ -309,7 +314,7 @@ impl TargetState {
 
     fn delays(&self, now: Instant, peers: PeersView, settings: &Settings) -> Delays {
         let has_changes = !self.promotions.are_half_spent(now);
-        Delays::of(peers, has_changes, settings)
+        Delays::of(peers, self.policy.mark, has_changes, settings)
     }
 
     /// Delays a step to `preferred`, and nothing else.

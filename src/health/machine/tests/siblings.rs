@@ -1,6 +1,7 @@
 //! What siblings say: whether moving would help, and whether they hear this node.
 
 use super::*;
+use crate::health::SERVICE_MARKS;
 use crate::health::shared_fault::{ABLE_MIN, UNABLE_MIN, Unheard};
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
@@ -12,6 +13,7 @@ const ABLE: PeersView = PeersView {
     reached: 3,
     able: 1,
     lowered: 0,
+    spared: [0; SERVICE_MARKS],
     blind: 0,
 };
 const UNABLE: PeersView = PeersView { able: 0, ..ABLE };
@@ -283,7 +285,7 @@ fn nothing_but_a_second_of_chance_holds_a_node_while_half_of_its_siblings_are_no
         reached: 4,
         able: 4,
         lowered,
-        blind: 0,
+        ..ABLE
     };
     let mut bench = worn_out();
     bench.health.handle_peers(bench.now, lowered(1));
