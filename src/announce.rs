@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::health::peers::service_mark;
 use crate::health::{AnsweredBy, CheckPolicy, Family, OnLocalFault, OnSharedFault, ServicePolicy};
 
 mod machine;
@@ -57,6 +58,7 @@ impl ServiceSettings {
             answered_by: self.answered_by,
             tcp: self.tcp,
             checks: self.checks.clone(),
+            mark: service_mark(&self.name),
             ..ServicePolicy::new(self.addresses.iter().copied().map(Family::of).collect())
         }
     }

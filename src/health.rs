@@ -47,7 +47,7 @@ pub use machine::{Event, Health};
 pub use next::Next;
 pub use signal::{
     CheckFault, CheckOutcome, CheckPolicy, DrainOrder, Memory, PeersView, PoorAnswers,
-    PoorCanaries, StartGate, TargetMemory,
+    PoorCanaries, SERVICE_MARKS, StartGate, TargetMemory,
 };
 pub use verdict::{Awaited, Kept, Reason, Verdict};
 
@@ -235,6 +235,8 @@ pub struct ServicePolicy {
     pub tcp: bool,
     /// Further checks that it depends on.
     pub checks: Vec<CheckPolicy>,
+    /// What siblings know it by, see [`peers::service_mark`].
+    pub mark: u8,
 }
 
 impl ServicePolicy {
@@ -248,6 +250,7 @@ impl ServicePolicy {
             answered_by: AnsweredBy::default(),
             tcp: true,
             checks: Vec::new(),
+            mark: 0,
         }
     }
 }
@@ -257,7 +260,7 @@ impl ServicePolicy {
 pub struct WorkerSample {
     /// Grows with each turn of the worker's loop, idle or not.
     pub heartbeat: u64,
-    /// Answers sent to clients over UDP and TCP; self-probes are not counted.
+    /// Answers sent to clients over UDP and TCP, at whatever address; self-probes are not counted.
     pub answered: u64,
     /// Datagrams read from UDP sockets of services, whatever became of them; errors that were read
     /// instead of one included.

@@ -7,14 +7,17 @@
 //! that ends by itself never lasts longer than it was asked for.
 //!
 //! Fields are added and never mean something else: unknown ones are passed over, missing ones have a
-//! default, and a file of a newer version is read as far as it is known. What cannot be read is put
-//! aside as `state.json.bad`; the node starts without. It runs without a directory too: state makes a
-//! restart better, and is needed for nothing else.
+//! default, and a file of a newer version is read as far as it is known. A file that is not like that is
+//! put aside as `state.json.bad`; what can be read of it counts all the same, drains above all. So does a
+//! file that another process uses, which is then not written. The node runs without a directory too:
+//! state makes a restart better, and is needed for nothing else.
 //!
 //! Left out on purpose: the drain of a stop, which ends with the process; anything that is only a
 //! figure. A node without services keeps nothing, for it has nothing to withdraw.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub mod directory;
 pub mod keeper;
@@ -104,6 +107,22 @@ impl State {
         Ok(serde_json::from_slice(octets)?)
     }
 
+    /// What of a file that is not as it was written can be read all the same: each drain and each target
+    /// that makes sense by itself. `None`: nothing.
+    #[must_use]
+    pub fn salvage(octets: &[u8]) -> Option<Self> {
+        let octets = octets.get(..OCTETS_MAX).unwrap_or(octets);
+        let found: Value = serde_json::from_slice(octets).ok()?;
+        let salvaged = Self {
+            version: part(&found, "version").unwrap_or_default(),
+            running: part(&found, "running").unwrap_or_default(),
+            pid: part(&found, "pid").unwrap_or_default(),
+            targets: parts(&found, "targets"),
+            drains: parts(&found, "drains"),
+        };
+        (salvaged != Self::default()).then_some(salvaged)
+    }
+
     /// The file, never larger than [`OCTETS_MAX`]: what would not fit goes, memories first and reasons
     /// next, for a drain must not be forgotten.
     ///
@@ -173,6 +192,16 @@ impl Drain {
             ..self
         })
     }
+}
+
+fn part<T: DeserializeOwned>(found: &Value, name: &str) -> Option<T> {
+    T::deserialize(found.get(name)?).ok()
+}
+
+fn parts<T: DeserializeOwned>(found: &Value, name: &str) -> Vec<T> {
+    let all = found.get(name).and_then(Value::as_array);
+    let all = all.into_iter().flatten();
+    all.filter_map(|one| T::deserialize(one).ok()).collect()
 }
 
 fn keep_latest(times: &mut Vec<u64>, max: usize) {

@@ -112,7 +112,7 @@ fn wait(socket: &Path, service: Option<&str>) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             // A node that is older than this program has no more to tell.
-            Look::Gone if told.is_none() => return Ok(ExitCode::SUCCESS),
+            Look::Untold => return Ok(ExitCode::SUCCESS),
             Look::Gone => {
                 eprintln!("error: the drain was taken back, or its time is over");
                 return Ok(ExitCode::FAILURE);
@@ -140,12 +140,17 @@ enum Look {
     Drained(String),
     /// There is no such drain.
     Gone,
+    /// The node is drained, and does not tell how far it is.
+    Untold,
 }
 
 fn look(status: &Status, service: Option<&str>) -> Look {
     let mut drains = status.drains.iter();
     let Some(drain) = drains.find(|drain| drain.service.as_deref() == service) else {
-        return Look::Gone;
+        return match (&status.drain, status.drains.is_empty()) {
+            (Some(_), true) => Look::Untold,
+            (Some(_) | None, _) => Look::Gone,
+        };
     };
     let what = printable(service.unwrap_or("all services"));
     match drain.phase {

@@ -46,6 +46,20 @@ impl Prefix {
         }
     }
 
+    /// The prefix as a witness: of IPv6 addresses no more than the first 48 bits, for a site has so many
+    /// prefixes that are longer, and could pass for many. Unique local ones (RFC 4193 §3.1) stay as they
+    /// are: all that an organization has share 48 bits, and who may ask from there is known.
+    #[must_use]
+    pub fn as_witness(self) -> Self {
+        // That of an IPv4 address, see above; as IPv6 it would be a reserved one. RFC 4291 §2.4.
+        let is_v4 = self.0 >> 32 == 1;
+        let is_unique_local = self.0 >> 57 == 0xFC >> 1;
+        if is_v4 || is_unique_local {
+            return self;
+        }
+        Self(self.0 >> 16 << 16)
+    }
+
     /// For hashing; equal prefixes have equal bits.
     #[must_use]
     pub fn bits(self) -> u64 {
@@ -80,6 +94,25 @@ mod tests {
         assert_eq!(prefix("::ffff:192.0.2.1"), prefix("192.0.2.9"));
         assert_eq!(prefix("2001:db8:0:1::1"), prefix("2001:db8:0:ff::1"));
         assert_ne!(prefix("2001:db8:0:1::1"), prefix("2001:db8:0:100::1"));
+    }
+
+    /// RFC 6177 §2, RFC 4193 §3.1.
+    #[test]
+    fn a_site_is_one_witness_however_many_prefixes_it_has() {
+        let witness = |client: &str| prefix(client).as_witness();
+        assert_eq!(witness("2001:db8:0:100::1"), witness("2001:db8:0:ff00::1"));
+        assert_ne!(witness("2001:db8:0:100::1"), witness("2001:db8:1:100::1"));
+        for plain in [
+            "192.0.2.1",
+            "255.255.255.255",
+            "0.0.0.1",
+            "fc00:0:0:100::1",
+            "fdff::1",
+        ] {
+            assert_eq!(witness(plain), prefix(plain), "{plain}");
+        }
+        assert_ne!(witness("fe00:0:0:100::1"), prefix("fe00:0:0:100::1"));
+        assert_ne!(witness("fbff:0:0:100::1"), prefix("fbff:0:0:100::1"));
     }
 
     #[test]

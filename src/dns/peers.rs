@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! question  peer.sidestep. CH TXT, with the marker of siblings, over UDP
-//! answer    "v=1 able=1 heard=0 preferred=1 n=89abcdef"
+//! answer    "v=1 able=1 heard=0 preferred=0 low=00000010 n=89abcdef"
 //! ```
 //!
 //! | word | says |
@@ -15,6 +15,7 @@
 //! | `able` | `1`: can resolve its critical zones; `0`: cannot; `-`: does not know yet |
 //! | `heard` | `1`: who asks answers questions like this; `0`: it does not; `-`: not known |
 //! | `preferred` | `1`: announces all its services as the best there is; `0`: not all; `-`: not known |
+//! | `low` | the services that are not the best there is: a bit for each, by a hash of its name; left out when that is not known |
 //! | `n` | which node this is: equal for all of its addresses, another number on every other node |
 //!
 //! Words that are not known are passed over. Only a sibling is told (address and marker): for everybody
@@ -25,7 +26,8 @@
 
 use std::hash::Hasher;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use siphasher::sip::SipHasher24;
 
@@ -44,6 +46,8 @@ const NAME: &[u8] = b"\x04peer\x08sidestep\x00";
 const VERSION: &[u8] = b"v=1";
 /// Where the number of answers stands. RFC 1035 §4.1.1.
 const ANSWERS: usize = 6;
+/// Sets of lowered services that can be told, and one that tells nothing.
+const SETS_MAX: usize = 16;
 /// Unknown, no and yes, of each word.
 const STATES: u8 = 3;
 
@@ -56,6 +60,8 @@ pub struct Word {
     pub heard: Option<bool>,
     /// Whether all of its services are preferred.
     pub preferred: Option<bool>,
+    /// Which of them are not, as bits.
+    pub lowered: Option<u32>,
     /// Which node it is, see [`node_number`].
     pub node: Option<u32>,
 }
@@ -76,6 +82,8 @@ impl Word {
                 word.heard = word.heard.or(flag(value));
             } else if let Some(value) = field.strip_prefix(b"preferred=") {
                 word.preferred = word.preferred.or(flag(value));
+            } else if let Some(value) = field.strip_prefix(b"low=") {
+                word.lowered = word.lowered.or(number(value));
             } else if let Some(value) = field.strip_prefix(b"n=") {
                 word.node = word.node.or(number(value));
             }
@@ -83,7 +91,7 @@ impl Word {
         word
     }
 
-    /// As it is sent: at most 41 octets.
+    /// As it is sent: at most 54 octets.
     #[must_use]
     pub fn text(&self) -> String {
         let flag = |flag| match flag {
@@ -92,11 +100,14 @@ impl Word {
             Some(true) => '1',
         };
         let (able, heard, preferred) = (flag(self.able), flag(self.heard), flag(self.preferred));
-        let words = format!("v=1 able={able} heard={heard} preferred={preferred}");
-        match self.node {
-            Some(node) => format!("{words} n={node:08x}"),
-            None => words,
+        let mut words = format!("v=1 able={able} heard={heard} preferred={preferred}");
+        if let Some(lowered) = self.lowered {
+            words.push_str(&format!(" low={lowered:08x}"));
         }
+        if let Some(node) = self.node {
+            words.push_str(&format!(" n={node:08x}"));
+        }
+        words
     }
 }
 
@@ -192,10 +203,46 @@ impl Question {
 pub struct Board {
     /// Sorted by address; with what is known of each, as `put` writes it.
     siblings: Box<[(IpAddr, AtomicU8)]>,
+    node: u32,
     able: AtomicU8,
     preferred: AtomicU8,
+    /// Which of `answers` holds.
+    lowered: AtomicUsize,
+    /// For each of the first sets of lowered services that there were; the first one tells of none.
+    answers: [OnceLock<Answers>; SETS_MAX],
+}
+
+/// The answers that go with one set of lowered services.
+#[derive(Debug)]
+struct Answers {
+    lowered: Option<u32>,
     /// For each three states: of `able`, of `preferred`, of `heard`.
-    answers: Box<[BuiltSections]>,
+    each: Box<[BuiltSections]>,
+}
+
+impl Answers {
+    fn new(lowered: Option<u32>, node: u32) -> Self {
+        let flags = [None, Some(false), Some(true)];
+        let pairs = flags
+            .into_iter()
+            .flat_map(|able| flags.map(|preferred| (able, preferred)));
+        let each = pairs.flat_map(|(able, preferred)| {
+            flags.map(|heard| {
+                let word = Word {
+                    able,
+                    heard,
+                    preferred,
+                    lowered,
+                    node: Some(node),
+                };
+                text_answer(word.text().as_bytes())
+            })
+        });
+        Self {
+            lowered,
+            each: each.collect(),
+        }
+    }
 }
 
 impl Board {
@@ -205,26 +252,17 @@ impl Board {
         let mut siblings: Vec<_> = siblings.iter().map(IpAddr::to_canonical).collect();
         siblings.sort_unstable();
         siblings.dedup();
-        let flags = [None, Some(false), Some(true)];
-        let pairs = flags
-            .into_iter()
-            .flat_map(|able| flags.map(|preferred| (able, preferred)));
-        let answers = pairs.flat_map(|(able, preferred)| {
-            flags.map(|heard| {
-                let word = Word {
-                    able,
-                    heard,
-                    preferred,
-                    node: Some(node),
-                };
-                text_answer(word.text().as_bytes())
-            })
-        });
+        let mut answers = [const { OnceLock::new() }; SETS_MAX];
+        if let Some(first) = answers.first_mut() {
+            *first = OnceLock::from(Answers::new(None, node));
+        }
         Self {
-            answers: answers.collect(),
+            node,
             siblings: siblings.into_iter().map(|ip| (ip, 0.into())).collect(),
             able: AtomicU8::new(0),
             preferred: AtomicU8::new(0),
+            lowered: AtomicUsize::new(0),
+            answers,
         }
     }
 
@@ -245,6 +283,20 @@ impl Board {
         put(&self.preferred, preferred);
     }
 
+    /// Says which services of this node are not preferred, as bits. Of more than fifteen different sets
+    /// in the life of the process the later ones are not told.
+    pub fn tell_lowered(&self, lowered: u32) {
+        let mut answers = self.answers.iter();
+        let place = answers.position(|answers| {
+            let known = answers.get_or_init(|| Answers::new(Some(lowered), self.node));
+            known.lowered == Some(lowered)
+        });
+        let place = place.unwrap_or(0);
+        if self.lowered.load(Ordering::Relaxed) != place {
+            self.lowered.store(place, Ordering::Relaxed);
+        }
+    }
+
     /// Says whether the sibling at this address answers this node's questions.
     pub fn tell_heard(&self, sibling: IpAddr, heard: Option<bool>) {
         if let Some((_, told)) = self.find(sibling) {
@@ -261,9 +313,9 @@ impl Board {
         let [able, preferred, heard] =
             [&self.able, &self.preferred, heard].map(|state| state.load(Ordering::Relaxed));
         let index = (able * STATES + preferred) * STATES + heard;
-        self.answers
-            .get(usize::from(index))
-            .map(BuiltSections::lend)
+        let answers = self.answers.get(self.lowered.load(Ordering::Relaxed))?;
+        let answer = answers.get()?.each.get(usize::from(index));
+        answer.map(BuiltSections::lend)
     }
 
     fn find(&self, sibling: IpAddr) -> Option<&(IpAddr, AtomicU8)> {

@@ -9,7 +9,8 @@
 //! One domain or one client prefix must not be able to make or to hide a fault, however loud it is. So
 //! questions for a critical zone are counted in a table of [`DOMAINS`] × [`PREFIXES`] pairs by keyed
 //! hashes of both: whoever judges them may give each pair one vote, and look at what remains without
-//! any one row or column. Two that share a bucket count as one.
+//! any one row or column. Two that share a bucket count as one. Of IPv6 addresses a prefix is a /48 here,
+//! whatever limits take for one, for whoever has one of these has many of the longer ones.
 //!
 //! Each worker is the only writer of its [`Tallies`], so that counting is a load and a store. A table
 //! takes 2 KiB for each worker; the first [`TABLES_MAX`] critical zones have one, other zones have two
@@ -230,7 +231,7 @@ impl Quality {
             return;
         }
         let domain = bucket(domain::hash(&zone.apex, ended.key.name()), DOMAINS);
-        let prefix = bucket(self.key.hash_one(ended.prefix), PREFIXES);
+        let prefix = bucket(self.key.hash_one(ended.prefix.as_witness()), PREFIXES);
         tally.count((domain, prefix), in_time.is_some());
         if let Some(took) = ended.took {
             tally.count_time(took);

@@ -1,8 +1,9 @@
 #![warn(clippy::indexing_slicing, clippy::as_conversions)]
 //! Makes the extra checks of all services, each at its own interval, one run of each at a time.
 //!
-//! It has a thread of its own: the system may take long to start a program, or for ever where that
-//! lies on a disk that does not answer, and nothing that keeps time may wait for it.
+//! It has a thread of its own, and each program that is started has another one while the system starts
+//! it: that may take long, and nothing that keeps time, nor any other check, may wait for it. Whoever
+//! ends the runtime must not wait for these.
 #![expect(
     clippy::disallowed_methods,
     reason = "a shell: reads the clock for its reports"

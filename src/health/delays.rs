@@ -35,8 +35,9 @@ impl Delays {
         is_limited: true,
     };
 
-    /// Those of a node whose siblings say this; `has_changes`: half of the hour's are not spent yet.
-    pub(super) fn of(peers: PeersView, has_changes: bool, settings: &Settings) -> Self {
+    /// Those of a service with this mark on a node whose siblings say this; `has_changes`: half of the
+    /// hour's are not spent yet.
+    pub(super) fn of(peers: PeersView, mark: u8, has_changes: bool, settings: &Settings) -> Self {
         if peers.reached < REACHED_MIN {
             let hold_max = if has_changes {
                 settings.hold_down
@@ -49,7 +50,7 @@ impl Delays {
             };
         }
         // With this node, that is more than half.
-        if peers.lowered >= peers.reached.div_ceil(2) {
+        if peers.lowered_for(mark) >= peers.reached.div_ceil(2) {
             return Self {
                 hold_max: Duration::ZERO,
                 chance_max: URGENT_CHANCE,
@@ -72,7 +73,7 @@ mod tests {
             lowered,
             ..PeersView::default()
         };
-        Delays::of(peers, true, &settings())
+        Delays::of(peers, 7, true, &settings())
     }
 
     #[test]
@@ -82,9 +83,25 @@ mod tests {
             assert_eq!(delays.hold_max, settings().hold_down);
             assert!(delays.is_limited);
         }
-        let alone = Delays::of(PeersView::default(), false, &settings());
+        let alone = Delays::of(PeersView::default(), 7, false, &settings());
         assert_eq!(alone, Delays::FULL, "after too many changes");
         assert_eq!(delays(2, 0), Delays::FULL);
+    }
+
+    /// The trouble of another service switches off nothing.
+    #[test]
+    fn siblings_count_that_are_not_preferred_for_the_same_service() {
+        let mut peers = PeersView {
+            known: 4,
+            reached: 4,
+            lowered: 4,
+            ..PeersView::default()
+        };
+        peers.spared[7] = 3;
+        assert_eq!(Delays::of(peers, 7, true, &settings()), Delays::FULL);
+        assert!(!Delays::of(peers, 6, true, &settings()).is_limited);
+        peers.spared[7] = 2;
+        assert!(!Delays::of(peers, 7, true, &settings()).is_limited);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Health {
             workers: vec![Worker::default(); workers],
             sampled_at: None,
             answered: RateWindow::default(),
-            others: Others::default(),
+            others: Others::new(workers),
             told_phase: DrainPhase::Serving,
             targets,
             lease: Lease::default(),
@@ -110,8 +110,27 @@ impl Health {
     /// Takes the receive-queue overflow counter of one worker's socket. Due before
     /// [`Self::handle_workers`], once per interval.
     pub fn handle_drops(&mut self, now: Instant, target: Target, worker: usize, total: u64) {
+        let state = self.target_mut(target);
+        let has_lost = state.is_some_and(|state| state.record_drops(now, worker, total));
+        if has_lost && let Some(worker) = self.workers.get_mut(worker) {
+            worker.record_overflow(now);
+        }
+    }
+
+    /// The same of all sockets together that one worker has at addresses of no service, such as those
+    /// that siblings ask it at.
+    pub fn handle_other_drops(&mut self, now: Instant, worker: usize, total: u64) {
+        let has_lost = self.others.load.record_drops(now, worker, total);
+        if has_lost && let Some(worker) = self.workers.get_mut(worker) {
+            worker.record_overflow(now);
+        }
+    }
+
+    /// Takes how many questions of clients one worker has answered at one address, or will. Due before
+    /// [`Self::handle_workers`], once per interval.
+    pub fn handle_served(&mut self, now: Instant, target: Target, worker: usize, total: u64) {
         if let Some(state) = self.target_mut(target) {
-            state.record_drops(now, worker, total);
+            state.record_answers(now, worker, total);
         }
     }
 
@@ -311,6 +330,26 @@ impl Health {
         let mut levels = targets.map(|state| state.verdict.level).peekable();
         levels.peek()?;
         Some(levels.all(|level| level == Level::Preferred))
+    }
+
+    /// The marks of services that the workers answer for and that are not preferred, a bit for each: what
+    /// siblings are told.
+    #[must_use]
+    pub fn lowered_marks(&self) -> u32 {
+        let targets = self.targets.iter().filter(|s| s.is_answered_here());
+        let marks = targets.filter_map(TargetState::lowered_mark);
+        marks.fold(0, |marks, mark| {
+            marks | 1_u32.checked_shl(mark.into()).unwrap_or(0)
+        })
+    }
+
+    /// Whether there is any sign of overload of the query path.
+    #[must_use]
+    pub fn is_overloaded(&self, now: Instant) -> bool {
+        let around = Surroundings::of(&self.settings, &self.workers, &self.others);
+        let mut targets = self.targets.iter().filter(|s| s.is_answered_here());
+        self.others.load.reason(now).is_some()
+            || targets.any(|state| state.overload(now, &around).is_some())
     }
 
     fn target_mut(&mut self, target: Target) -> Option<&mut TargetState> {

@@ -23,6 +23,14 @@ pub(super) struct Others {
 }
 
 impl Others {
+    /// Nothing is known; of so many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            load: Load::new(workers),
+            ..Self::default()
+        }
+    }
+
     /// The fault of the critical zones that is shown; the plainest evidence first.
     pub(super) fn shared_fault(&self) -> Option<Reason> {
         let dead = self.dead_zones.first();

@@ -42,9 +42,36 @@ pub(super) struct Load {
     shed: RateWindow,
     shedding: Sign,
     late: Sign,
+    /// Of each worker, drops at addresses of no service.
+    drops: Vec<Option<u64>>,
+    overflow: Sign,
 }
 
 impl Load {
+    /// Of so many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            drops: vec![None; workers],
+            ..Self::default()
+        }
+    }
+
+    /// Takes how many datagrams the sockets of one worker have dropped at addresses of no service: the
+    /// same worker answers for all, and siblings ask it there.
+    /// Whether there are more than before.
+    pub(super) fn record_drops(&mut self, now: Instant, worker: usize, total: u64) -> bool {
+        let Some(known) = self.drops.get_mut(worker) else {
+            return false;
+        };
+        let before = known.replace(total).unwrap_or(total);
+        let dropped = total.wrapping_sub(before);
+        if dropped > 0 {
+            self.overflow
+                .see(now, Reason::QueueOverflow { worker, dropped });
+        }
+        dropped > 0
+    }
+
     /// Takes the samples of all workers.
     pub(super) fn record(&mut self, now: Instant, samples: &[WorkerSample]) {
         let sum = |of: fn(&WorkerSample) -> u64| samples.iter().map(of).fold(0, u64::wrapping_add);
@@ -66,14 +93,17 @@ impl Load {
 
     /// The sign that counts at `now`.
     pub(super) fn reason(&self, now: Instant) -> Option<&Reason> {
-        self.shedding.reason(now).or_else(|| self.late.reason(now))
+        let mut signs = self.signs().into_iter();
+        signs.find_map(|sign| sign.reason(now))
     }
 
     /// When signs count no longer.
     pub(super) fn ends(&self) -> impl Iterator<Item = Instant> {
-        [&self.shedding, &self.late]
-            .into_iter()
-            .filter_map(Sign::ends_at)
+        self.signs().into_iter().filter_map(Sign::ends_at)
+    }
+
+    fn signs(&self) -> [&Sign; 3] {
+        [&self.shedding, &self.overflow, &self.late]
     }
 }
 
@@ -104,6 +134,22 @@ mod tests {
             let sign = Reason::QueriesShed { shed: 1, answered };
             assert_eq!(shed_after_a_second(answered, 1), Some(sign));
         }
+    }
+
+    #[test]
+    fn drops_at_addresses_of_no_service_are_overload_when_they_grow() {
+        let mut load = Load::new(2);
+        let now = start();
+        load.record_drops(now, 1, 40);
+        load.record_drops(now, 0, 0);
+        load.record_drops(now, 1, 40);
+        assert_eq!(load.reason(now), None, "they are old ones");
+        load.record_drops(now, 7, 1);
+        load.record_drops(now, 1, 43);
+        let (worker, dropped) = (1, 3);
+        let sign = Reason::QueueOverflow { worker, dropped };
+        assert_eq!(load.reason(now), Some(&sign));
+        assert_eq!(load.reason(now + SIGN_VALIDITY), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | reached | it has answered within the last 3 s |
 //! | able | reached, and it says that it can resolve |
 //! | lowered | reached, and it says that it is not preferred; one that does not say counts as preferred |
+//! | spared | lowered, but for services with this mark; one that does not say which has lowered all |
 //! | blind | reached, and it has said four times in a row that this node does not answer it |
 //!
 //! Four times, because a node that comes back from the dead is called silent until the others have
@@ -26,13 +27,15 @@
 //! Coming late by more than a second it forgets what was under way and what was missed, so that nobody
 //! is called unreached or blind, and nobody is told to be silent, before all were asked again.
 
+use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use siphasher::sip::SipHasher24;
 
-use super::PeersView;
+use super::{PeersView, SERVICE_MARKS};
 use peer::{Peer, Standing};
 
 mod choose;
@@ -55,6 +58,17 @@ pub const DEAF_TO_BELIEVE: u32 = 4;
 /// Who comes later than this has been asleep.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What siblings know a service by: the same on all nodes for one name, whatever else they have. Two may
+/// share a mark, and then count as one.
+#[must_use]
+pub fn service_mark(name: &str) -> u8 {
+    // Nothing is kept secret by it: a key would have to be the same on all nodes.
+    let mut hasher = SipHasher24::new_with_key(&[0; 16]);
+    hasher.write(name.as_bytes());
+    let mark = hasher.finish() % SERVICE_MARKS as u64;
+    u8::try_from(mark).unwrap_or(0)
+}
+
 /// What a sibling says; `None`: it does not know, or its words are not understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerWord {
@@ -64,6 +78,8 @@ pub struct PeerWord {
     pub hears_us: Option<bool>,
     /// Whether all of its services are preferred.
     pub preferred: Option<bool>,
+    /// The marks of those that are not, a bit for each.
+    pub lowered: Option<u32>,
     /// The number of its node.
     pub node: Option<u32>,
 }
@@ -273,7 +289,12 @@ impl Peers {
             known: u16::try_from(nodes.len() + self.unasked).unwrap_or(u16::MAX),
             reached: count(|standing| standing.is_reached),
             able: count(|standing| standing.is_able),
-            lowered: count(|standing| standing.is_lowered),
+            lowered: count(Standing::is_lowered),
+            spared: std::array::from_fn(|mark| {
+                let is_spared = |standing: &Standing| standing.spares(mark);
+                let nodes = nodes.iter().filter(|(_, standing)| is_spared(standing));
+                u8::try_from(nodes.count()).unwrap_or(u8::MAX)
+            }),
             blind: count(|standing| standing.is_deaf && !standing.hears),
         }
     }

@@ -33,7 +33,8 @@
 //! - The **baseline** is the share of bad domains itself, smoothed over 5 min. It is learned while there
 //!   is no fault and from shares below 50 % alone: what fails for most never becomes normal.
 //! - An answer counts as failed when it comes later than 8 times the median of the zone, which is
-//!   learned in the same way, and later than 800 ms.
+//!   learned in the same way, and later than 800 ms; not while the node is overloaded, unless the fault
+//!   was there before.
 //!
 //! Left out on purpose: sites whose clients share fewer than three prefixes get no evidence from this,
 //! nor do those where hardly anybody asks; canaries and breakers are there for them. Half of the
@@ -195,9 +196,13 @@ impl AnswerJudge {
         self.median.map(Duration::from_secs_f64)
     }
 
-    /// After which time an answer counts as failed.
+    /// After which time an answer counts as failed. Under overload none does for being late, except
+    /// while there is a fault already, which that must not end.
     #[must_use]
-    pub fn late_after(&self) -> Duration {
+    pub fn late_after(&self, is_overloaded: bool) -> Duration {
+        if is_overloaded && self.fault.is_none() {
+            return Duration::MAX;
+        }
         let usual = self.median().unwrap_or_default();
         usual.saturating_mul(LATE_FACTOR).max(LATE_MIN)
     }

@@ -10,7 +10,7 @@
 //! answered    unanswered  any                 good            shed            its TCP slots are full
 //! answered    refused     any                 good            bad             nobody listens there
 //! refused     any         any                 bad             as it ended     nobody listens there
-//! unanswered  answered    any                 shed            good            it lives: a flood
+//! unanswered  answered    any                 shed (**)       good            it lives: a flood
 //! unanswered  unanswered  any                 unanswered      unanswered (*)  wedged, or gone
 //! unanswered  refused     any                 unanswered      bad             wedged, or gone
 //! unanswered  not asked   rising, under 10 s  shed            -               perhaps a flood
@@ -20,6 +20,13 @@
 //! ```
 //! (*) shed in the first such round after an answer over TCP, as what was answered a moment ago: the
 //! silence over UDP is the plainer evidence.
+//!
+//! (**) shed while load may explain it: for 10 s, and for 10 s after each sign of load, which is an
+//! answer that came too late, lost datagrams, or that nobody knows whether any were lost. Then
+//! *bad*: what reads its datagrams is dead, or one of the threads that do. From the 10 s on each
+//! round asks from a new port as well, and when for a minute not one question was answered over UDP,
+//! not even late, from any port, no load explains that any more: of a program that reads one datagram
+//! in fifty some would have been answered among six hundred.
 //!
 //! `fall` times *bad* or *unanswered* in a row is a local fault, *shed* is overload and changes no
 //! level. A wrong answer is bad like a refusal: neither comes from load, for the kernel refuses what
@@ -34,8 +41,11 @@ use super::{ProbeOf, ProbeOutcome};
 const TCP_INTERVAL: Duration = Duration::from_secs(1);
 /// Good rounds until it is: a recovery is not to wait for a probe once a second.
 const CALM_ROUNDS: u32 = 30;
-/// How long lost datagrams explain unanswered probes where TCP cannot tell.
+/// How long lost datagrams explain unanswered probes where TCP cannot tell, and a sign of load where it
+/// can.
 const FLOOD_MAX: Duration = Duration::from_secs(10);
+/// Load explains no longer that nothing at all is answered over UDP.
+const MUTE_MAX: Duration = Duration::from_secs(60);
 
 /// How one question ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +69,10 @@ pub(super) struct Round {
     pub(super) tcp: Option<Answer>,
     /// Datagrams that the program's socket has lost so far; `None`: not known.
     pub(super) dropped: Option<u64>,
+    /// An earlier question over UDP was answered meanwhile.
+    pub(super) is_late: bool,
+    /// Over UDP from a new port; `None`: not asked.
+    pub(super) fresh: Option<Answer>,
 }
 
 /// The rounds of one target so far.
@@ -70,6 +84,10 @@ pub(super) struct Rounds {
     tcp_asked_at: Option<Instant>,
     was_tcp_right: bool,
     silent_since: Option<Instant>,
+    /// Since when no question at all was answered over UDP, not even late.
+    mute_since: Option<Instant>,
+    /// When load last explained silence.
+    loaded_at: Option<Instant>,
     dropped: Option<u64>,
 }
 
@@ -82,6 +100,8 @@ impl Rounds {
             tcp_asked_at: None,
             was_tcp_right: false,
             silent_since: None,
+            mute_since: None,
+            loaded_at: None,
             dropped: None,
         }
     }
@@ -93,6 +113,11 @@ impl Rounds {
             .tcp_asked_at
             .is_none_or(|at| now.duration_since(at) >= TCP_INTERVAL);
         self.is_tcp_served && (is_due || self.good < CALM_ROUNDS)
+    }
+
+    /// Whether the round that begins at `now` asks over UDP from a new port too.
+    pub(super) fn wants_fresh(&self, now: Instant) -> bool {
+        self.is_tcp_served && has_lasted(self.silent_since, now, FLOOD_MAX)
     }
 
     /// Whether it is ever asked over TCP.
@@ -111,21 +136,20 @@ impl Rounds {
             _ => false,
         };
         self.dropped = round.dropped;
-        if round.udp == Answer::Silence {
-            self.silent_since.get_or_insert(now);
-        } else {
-            self.silent_since = None;
-        }
-        let is_flood_over = self
-            .silent_since
-            .is_some_and(|since| now.duration_since(since) >= FLOOD_MAX);
+        self.note_silence(now, round, has_lost);
+        let is_flood_over = has_lasted(self.silent_since, now, FLOOD_MAX);
+        let is_explained = self.is_explained(now);
         let udp = match (round.udp, round.tcp) {
             (Answer::Right, _) => ProbeOutcome::Good,
             (Answer::Wrong | Answer::Refused, _) => ProbeOutcome::Bad,
-            (Answer::Silence, Some(Answer::Right | Answer::Wrong)) => ProbeOutcome::Shed,
+            (Answer::Silence, Some(Answer::Right | Answer::Wrong)) if is_explained => {
+                ProbeOutcome::Shed
+            }
             (Answer::Silence, None) if has_lost && !self.is_tcp_served && !is_flood_over => {
                 ProbeOutcome::Shed
             }
+            // Not as unanswered: that it answers over TCP would excuse that.
+            (Answer::Silence, Some(Answer::Right | Answer::Wrong)) => ProbeOutcome::Bad,
             (Answer::Silence, Some(Answer::Refused | Answer::Silence) | None) => {
                 ProbeOutcome::Unanswered
             }
@@ -158,6 +182,37 @@ impl Rounds {
         };
         both.into_iter().flatten()
     }
+
+    fn note_silence(&mut self, now: Instant, round: Round, has_lost: bool) {
+        if round.udp != Answer::Silence {
+            self.silent_since = None;
+            self.mute_since = None;
+            self.loaded_at = None;
+            return;
+        }
+        self.silent_since.get_or_insert(now);
+        if round.is_late || round.fresh.is_some_and(|fresh| fresh != Answer::Silence) {
+            self.mute_since = None;
+        } else {
+            self.mute_since.get_or_insert(now);
+        }
+        if round.is_late || has_lost || round.dropped.is_none() {
+            self.loaded_at = Some(now);
+        }
+    }
+
+    /// Whether load may be why UDP is silent though TCP answers.
+    fn is_explained(&self, now: Instant) -> bool {
+        let is_new = !has_lasted(self.silent_since, now, FLOOD_MAX);
+        let is_loaded = self
+            .loaded_at
+            .is_some_and(|at| now.duration_since(at) < FLOOD_MAX);
+        (is_new || is_loaded) && !has_lasted(self.mute_since, now, MUTE_MAX)
+    }
+}
+
+fn has_lasted(since: Option<Instant>, now: Instant, least: Duration) -> bool {
+    since.is_some_and(|since| now.duration_since(since) >= least)
 }
 
 #[cfg(test)]

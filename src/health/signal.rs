@@ -42,8 +42,22 @@ pub struct PeersView {
     pub able: u16,
     /// Of the reached, who say that they are not preferred for some service.
     pub lowered: u16,
+    /// Of these, by the mark of a service, who say that this one is preferred all the same.
+    pub spared: [u8; SERVICE_MARKS],
     /// Of the reached, who say that they ask this node and get no answer.
     pub blind: u16,
+}
+
+/// Services are told apart by so many marks.
+pub const SERVICE_MARKS: usize = 32;
+
+impl PeersView {
+    /// Of the reached, who say that they are not preferred for the service with this mark.
+    #[must_use]
+    pub fn lowered_for(&self, mark: u8) -> u16 {
+        let spared = self.spared.get(usize::from(mark)).copied();
+        self.lowered.saturating_sub(spared.map_or(0, u16::from))
+    }
 }
 
 /// How an extra check of a service ended.

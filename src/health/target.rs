@@ -11,7 +11,7 @@ use super::policy::{self, Evidence, Finding, SharedPolicy};
 use super::probes::Probes;
 use super::promotion::{Chance, Promotions};
 use super::shared_fault::{SharedFault, Unheard};
-use super::worker::Worker;
+use super::worker::{Worker, is_recent};
 use super::{
     AnsweredBy, Awaited, FaultClass, FloorLevel, Grant, Level, Next, PeersView, Reason,
     ServicePolicy, Settings, Target, TargetMemory, Verdict,
@@ -29,7 +29,7 @@ pub(super) struct TargetState {
     /// When the latest probe of the address and over TCP was good; `None` when it was not.
     good_at: [Option<Instant>; 2],
     checks: Vec<CheckRun>,
-    drops: Vec<Drops>,
+    traffic: Vec<Traffic>,
     overflow: Sign,
     probed_at: Option<Instant>,
     standing: Standing,
@@ -59,11 +59,35 @@ enum Standing {
     Faulty,
 }
 
-/// The overflow counter of one worker's socket.
+/// The counters of one worker's socket.
 #[derive(Clone, Copy, Debug, Default)]
-struct Drops {
+struct Traffic {
+    dropped: Rising,
+    answered: Rising,
+}
+
+/// A counter, and when it was last seen to rise.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rising {
     total: Option<u64>,
     rose_at: Option<Instant>,
+}
+
+impl Rising {
+    /// Takes the total of `now`; how much it has risen by.
+    fn record(&mut self, now: Instant, total: u64) -> Option<u64> {
+        let last = self.total.replace(total)?;
+        let risen = total.wrapping_sub(last);
+        if risen == 0 {
+            return None;
+        }
+        self.rose_at = Some(now);
+        Some(risen)
+    }
+
+    fn is_rising(&self, now: Instant, window: Duration) -> bool {
+        is_recent(self.rose_at, now, window)
+    }
 }
 
 /// What is known of the node as a whole.
@@ -111,7 +135,7 @@ impl TargetState {
             good_at: [None; 2],
             checks: policy.checks.iter().cloned().map(CheckRun::new).collect(),
             policy: policy.clone(),
-            drops: vec![Drops::default(); workers],
+            traffic: vec![Traffic::default(); workers],
             overflow: Sign::default(),
             probed_at: None,
             standing: Standing::Starting,
@@ -137,6 +161,11 @@ impl TargetState {
     /// Whether workers of this node answer for it.
     pub(super) fn is_answered_here(&self) -> bool {
         self.policy.answered_by == AnsweredBy::Workers
+    }
+
+    /// Its mark, while it is not preferred.
+    pub(super) fn lowered_mark(&self) -> Option<u8> {
+        (self.verdict.level < Level::Preferred).then_some(self.policy.mark)
     }
 
     /// Takes what was remembered of it before a restart.
@@ -285,7 +314,7 @@ impl TargetState {
 
     fn delays(&self, now: Instant, peers: PeersView, settings: &Settings) -> Delays {
         let has_changes = !self.promotions.are_half_spent(now);
-        Delays::of(peers, has_changes, settings)
+        Delays::of(peers, self.policy.mark, has_changes, settings)
     }
 
     /// Delays a step to `preferred`, and nothing else.

@@ -19,7 +19,7 @@ pub(super) struct Worker {
     has_beaten: bool,
     still_for: Duration,
     untaken_for: Duration,
-    answered_at: Option<Instant>,
+    overflowed_at: Option<Instant>,
     tcp_shed_at: Option<Instant>,
 }
 
@@ -42,14 +42,21 @@ impl Worker {
                 self.still_for = Duration::ZERO;
                 self.has_beaten = true;
             }
-            if sample.answered != last.answered {
-                self.answered_at = Some(now);
-            }
             if sample.tcp_shed != last.tcp_shed {
                 self.tcp_shed_at = Some(now);
             }
         }
         self.last = Some((now, sample));
+    }
+
+    /// Takes that one of its sockets has lost datagrams.
+    pub(super) fn record_overflow(&mut self, now: Instant) {
+        self.overflowed_at = Some(now);
+    }
+
+    /// Whether any of its sockets lost datagrams within the last `window`.
+    pub(super) fn overflows(&self, now: Instant, window: Duration) -> bool {
+        is_recent(self.overflowed_at, now, window)
     }
 
     /// Whether a heartbeat was ever seen to advance.
@@ -65,11 +72,6 @@ impl Worker {
     /// Whether it has read nothing for `limit`.
     pub(super) fn takes_nothing(&self, limit: Duration) -> bool {
         self.untaken_for >= limit
-    }
-
-    /// Whether a client got an answer within the last `window`.
-    pub(super) fn answers(&self, now: Instant, window: Duration) -> bool {
-        is_recent(self.answered_at, now, window)
     }
 
     /// Whether TCP connections were shed within the last `window`.

@@ -125,6 +125,8 @@ pub(super) fn start(
     let runtime = super::runtime()?;
     let thread = super::spawn("checks", move || {
         runtime.block_on(checker::run(settings, report, stopping));
+        // A program that the system does not manage to start is not waited for.
+        runtime.shutdown_background();
     })?;
     Ok((Some(thread), results))
 }

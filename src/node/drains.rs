@@ -8,29 +8,40 @@ use crate::admin::status::{Drain, DrainPhase as Phase, StandingDrain};
 use crate::admin::{Change, Order, Status};
 use crate::announce::ServiceSettings;
 use crate::dns::shared::Shared;
-use crate::health::{Departure, DrainOrder, DrainPhase, DrainView, Event, Health};
+use crate::health::{Departure, DrainOrder, DrainPhase, DrainView, Event, Health, Target};
 
 /// Which sockets of the query path belong to which service, by their numbers there.
-pub(super) struct ServiceSockets(Vec<(usize, usize)>);
+pub(super) struct ServiceSockets(Vec<(Target, usize)>);
 
 impl ServiceSockets {
     pub(super) fn new(sockets: &[SocketAddr], services: &[ServiceSettings]) -> Self {
         let owners = targets(services).filter_map(|(target, address)| {
             let socket = sockets.iter().position(|socket| *socket == address)?;
-            Some((target.service, socket))
+            Some((target, socket))
         });
         Self(owners.collect())
     }
 
     pub(super) fn of(&self, service: usize) -> impl Iterator<Item = usize> {
-        let owned = self.0.iter().filter(move |(owner, _)| *owner == service);
+        let owned = self.0.iter();
+        let owned = owned.filter(move |(owner, _)| owner.service == service);
         owned.map(|(_, socket)| *socket)
+    }
+
+    /// What clients have asked each worker at each address.
+    pub(super) fn served(&self, shared: &Shared) -> Vec<(Target, usize, u64)> {
+        let workers = shared.workers().iter().enumerate();
+        let each = workers.flat_map(|(index, worker)| {
+            let sockets = self.0.iter();
+            sockets.map(move |(target, socket)| (*target, index, worker.asked_at.value(*socket)))
+        });
+        each.collect()
     }
 
     /// What clients have asked at the sockets of each service.
     pub(super) fn asked(&self, shared: &Shared) -> Vec<(usize, u64)> {
         let mut services: Vec<(usize, u64)> = Vec::new();
-        for (service, socket) in &self.0 {
+        for (Target { service, .. }, socket) in &self.0 {
             let workers = shared.workers().iter();
             let asked = workers.map(|worker| worker.asked_at.value(*socket));
             let asked = asked.fold(0, u64::wrapping_add);
@@ -78,12 +89,24 @@ impl Routing {
             reason: reason.into(),
             until: lasts.map(|lasts| now + lasts),
         };
+        let standing = self.health.drains().into_iter();
+        let before = standing
+            .map(|view| view.order)
+            .find(|standing| standing.service == position);
         self.health.handle_drain(now, &order);
         self.records.note_at_once(now, &self.health);
         let what = service.as_deref().unwrap_or("all services");
-        Ok(format!(
-            "draining {what}: clients are moved away, then the routes are withdrawn"
-        ))
+        let mut text =
+            format!("draining {what}: clients are moved away, then the routes are withdrawn");
+        if let Some(before) = before {
+            text.push_str(&replaced(now, &before, &order));
+        }
+        if let Some(unkept) = self.records.unkept() {
+            text.push_str(&format!(
+                "; warning: a restart forgets this drain ({unkept})"
+            ));
+        }
+        Ok(text)
     }
 
     fn undrain(
@@ -104,7 +127,13 @@ impl Routing {
             .iter()
             .filter(|view| view.order.service != position);
         let left = left.map(|view| view.order.service.and_then(|of| self.service_names.get(of)));
-        Ok(undrained(service.as_deref(), was_drained, left))
+        let mut text = undrained(service.as_deref(), was_drained, left);
+        if let Some(unkept) = self.records.unkept().filter(|_| was_drained) {
+            text.push_str(&format!(
+                "; warning: a restart may bring it back ({unkept})"
+            ));
+        }
+        Ok(text)
     }
 
     /// Position of the service with this name; no name means all.
@@ -174,6 +203,21 @@ impl Routing {
             }
         }
     }
+}
+
+/// What is said to who has ordered a drain in the place of one that stood: the later order wins.
+fn replaced(now: Instant, before: &DrainOrder, order: &DrainOrder) -> String {
+    let lasts = |until: Option<Instant>| match until {
+        Some(until) => {
+            let left_s = until.saturating_duration_since(now).as_secs();
+            let left = humantime::format_duration(Duration::from_secs(left_s));
+            format!("for {left}")
+        }
+        None => "until taken back".to_owned(),
+    };
+    let (was, is) = (lasts(before.until), lasts(order.until));
+    let who = &before.who;
+    format!("; this replaces the drain of {who} (was: {was}, now: {is})")
 }
 
 /// What is said to who has taken a drain back, or wanted to; `left` are the drains that stand.

@@ -129,6 +129,7 @@ impl Peers {
                     able: word.able,
                     hears_us: word.heard,
                     preferred: word.preferred,
+                    lowered: word.lowered,
                     node: word.node,
                 };
                 machine.handle_answer(now, question, word);
@@ -194,6 +195,7 @@ impl Peers {
     pub(super) fn tell_able(&self, health: &Health) {
         self.shared.peers().tell_able(self.able(health));
         self.shared.peers().tell_preferred(health.is_preferred());
+        self.shared.peers().tell_lowered(health.lowered_marks());
     }
 
     /// Upstreams that have not been asked yet count as good ones, which is no reason to tell others so.

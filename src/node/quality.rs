@@ -104,12 +104,15 @@ impl Quality {
             return false;
         }
         self.glanced_at = Some(now);
+        let is_overloaded = health.is_overloaded(now);
+        self.set_late_after(is_overloaded);
         if self.looked_at.is_some_and(|at| is_early(at, INTERVAL)) {
             return self.glance(now, health);
         }
         self.looked_at = Some(now);
         while let Ok(result) = self.results.try_recv() {
-            self.canaries.handle_result(result.canary, result.is_good);
+            let (canary, is_good) = (result.canary, result.is_good);
+            self.canaries.handle_result(canary, is_good, is_overloaded);
         }
         let upstreams = Arc::clone(&self.upstreams);
         for (zone, status) in upstreams.zones().enumerate() {
@@ -141,6 +144,16 @@ impl Quality {
             }
         }
         has_news
+    }
+
+    /// Before each glance: an answer that is late by 800 ms comes after the flood that made it so.
+    fn set_late_after(&self, is_overloaded: bool) {
+        for (zone, judge) in self.zones.iter().enumerate() {
+            if let Some(answers) = &judge.answers {
+                let limit = answers.late_after(is_overloaded);
+                self.upstreams.quality().set_late_after(zone, limit);
+            }
+        }
     }
 
     /// What is known of each zone, by position.
@@ -176,7 +189,6 @@ impl Quality {
         if answers.handle_counts(now, &self.counts, witnesses) {
             tell_all(now, (zone, status), (quality, answers), health);
         }
-        quality.set_late_after(zone, answers.late_after());
         judge.known.failed_percent = answers.failed_percent();
         judge.known.baseline_percent = Some(answers.baseline_percent());
         judge.known.median = answers.median();

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::announce::ServiceSettings;
 use crate::health::{DrainOrder, Family, Health, Memory, Target, TargetMemory};
-use crate::state::keeper::{Keeper, Wish};
+use crate::state::keeper::{Keeper, KeeperError, Wish};
 use crate::state::metrics::Metrics;
 use crate::state::{self, State};
 use crate::telemetry::{self, TelemetryError};
@@ -99,15 +99,15 @@ pub(super) fn open(
     match Keeper::open(directory, metrics) {
         Ok((keeper, found)) => {
             records.take(found, services, Clock::of(now));
+            if keeper.has_lost() {
+                records.warning = Some(format!(
+                    "state in {} was not readable: look at what should be drained",
+                    directory.display()
+                ));
+            }
             records.keeper = Some(keeper);
         }
-        Err(error) => {
-            tracing::warn!(%error, ?directory, "state is not kept");
-            records.warning = Some(format!(
-                "state is not kept in {}: {error}",
-                directory.display()
-            ));
-        }
+        Err(error) => records.go_without(directory, error, services, Clock::of(now)),
     }
     Ok(records)
 }
@@ -126,6 +126,34 @@ impl Records {
             warning: None,
             metrics: None,
         }
+    }
+
+    /// Nothing can be written there; what is there counts all the same, for a drain must not be forgotten.
+    fn go_without(
+        &mut self,
+        directory: &Path,
+        error: KeeperError,
+        services: &[ServiceSettings],
+        clock: Clock,
+    ) {
+        tracing::error!(%error, ?directory, "state is not kept: drains do not survive a restart");
+        let directory = directory.display();
+        let mut warning = format!("state is not kept in {directory}: {error}");
+        match error {
+            KeeperError::InUse { found, .. } => {
+                warning.push_str("; its drains hold here too");
+                // The other process runs: it has not crashed.
+                let found = State {
+                    running: false,
+                    ..*found
+                };
+                self.take(found, services, clock);
+            }
+            KeeperError::Io(_) | KeeperError::State(_) => {
+                warning.push_str("; whether anything was drained is not known");
+            }
+        }
+        self.warning = Some(warning);
     }
 
     fn take(&mut self, found: State, services: &[ServiceSettings], clock: Clock) {
@@ -249,6 +277,13 @@ impl Records {
         let has_failed = self.metrics.as_ref().is_some_and(|m| !m.is_kept());
         let late = || has_failed.then(|| "state could not be written".to_owned());
         self.warning.clone().or_else(late)
+    }
+
+    /// Why what is ordered now would be forgotten by a restart; `None`: it is kept, as far as is known, or
+    /// nothing is meant to be.
+    pub(super) fn unkept(&self) -> Option<String> {
+        let is_kept = self.wishes.is_some() && self.metrics.as_ref().is_some_and(Metrics::is_kept);
+        self.warning().filter(|_| !is_kept)
     }
 
     /// What is to be remembered of `health` now.

@@ -163,12 +163,7 @@ impl Routing {
         let now = Instant::now();
         let late = now.saturating_duration_since(due);
         self.health.handle_lateness(now, late);
-        for (target, worker, total) in self.signals.drops() {
-            self.health.handle_drops(now, target, worker, total);
-        }
-        self.health.handle_rates(now, &self.signals.asked());
-        let samples = self.signals.workers();
-        self.health.handle_workers(now, &samples);
+        self.signals.tell(now, &mut self.health);
         for (service, check, outcome) in self.reporter.checks.missed(now) {
             self.health.handle_check(now, service, check, &outcome);
         }

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use super::drains::ServiceSockets;
 use super::routing::ignore_supervisor;
 use crate::dns::shared::Shared;
-use crate::health::{Target, WorkerSample};
+use crate::health::{Health, Target, WorkerSample};
 use crate::os::{process, socket};
 
-/// One worker's socket of a service address, open a second time to read its drop counter.
+/// One worker's UDP socket, open a second time to read its drop counter.
 pub(super) struct DropCounter {
-    pub(super) target: Target,
+    /// `None`: it is no service's.
+    pub(super) target: Option<Target>,
     pub(super) worker: usize,
     pub(super) socket: UdpSocket,
 }
@@ -42,8 +43,28 @@ impl Signals {
         }
     }
 
-    /// How many datagrams each socket of a service has dropped since it was opened.
-    pub(super) fn drops(&self) -> impl Iterator<Item = (Target, usize, u64)> {
+    /// Tells `health` what all counters say.
+    pub(super) fn tell(&self, now: Instant, health: &mut Health) {
+        let mut elsewhere = vec![0_u64; self.shared.workers().len()];
+        for (target, worker, total) in self.drops() {
+            match (target, elsewhere.get_mut(worker)) {
+                (Some(target), _) => health.handle_drops(now, target, worker, total),
+                (None, Some(sum)) => *sum += total,
+                (None, None) => {}
+            }
+        }
+        for (worker, total) in elsewhere.into_iter().enumerate() {
+            health.handle_other_drops(now, worker, total);
+        }
+        for (target, worker, total) in self.served() {
+            health.handle_served(now, target, worker, total);
+        }
+        health.handle_rates(now, &self.asked());
+        health.handle_workers(now, &self.workers());
+    }
+
+    /// How many datagrams each socket has dropped since it was opened.
+    fn drops(&self) -> impl Iterator<Item = (Option<Target>, usize, u64)> {
         self.drop_counters.iter().filter_map(|counter| {
             let total = socket::udp_drops(&counter.socket).ok()?;
             Some((counter.target, counter.worker, u64::from(total)))
@@ -58,9 +79,14 @@ impl Signals {
             .sum()
     }
 
+    /// How many questions of clients each worker has answered at each address since the start, or will.
+    fn served(&self) -> Vec<(Target, usize, u64)> {
+        self.service_sockets.served(&self.shared)
+    }
+
     /// How many questions clients have asked each service since the start; nothing of one that the
     /// workers do not answer for.
-    pub(super) fn asked(&self) -> Vec<(usize, u64)> {
+    fn asked(&self) -> Vec<(usize, u64)> {
         self.service_sockets.asked(&self.shared)
     }
 
@@ -72,7 +98,7 @@ impl Signals {
     }
 
     /// One sample for each worker, in order.
-    pub(super) fn workers(&self) -> Vec<WorkerSample> {
+    fn workers(&self) -> Vec<WorkerSample> {
         let counters = self.shared.workers().iter();
         counters
             .map(|worker| WorkerSample {

@@ -1,6 +1,6 @@
 //! What a start waits for besides its own sockets: that each upstream was reached or is given up on,
 //! and that the names that were hot before the restart are in the cache again. On a thread of its own:
-//! it writes to a disk that may be slow, and must hold up nobody who keeps time.
+//! it reads and writes on a disk that may be slow, and must hold up nobody who keeps time.
 //!
 //! Neither holds a start up for long: [`UPSTREAMS_WAIT`], then `dns.warm_start.wait`.
 
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{interval_at, sleep};
+use tokio::task::spawn_blocking;
+use tokio::time::{interval_at, sleep, timeout};
 
 use crate::config::Config;
 use crate::dns::WarmSettings;
@@ -35,12 +36,11 @@ pub(super) struct Warmth {
     upstreams: Arc<Upstreams>,
     /// `None`: nothing is kept.
     file: Option<PathBuf>,
-    keys: Vec<Key>,
     gates: mpsc::Sender<StartGate>,
 }
 
 impl Warmth {
-    /// Reads the file in the state directory, if there is one; opened gates are sent to `gates`.
+    /// For the file in the state directory, if there is to be one; opened gates are sent to `gates`.
     pub(super) fn new(
         config: &Config,
         shared: &Arc<Shared>,
@@ -51,22 +51,18 @@ impl Warmth {
         let is_wanted = settings.enabled && settings.names > 0;
         let state = config.state.as_deref();
         let file = state.filter(|_| is_wanted).map(|state| state.join(FILE));
-        let keys = file
-            .as_deref()
-            .map_or_else(Vec::new, |file| read(file, settings.names));
         Self {
             settings,
             shared: Arc::clone(shared),
             upstreams: Arc::clone(upstreams),
             file,
-            keys,
             gates,
         }
     }
 
     /// What a start has to wait for.
     pub(super) fn expected(&self) -> impl Iterator<Item = StartGate> {
-        let hot = (!self.keys.is_empty()).then_some(StartGate::HotNames);
+        let hot = self.file.as_ref().map(|_| StartGate::HotNames);
         [StartGate::Upstreams].into_iter().chain(hot)
     }
 
@@ -94,13 +90,14 @@ impl Warmth {
     }
 
     async fn open_gates(&mut self) {
+        let keys = self.read().await;
         let began = Instant::now();
         while !self.upstreams.is_settled() && began.elapsed() < UPSTREAMS_WAIT {
             sleep(LOOK).await;
         }
         self.open(StartGate::Upstreams);
-        let keys = std::mem::take(&mut self.keys);
         if keys.is_empty() {
+            self.open(StartGate::HotNames);
             return;
         }
         let began = Instant::now();
@@ -124,6 +121,22 @@ impl Warmth {
             "the cache is warm"
         );
         self.open(StartGate::HotNames);
+    }
+
+    /// What was hot. A disk that does not answer within the time that warming may take knows nothing.
+    async fn read(&self) -> Vec<Key> {
+        let Some(file) = self.file.clone() else {
+            return Vec::new();
+        };
+        let names = self.settings.names;
+        let reading = spawn_blocking(move || read(&file, names));
+        match timeout(self.settings.wait, reading).await {
+            Ok(keys) => keys.unwrap_or_default(),
+            Err(_) => {
+                tracing::warn!("hot names not read in time: starting without");
+                Vec::new()
+            }
+        }
     }
 
     /// Whether the cache has anything to say, be it a failure.

@@ -19,8 +19,8 @@ use crate::dns::upstream::Upstreams;
 use crate::dns::{self};
 use crate::os::socket::{self, Purpose, SocketError};
 
-/// Workers give way to the routing thread when the machine is full.
-const NICENESS: i32 = 1;
+/// Workers give way to the routing thread when the machine is full, whatever niceness the process has.
+const STEPS_NICER: i32 = 1;
 
 /// TCP connections that may do something before UDP and the upstreams have their turn again.
 const TASKS_BETWEEN_TURNS: u32 = 8;
@@ -59,15 +59,13 @@ pub(super) fn open(
         };
         for (address, purpose) in &addresses {
             let udp = socket::udp(*address, *purpose)?;
-            let targets = super::routing::targets(services);
-            for (target, _) in targets.filter(|(_, service)| service == address) {
-                let socket = udp.try_clone()?;
-                sockets.drop_counters.push(DropCounter {
-                    target,
-                    worker,
-                    socket,
-                });
-            }
+            let mut targets = super::routing::targets(services);
+            let target = targets.find(|(_, service)| service == address);
+            sockets.drop_counters.push(DropCounter {
+                target: target.map(|(target, _)| target),
+                worker,
+                socket: udp.try_clone()?,
+            });
             own.udp.push(udp);
             own.tcp.push(socket::tcp(*address, *purpose)?);
         }
@@ -109,7 +107,7 @@ pub(super) fn start(
         let (pulse, stop) = (pulse.clone(), stop.clone());
         let ready = ready.clone();
         let run = move || {
-            if let Err(error) = socket::lower_priority(NICENESS) {
+            if let Err(error) = socket::lower_priority(STEPS_NICER) {
                 tracing::debug!(worker = index, %error, "priority not lowered");
             }
             let runtime = Builder::new_current_thread()

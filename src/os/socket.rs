@@ -34,6 +34,8 @@ const SO_MEMINFO: libc::c_int = 55;
 const MEMINFO_COUNT: usize = 9;
 /// `SK_MEMINFO_DROPS`: which of them counts datagrams that found the receive buffer full.
 const MEMINFO_DROPS: usize = 8;
+/// The nicest that a thread can be. setpriority(2).
+const NICENESS_MAX: i32 = 19;
 
 /// What a listening socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -247,16 +249,28 @@ pub fn udp_drops(socket: &impl AsFd) -> io::Result<u32> {
     Ok(counters.get(MEMINFO_DROPS).copied().unwrap_or_default())
 }
 
-/// Makes the calling thread yield to threads of lower niceness; `niceness` is 1 (a little) to 19.
+/// Makes the calling thread nicer by `steps` than it was, 1 (a little) to 39, and never nicer than 19: a
+/// thread begins with the niceness of the one that started it, which a supervisor may have set.
 ///
 /// # Errors
-/// The thread is already nicer than that and may not become less so.
-pub fn lower_priority(niceness: i32) -> io::Result<()> {
-    // SAFETY: gettid takes no argument and cannot fail.
-    let thread = unsafe { libc::gettid() };
-    let who = libc::id_t::try_from(thread).map_err(io::Error::other)?;
-    // SAFETY: takes plain integers only and changes nothing but this thread's niceness.
-    checked(unsafe { libc::setpriority(libc::PRIO_PROCESS, who, niceness) })
+/// The kernel refuses.
+pub fn lower_priority(steps: i32) -> io::Result<()> {
+    let niceness = niceness()?.saturating_add(steps).min(NICENESS_MAX);
+    // SAFETY: takes plain integers only and changes nothing but the calling thread's niceness, which is
+    // what 0 stands for. setpriority(2).
+    checked(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) })
+}
+
+/// That of the calling thread.
+fn niceness() -> io::Result<i32> {
+    // SAFETY: takes plain integers only and changes nothing.
+    let raw = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, 0) };
+    // Unlike the function of that name the system call has no -1 that is a niceness: it says 20 less
+    // that. getpriority(2).
+    match i32::try_from(raw) {
+        Ok(raw @ 1..) => Ok(NICENESS_MAX + 1 - raw),
+        Ok(_) | Err(_) => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Lets this process open as many descriptors as its hard limit allows; how many those are.

@@ -49,6 +49,8 @@ pub enum KeeperError {
     InUse {
         /// The process.
         pid: u32,
+        /// What the file says.
+        found: Box<State>,
     },
 }
 
@@ -61,22 +63,26 @@ pub struct Keeper {
     written_at: Option<Instant>,
     urgency: u64,
     is_failing: bool,
+    has_lost: bool,
 }
 
 impl Keeper {
-    /// Opens the directory, which is made when it is missing, and reads what a predecessor has left:
-    /// nothing, when it was of no use.
+    /// Opens the directory, which is made when it is missing, and reads what a predecessor has left, as
+    /// far as it can be read.
     ///
     /// # Errors
     /// [`KeeperError`] tells why nothing can be kept there.
     pub fn open(path: &Path, metrics: Metrics) -> Result<(Self, State), KeeperError> {
         let directory = Directory::open(path)?;
-        let state = match directory.read(FILE, OCTETS_MAX)? {
+        let (state, has_lost) = match directory.read(FILE, OCTETS_MAX)? {
             Some(octets) => read(&directory, &octets),
-            None => State::default(),
+            None => (State::default(), false),
         };
         if state.running && is_alive(state.pid) {
-            return Err(KeeperError::InUse { pid: state.pid });
+            return Err(KeeperError::InUse {
+                pid: state.pid,
+                found: Box::new(state),
+            });
         }
         let keeper = Self {
             directory,
@@ -85,8 +91,15 @@ impl Keeper {
             written_at: None,
             urgency: 0,
             is_failing: false,
+            has_lost,
         };
         Ok((keeper, state))
+    }
+
+    /// Whether a part of what a predecessor has left could not be read.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.has_lost
     }
 
     /// Writes now.
@@ -155,7 +168,8 @@ impl Keeper {
     }
 }
 
-fn read(directory: &Directory, octets: &[u8]) -> State {
+/// What the file says, and whether that is not all of it.
+fn read(directory: &Directory, octets: &[u8]) -> (State, bool) {
     match State::from_json(octets) {
         Ok(state) => {
             if state.version > VERSION {
@@ -165,14 +179,21 @@ fn read(directory: &Directory, octets: &[u8]) -> State {
                     "state of a newer version: read as far as it is known"
                 );
             }
-            state
+            (state, false)
         }
         Err(error) => {
-            let aside = directory.put_aside(FILE);
-            let is_aside = aside.is_ok();
+            let is_aside = directory.put_aside(FILE).is_ok();
             let directory = directory.path();
-            tracing::warn!(%error, ?directory, is_aside, "state not readable: starting without");
-            State::default()
+            let salvaged = State::salvage(octets);
+            let drains = salvaged.as_ref().map_or(0, |state| state.drains.len());
+            tracing::error!(
+                %error,
+                ?directory,
+                is_aside,
+                drains,
+                "state not readable: what was drained may be announced"
+            );
+            (salvaged.unwrap_or_default(), true)
         }
     }
 }

@@ -161,6 +161,8 @@ impl Process {
                 taken: self.taken[worker],
                 ..WorkerSample::default()
             };
+            let answered = sample.answered;
+            self.health.handle_served(local, TARGET, worker, answered);
             let dropped = traffic.dropped(worker);
             self.health.handle_drops(local, TARGET, worker, dropped);
         }

@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use hickory_proto::rr::{DNSClass, RecordType};
+use sidestep::admin::status::Level;
 use sidestep::config::DEFAULT_FILE;
 
 use crate::support::client::{Client, Question, a};
@@ -73,6 +74,23 @@ fn a_second_node_in_the_place_of_the_first_refuses_to_start_and_harms_nothing() 
     let client = Client::new(site.service);
     assert_eq!(client.ask(&a("www.example.")).addresses(), [ADDRESS]);
     assert!(site.control(&["status"]).status.success());
+}
+
+/// Who opens a pipe for reading waits for somebody to write, as for a disk that does not answer.
+#[test]
+fn a_disk_that_does_not_give_the_hot_names_holds_no_start_up() {
+    let upstream = Upstream::start(ADDRESS);
+    let mut site = Site::new(&[upstream.address]);
+    let state = site.path("state");
+    std::fs::create_dir(&state).unwrap();
+    let made = Command::new("mkfifo").arg(state.join("hot-names")).status();
+    assert!(made.unwrap().success());
+    site.state = state.display().to_string();
+    let node = site.start();
+    wait_until("a word about it", || {
+        node.log().contains("hot names not read in time")
+    });
+    node.wait_for_level(Level::Preferred);
 }
 
 #[test]

@@ -156,7 +156,8 @@ impl Episode {
             ..
         } = self;
         let text = format!(
-            "[dns]\nlisten = [\"{address}\"]\nworkers = {workers}\n\
+            "[node]\nstate = \"none\"\n\
+             [dns]\nlisten = [\"{address}\"]\nworkers = {workers}\n\
              [dns.cache]\nsize = {cache_octets}\n[dns.stale]\nenabled = {may_be_stale}\n\
              [[forward]]\nzone = \".\"\nupstreams = [\"{upstream}\"]\n\
              [admin]\nlisten = \"{admin}\"\nsocket = \"none\"\n[health]\nlinger = \"0s\"\n"

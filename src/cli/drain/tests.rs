@@ -108,9 +108,28 @@ fn a_node_that_goes_meanwhile_exits_with_3() {
 
 #[test]
 fn an_older_node_that_tells_of_no_drains_is_not_waited_for() {
-    let answers = [done(), line(Vec::new())];
+    let older = Status {
+        drain: Some(crate::admin::status::Drain {
+            reason: "new kernel".to_owned(),
+            since_s: 0,
+        }),
+        ..with_drains(Vec::new())
+    };
+    let older = serde_json::to_string(&Answer::Status(Box::new(older))).unwrap() + "\n";
+    let answers = [done(), older];
     let (code, _) = with_answers(&answers, |socket| drain(arguments(socket, None)).unwrap());
     assert_eq!(code, ExitCode::SUCCESS);
+}
+
+#[test]
+fn a_drain_that_is_gone_at_the_first_look_is_no_success() {
+    for service in [None, Some("resolver")] {
+        let answers = [done(), line(Vec::new())];
+        let (code, _) = with_answers(&answers, |socket| {
+            drain(arguments(socket, service)).unwrap()
+        });
+        assert_eq!(code, ExitCode::FAILURE);
+    }
 }
 
 #[test]

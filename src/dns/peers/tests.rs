@@ -57,9 +57,10 @@ fn words_are_written_like_this() {
         able: Some(true),
         heard: Some(false),
         preferred: Some(true),
+        lowered: Some(0x10),
         node: Some(0xBC),
     };
-    let text = "v=1 able=1 heard=0 preferred=1 n=000000bc";
+    let text = "v=1 able=1 heard=0 preferred=1 low=00000010 n=000000bc";
     assert_eq!(whole.text(), text);
 }
 
@@ -85,6 +86,23 @@ fn siblings_are_told_whether_this_node_is_preferred() {
 }
 
 #[test]
+fn siblings_are_told_which_services_are_not_preferred_as_long_as_there_is_room() {
+    let board = board();
+    let lowered = || told(&board, "10.0.0.2").unwrap().lowered;
+    assert_eq!(lowered(), None);
+    for _ in 0..2 {
+        for set in 0..15 {
+            board.tell_lowered(set);
+            assert_eq!(lowered(), Some(set));
+        }
+    }
+    board.tell_lowered(15);
+    assert_eq!(lowered(), None);
+    board.tell_lowered(3);
+    assert_eq!(lowered(), Some(3));
+}
+
+#[test]
 fn each_sibling_is_told_what_is_known_of_it() {
     let board = board();
     let word = |able, heard| {
@@ -92,6 +110,7 @@ fn each_sibling_is_told_what_is_known_of_it() {
             able,
             heard,
             preferred: None,
+            lowered: None,
             node: Some(NODE),
         })
     };
@@ -162,6 +181,7 @@ fn what_is_not_known_is_passed_over_and_the_first_word_holds() {
             able,
             heard,
             preferred: None,
+            lowered: None,
             node,
         };
         assert_eq!(Word::parse(text), word);
@@ -197,11 +217,15 @@ fn a_node_is_known_by_its_name_and_its_addresses() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(flags: [Option<bool>; 3], node: Option<u32>) {
+    fn what_is_written_is_read(
+        flags: [Option<bool>; 3],
+        lowered: Option<u32>,
+        node: Option<u32>,
+    ) {
         let [able, heard, preferred] = flags;
-        let word = Word { able, heard, preferred, node };
+        let word = Word { able, heard, preferred, lowered, node };
         prop_assert_eq!(Word::parse(word.text().as_bytes()), word);
-        prop_assert!(word.text().len() <= 41);
+        prop_assert!(word.text().len() <= 54);
     }
 
     #[test]

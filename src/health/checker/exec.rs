@@ -3,6 +3,9 @@
 //! It gets a process group of its own, no input, and none of the node's descriptors. At its time
 //! limit, or when the node stops, the whole group is killed; what it leaves behind in that group
 //! when it ends by itself is killed as well.
+//!
+//! The system starts it on a thread of its own: until the new program runs, the thread that starts it
+//! stands still, for ever where the program lies on a disk that does not answer.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,6 +16,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command as Process};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::health::CheckOutcome;
@@ -25,9 +29,22 @@ const OUTPUT_MAX: usize = 4 << 10;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) async fn check(command: &Command, limit: Duration) -> CheckOutcome {
-    let (mut group, mut output) = match start(command) {
+    let starting = command.clone();
+    follow(&command.program, move || start(&starting), limit).await
+}
+
+/// Judges the program that `start` starts. As long as that does not return there is no result, and
+/// nobody is started beside it.
+pub(super) async fn follow(
+    program: &str,
+    start: impl FnOnce() -> io::Result<(Group, Output)> + Send + 'static,
+    limit: Duration,
+) -> CheckOutcome {
+    let started = spawn_blocking(start).await;
+    let started = started.unwrap_or_else(|error| Err(io::Error::other(error)));
+    let (mut group, mut output) = match started {
         Ok(started) => started,
-        Err(error) => return bad(&format!("{}: {error}", command.program)),
+        Err(error) => return bad(&format!("{program}: {error}")),
     };
     let ended = timeout(limit, group.follow(&mut output)).await;
     if ended.is_err() {
@@ -84,7 +101,7 @@ fn start(command: &Command) -> io::Result<(Group, Output)> {
 }
 
 /// A child that leads a process group; when dropped, everything in it is killed.
-struct Group {
+pub(super) struct Group {
     child: Child,
     id: Option<u32>,
 }
@@ -120,7 +137,7 @@ impl Drop for Group {
     }
 }
 
-struct Output {
+pub(super) struct Output {
     /// `None`: it has ended.
     pipe: Option<pipe::Receiver>,
     kept: Vec<u8>,

@@ -66,6 +66,22 @@ async fn exit_code_0_is_good_and_the_first_line_tells_what_is_not() {
     assert!(text.starts_with("/nonexistent/check: "), "{text}");
 }
 
+/// As on a disk that does not answer: the call that starts it does not return.
+#[tokio::test]
+async fn a_program_that_the_system_does_not_start_holds_up_no_other_check() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let start = move || {
+        let _ = released.recv();
+        Err(std::io::Error::other("released"))
+    };
+    let other = async {
+        assert_eq!(make(&shell("exit 0"), LIMIT).await, CheckOutcome::Good);
+        release.send(()).unwrap();
+    };
+    let (hung, ()) = futures_util::future::join(exec::follow("slow", start, SHORT), other).await;
+    assert_eq!(hung, bad("slow: released"));
+}
+
 #[tokio::test]
 async fn a_program_that_hangs_is_killed_with_all_that_it_started() {
     let folder = tempfile::tempdir().unwrap();

@@ -52,8 +52,10 @@ pub(in crate::health) struct Bench {
     pub(in crate::health) now: Instant,
     /// Whether each worker's loop turns.
     beats: [bool; WORKERS],
-    /// Answers to clients per interval, by worker.
+    /// Answers to clients per interval at each address, by worker.
     answers: [u64; WORKERS],
+    /// Where clients ask.
+    asked: Vec<Target>,
     /// Datagrams that each reads in an interval.
     takes: [u64; WORKERS],
     /// Whether each worker's receive queue overflows.
@@ -65,6 +67,8 @@ pub(in crate::health) struct Bench {
     tcp: ProbeOutcome,
     samples: [WorkerSample; WORKERS],
     dropped: [u64; WORKERS],
+    /// By target and worker.
+    answered: [[u64; WORKERS]; 2],
 }
 
 impl Bench {
@@ -93,6 +97,7 @@ impl Bench {
             now,
             beats: [true; WORKERS],
             answers: [0; WORKERS],
+            asked: Self::TARGETS.to_vec(),
             takes: [1; WORKERS],
             drops: [false; WORKERS],
             is_tcp_full: false,
@@ -101,6 +106,7 @@ impl Bench {
             tcp: Good,
             samples: [WorkerSample::default(); WORKERS],
             dropped: [0; WORKERS],
+            answered: [[0; WORKERS]; 2],
         }
     }
 
@@ -178,9 +184,13 @@ impl Bench {
             self.samples[worker].shed += self.shed[worker];
             self.samples[worker].tcp_shed += u64::from(self.is_tcp_full);
             self.dropped[worker] += u64::from(self.drops[worker]);
-            for target in Self::TARGETS {
+            for (target, answered) in Self::TARGETS.into_iter().zip(&mut self.answered) {
+                let (now, answered) = (self.now, &mut answered[worker]);
+                let asks = self.asked.contains(&target);
+                *answered += if asks { self.answers[worker] } else { 0 };
+                self.health.handle_served(now, target, worker, *answered);
                 self.health
-                    .handle_drops(self.now, target, worker, self.dropped[worker]);
+                    .handle_drops(now, target, worker, self.dropped[worker]);
             }
         }
         self.health.handle_workers(self.now, &self.samples);

@@ -130,6 +130,7 @@ mod tests {
             able: Some(true),
             hears_us: Some(false),
             preferred: None,
+            lowered: None,
             node: None,
         };
         peers.handle_answer(now + Duration::from_millis(250), question, word);

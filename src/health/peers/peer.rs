@@ -40,7 +40,8 @@ struct UnderWay {
 pub(super) struct Standing {
     pub(super) is_reached: bool,
     pub(super) is_able: bool,
-    pub(super) is_lowered: bool,
+    /// The marks of services that are not preferred, a bit for each.
+    pub(super) lowered: u32,
     /// Gets no answers of this node.
     pub(super) is_deaf: bool,
     /// Gets some.
@@ -48,11 +49,21 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// Whether some service is not preferred.
+    pub(super) fn is_lowered(&self) -> bool {
+        self.lowered != 0
+    }
+
+    /// Whether that is another one than those with this mark.
+    pub(super) fn spares(&self, mark: usize) -> bool {
+        self.is_lowered() && self.lowered >> mark & 1 == 0
+    }
+
     /// Takes what another address of the same node says.
     pub(super) fn join(&mut self, other: Self) {
         self.is_reached |= other.is_reached;
         self.is_able |= other.is_able;
-        self.is_lowered |= other.is_lowered;
+        self.lowered |= other.lowered;
         self.is_deaf |= other.is_deaf;
         self.hears |= other.hears;
     }
@@ -162,7 +173,10 @@ impl Peer {
         Standing {
             is_reached,
             is_able: is_reached && self.word.able == Some(true),
-            is_lowered: is_reached && self.word.preferred == Some(false),
+            lowered: match (is_reached, self.word.preferred) {
+                (true, Some(false)) => self.word.lowered.filter(|m| *m != 0).unwrap_or(u32::MAX),
+                (_, Some(_) | None) => 0,
+            },
             is_deaf: is_reached && self.deaf >= DEAF_TO_BELIEVE,
             hears: is_reached && self.word.hears_us == Some(true),
         }

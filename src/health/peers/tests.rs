@@ -30,6 +30,7 @@ fn says(node: u32, able: Option<bool>, hears_us: Option<bool>) -> Manner {
             able,
             hears_us,
             preferred: None,
+            lowered: None,
             node,
         },
     }

@@ -6,14 +6,17 @@
 //! mean together stands in `rounds`. A source port that stays unanswered is asked from again: where
 //! the threads of a program share a port, the kernel picks the thread by it, and one that is wedged
 //! is not to look like one lost datagram in many. The port stays, the way to the program is found anew.
+//! Answers to its earlier questions are looked out for: late ones show a program that is slow, not dead.
+//! After a while a new port is asked from as well.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join_all, join3};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -27,6 +30,8 @@ use crate::os::udp_table;
 const LIMIT_MAX: Duration = Duration::from_millis(150);
 /// Datagrams that are thrown away before a question at most.
 const STALE_MAX: usize = 64;
+/// Questions whose late answers are looked out for: those of several seconds.
+const ASKED_MAX: usize = 32;
 /// An answer to a probe is short; a longer one is cut, and may be right all the same.
 const ANSWER_MAX: usize = 1500;
 
@@ -65,7 +70,7 @@ pub async fn run(every: Duration, others: Vec<Another>, report: impl FnMut(Insta
             rounds: Rounds::new(another.tcp),
             another,
             limit,
-            socket: None,
+            kept: None,
             lost: None,
             reading: None,
         };
@@ -78,12 +83,21 @@ struct Prober {
     another: Another,
     limit: Duration,
     rounds: Rounds,
-    /// Of the latest question, while that is unanswered.
-    socket: Option<UdpSocket>,
+    kept: Option<Kept>,
     /// Datagrams that the program had lost when it was last looked at.
     lost: Option<u64>,
     reading: Option<Reading>,
 }
+
+/// The socket of the latest question over UDP, while that is unanswered.
+struct Kept {
+    socket: UdpSocket,
+    /// Its unanswered questions, the latest last.
+    asked: VecDeque<Vec<u8>>,
+}
+
+/// How a question over UDP ended, and whether an earlier one was answered meanwhile.
+type Heard = (Answer, bool);
 
 /// A look into the kernel's tables that has not ended.
 type Reading = Pin<Box<dyn Future<Output = io::Result<Option<u64>>>>>;
@@ -117,57 +131,94 @@ impl Prober {
     }
 
     async fn ask(&mut self) -> Round {
-        let asks_tcp_at_once = self.rounds.wants_tcp(Instant::now());
+        let now = Instant::now();
+        let asks_tcp_at_once = self.rounds.wants_tcp(now);
         let may_ask_tcp = self.rounds.may_ask_tcp();
+        let asks_fresh = self.rounds.wants_fresh(now);
         let (another, limit) = (&self.another, self.limit);
-        let mut udp = pin!(ask_udp(another, &mut self.socket, limit));
-        if !asks_tcp_at_once && let Ok(udp) = timeout(limit / 3, &mut udp).await {
-            let (tcp, dropped) = (None, None);
-            return Round { udp, tcp, dropped };
+        let mut udp = pin!(ask_udp(another, &mut self.kept, limit));
+        if !asks_tcp_at_once && let Ok((udp, is_late)) = timeout(limit / 3, &mut udp).await {
+            return Round {
+                udp,
+                tcp: None,
+                dropped: None,
+                is_late,
+                fresh: None,
+            };
         }
         if !asks_tcp_at_once {
             let dropped = look(&mut self.reading, another.address, limit);
-            let tcp = async {
-                match may_ask_tcp {
-                    true => Some(ask_tcp(another, limit).await),
-                    false => None,
-                }
+            let tcp = ask_if(may_ask_tcp, ask_tcp(another, limit));
+            let ((udp, is_late), tcp, dropped) = join3(udp, tcp, dropped).await;
+            return Round {
+                udp,
+                tcp,
+                dropped,
+                is_late,
+                fresh: None,
             };
-            let (udp, tcp, dropped) = join3(udp, tcp, dropped).await;
-            return Round { udp, tcp, dropped };
         }
-        let (udp, tcp) = join(udp, ask_tcp(another, limit)).await;
+        let mut new = None;
+        let fresh = ask_if(asks_fresh, ask_udp(another, &mut new, limit));
+        let ((udp, is_late), tcp, fresh) = join3(udp, ask_tcp(another, limit), fresh).await;
         let dropped = match udp {
             Answer::Silence => look(&mut self.reading, another.address, limit / 3).await,
             Answer::Right | Answer::Wrong | Answer::Refused => None,
         };
-        let tcp = Some(tcp);
-        Round { udp, tcp, dropped }
+        Round {
+            udp,
+            tcp: Some(tcp),
+            dropped,
+            is_late,
+            fresh: fresh.map(|(answer, _)| answer),
+        }
+    }
+}
+
+async fn ask_if<T>(is_wanted: bool, asking: impl Future<Output = T>) -> Option<T> {
+    match is_wanted {
+        true => Some(asking.await),
+        false => None,
     }
 }
 
 /// Asks from the port that the last question stayed unanswered on, or from a new one; keeps it if
 /// this one does too.
-async fn ask_udp(another: &Another, kept: &mut Option<UdpSocket>, limit: Duration) -> Answer {
-    let socket = match kept.take().map_or_else(|| open_udp(another), Ok) {
-        Ok(socket) => socket,
-        // There is no way to it.
-        Err(_) => return Answer::Silence,
+async fn ask_udp(another: &Another, kept: &mut Option<Kept>, limit: Duration) -> Heard {
+    let open = || {
+        open_udp(another).map(|socket| Kept {
+            socket,
+            asked: VecDeque::new(),
+        })
     };
+    let Kept { socket, mut asked } = match kept.take().map_or_else(open, Ok) {
+        Ok(kept) => kept,
+        // There is no way to it.
+        Err(_) => return (Answer::Silence, false),
+    };
+    let question = &another.question;
+    let is_of_earlier = |asked: &VecDeque<Vec<u8>>, message: &[u8]| {
+        let mut asked = asked.iter();
+        asked.any(|query| (question.judge)(query, message).is_some())
+    };
+    let mut is_late = false;
     // The way is looked up anew. In the moment in which the kernel adds an IPv6 address there may be none,
     // and Linux (6.18) lets a socket keep that for ever: what it sends is dropped without an error.
     if let Err(error) = socket.connect(another.address).await {
-        return refused_or_silent(&error);
+        return (refused_or_silent(&error), false);
     }
     let mut buffer = [0; ANSWER_MAX];
     for _ in 0..STALE_MAX {
         // Refusals of earlier questions are taken out as well.
         match socket.try_recv(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Ok(_) | Err(_) => {}
+            Ok(length) => {
+                is_late |= is_of_earlier(&asked, buffer.get(..length).unwrap_or_default());
+            }
+            Err(_) => {}
         }
     }
-    let query = (another.question.query)(rand::random());
+    let query = (question.query)(rand::random());
     let wait = async {
         // Waits where the queue to the network is full.
         if let Err(error) = socket.send(&query).await {
@@ -179,19 +230,22 @@ async fn ask_udp(another: &Another, kept: &mut Option<UdpSocket>, limit: Duratio
                 Err(error) => return refused_or_silent(&error),
             };
             let message = buffer.get(..length).unwrap_or_default();
-            // What is no reply to this question is late, and says nothing about it.
-            if let Some(judged) = (another.question.judge)(&query, message) {
+            if let Some(judged) = (question.judge)(&query, message) {
                 return right_or_wrong(&judged);
             }
+            // What is no reply to this question says nothing about it.
+            is_late |= is_of_earlier(&asked, message);
         }
     };
-    match timeout(limit, wait).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            *kept = Some(socket);
-            Answer::Silence
+    let answer = timeout(limit, wait).await;
+    if answer.is_err() {
+        asked.push_back(query);
+        if asked.len() > ASKED_MAX {
+            asked.pop_front();
         }
+        *kept = Some(Kept { socket, asked });
     }
+    (answer.unwrap_or(Answer::Silence), is_late)
 }
 
 fn open_udp(another: &Another) -> io::Result<UdpSocket> {

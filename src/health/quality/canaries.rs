@@ -27,13 +27,14 @@ impl CanaryJudge {
         }
     }
 
-    /// Takes how a canary has fared.
-    pub fn handle_result(&mut self, canary: usize, is_good: bool) {
+    /// Takes how a canary has fared. A bad result while the node is overloaded proves nothing: a flood
+    /// may have kept the answer out, or the upstreams busy.
+    pub fn handle_result(&mut self, canary: usize, is_good: bool, is_overloaded: bool) {
         if let Some((_, streak)) = self.canaries.get_mut(canary) {
-            if is_good {
-                streak.good(self.rise);
-            } else {
-                streak.bad(self.fall);
+            match (is_good, is_overloaded) {
+                (true, _) => streak.good(self.rise),
+                (false, true) => streak.interrupt(),
+                (false, false) => streak.bad(self.fall),
             }
         }
     }
@@ -63,24 +64,42 @@ mod tests {
 
     fn fail(judge: &mut CanaryJudge, canary: usize) {
         for _ in 0..settings().fall {
-            judge.handle_result(canary, false);
+            judge.handle_result(canary, false, false);
         }
+    }
+
+    #[test]
+    fn bad_results_under_overload_make_no_failure_and_end_none() {
+        let mut judge = CanaryJudge::new(&settings(), &[3], None);
+        for _ in 0..100 {
+            judge.handle_result(0, false, true);
+        }
+        assert_eq!(judge.poor(3), None);
+        fail(&mut judge, 0);
+        for _ in 0..100 {
+            judge.handle_result(0, false, true);
+        }
+        assert!(judge.poor(3).is_some());
+        for _ in 0..settings().rise {
+            judge.handle_result(0, true, true);
+        }
+        assert_eq!(judge.poor(3), None);
     }
 
     #[test]
     fn one_bad_result_less_than_fall_is_nothing_and_rise_good_ones_end_it() {
         let mut judge = CanaryJudge::new(&settings(), &[3], None);
-        judge.handle_result(0, false);
-        judge.handle_result(0, false);
+        judge.handle_result(0, false, false);
+        judge.handle_result(0, false, false);
         assert_eq!(judge.poor(3), None);
-        judge.handle_result(0, false);
+        judge.handle_result(0, false, false);
         let (good, of, needed) = (0, 1, 1);
         assert_eq!(judge.poor(3), Some(PoorCanaries { good, of, needed }));
         for _ in 0..4 {
-            judge.handle_result(0, true);
+            judge.handle_result(0, true, false);
         }
         assert!(judge.poor(3).is_some());
-        judge.handle_result(0, true);
+        judge.handle_result(0, true, false);
         assert_eq!((judge.poor(3), judge.count(3)), (None, (1, 1)));
     }
 
@@ -110,7 +129,7 @@ mod tests {
     #[test]
     fn a_zone_without_canaries_has_no_poor_ones() {
         let mut judge = CanaryJudge::new(&settings(), &[], Some(2));
-        judge.handle_result(7, false);
+        judge.handle_result(7, false, false);
         assert_eq!((judge.poor(0), judge.count(0)), (None, (0, 0)));
     }
 }

@@ -96,6 +96,14 @@ impl Bench {
 }
 
 #[test]
+fn under_overload_no_answer_is_late_unless_the_fault_was_there_before() {
+    assert_eq!(Bench::new().judge.late_after(true), Duration::MAX);
+    let poor = Bench::forsaken();
+    assert!(poor.is_poor());
+    assert_eq!(poor.judge.late_after(true), LATE_MIN);
+}
+
+#[test]
 fn a_fault_takes_eight_domains_and_three_prefixes() {
     for (domains, prefixes, expected) in [(8, 3, true), (7, 3, false), (8, 2, false)] {
         let mut bench = Bench::new();
@@ -300,7 +308,7 @@ fn the_baseline_is_not_learned_from_a_fault() {
 #[test]
 fn an_answer_is_late_after_eight_times_the_usual_and_never_within_800_ms() {
     let mut bench = Bench::new();
-    assert_eq!(bench.judge.late_after(), LATE_MIN);
+    assert_eq!(bench.judge.late_after(false), LATE_MIN);
     // 128 to 256 ms.
     let with_times = |place: usize| {
         move |bench: &mut Bench| {
@@ -311,11 +319,11 @@ fn an_answer_is_late_after_eight_times_the_usual_and_never_within_800_ms() {
     };
     bench.seconds(10, with_times(0));
     assert_eq!(bench.judge.median(), Some(Duration::from_micros(192)));
-    assert_eq!(bench.judge.late_after(), LATE_MIN);
+    assert_eq!(bench.judge.late_after(false), LATE_MIN);
     bench.seconds(3600, with_times(10));
     let median = bench.judge.median().unwrap();
     assert!((MS * 190..MS * 200).contains(&median), "{median:?}");
-    assert!((MS * 1520..MS * 1600).contains(&bench.judge.late_after()));
+    assert!((MS * 1520..MS * 1600).contains(&bench.judge.late_after(false)));
 }
 
 #[test]

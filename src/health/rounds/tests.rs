@@ -32,6 +32,8 @@ fn round(udp: Answer, tcp: Option<Answer>) -> Round {
         udp,
         tcp,
         dropped: None,
+        is_late: false,
+        fresh: None,
     }
 }
 
@@ -102,6 +104,101 @@ fn without_tcp_lost_datagrams_explain_silence_for_ten_seconds_and_no_longer() {
     assert_eq!(udp, ProbeOutcome::Shed, "an answer starts the time anew");
 }
 
+/// Rounds in which TCP is answered and UDP is not, one each 200 ms from 0 ms to `end_ms`; what the last
+/// of them counts as over UDP.
+fn silent_until(end_ms: u64, of: impl Fn(u64) -> Round) -> ProbeOutcome {
+    let mut rounds = Rounds::new(true);
+    let outcomes = (0..=end_ms / 200).map(|n| judged(&mut rounds, 200 * n, of(200 * n)).0);
+    outcomes.last().unwrap()
+}
+
+fn mute(dropped: Option<u64>) -> Round {
+    Round {
+        dropped,
+        ..round(Answer::Silence, Some(Answer::Right))
+    }
+}
+
+#[test]
+fn silence_over_udp_that_no_load_explains_is_a_fault_after_ten_seconds() {
+    use ProbeOutcome::{Bad, Shed};
+    for (end_ms, expected) in [(9_800, Shed), (10_000, Bad), (60_000, Bad)] {
+        assert_eq!(silent_until(end_ms, |_| mute(Some(7))), expected);
+    }
+    // One of several threads is dead: new ports lead to the others.
+    let fresh = |_| Round {
+        fresh: Some(Answer::Right),
+        ..mute(Some(7))
+    };
+    assert_eq!(silent_until(10_000, fresh), Bad);
+    let mut rounds = Rounds::new(true);
+    for at_ms in [0, 9_900, 10_000] {
+        judged(&mut rounds, at_ms, mute(Some(7)));
+    }
+    let again = judged(&mut rounds, 10_200, round(Answer::Right, None)).0;
+    assert_eq!(again, ProbeOutcome::Good);
+    let (udp, _) = judged(&mut rounds, 10_400, mute(Some(7)));
+    assert_eq!(udp, Shed, "an answer starts the time anew");
+}
+
+#[test]
+fn a_sign_of_load_explains_silence_for_ten_seconds_more() {
+    use ProbeOutcome::{Bad, Shed};
+    let late_at = |late_ms| {
+        move |at_ms| Round {
+            is_late: at_ms == late_ms,
+            ..mute(Some(7))
+        }
+    };
+    let lost_at = |lost_ms| move |at_ms| mute(Some(u64::from(at_ms >= lost_ms)));
+    let unknown_at = |unknown_ms| move |at_ms| mute((at_ms != unknown_ms).then_some(7));
+    for (end_ms, expected) in [(14_800, Shed), (15_000, Bad)] {
+        assert_eq!(silent_until(end_ms, late_at(5_000)), expected);
+        assert_eq!(silent_until(end_ms, lost_at(5_000)), expected);
+        assert_eq!(silent_until(end_ms, unknown_at(5_000)), expected);
+    }
+}
+
+#[test]
+fn no_load_explains_that_nothing_is_answered_for_a_minute() {
+    use ProbeOutcome::{Bad, Shed};
+    let losing = |at_ms| mute(Some(at_ms));
+    let unknown = |_| mute(None);
+    for (end_ms, expected) in [(59_800, Shed), (60_000, Bad)] {
+        assert_eq!(silent_until(end_ms, losing), expected);
+        assert_eq!(silent_until(end_ms, unknown), expected);
+    }
+    // One question in a minute is enough, late or from another port.
+    for lively in [
+        Round {
+            is_late: true,
+            ..mute(None)
+        },
+        Round {
+            fresh: Some(Answer::Right),
+            ..mute(None)
+        },
+    ] {
+        let of = |at_ms| match at_ms % 59_000 {
+            0 => lively,
+            _ => unknown(at_ms),
+        };
+        assert_eq!(silent_until(600_000, of), Shed);
+    }
+}
+
+#[test]
+fn new_ports_are_asked_from_after_ten_seconds_of_silence_where_tcp_is_served() {
+    for is_tcp_served in [true, false] {
+        let mut rounds = Rounds::new(is_tcp_served);
+        judged(&mut rounds, 0, mute(Some(7)));
+        assert!(!rounds.wants_fresh(at(9_999)));
+        assert_eq!(rounds.wants_fresh(at(10_000)), is_tcp_served);
+        judged(&mut rounds, 10_000, round(Answer::Right, None));
+        assert!(!rounds.wants_fresh(at(30_000)));
+    }
+}
+
 #[test]
 fn tcp_is_asked_once_a_second_while_all_is_well_and_each_round_while_it_is_not() {
     let mut rounds = Rounds::new(true);
@@ -154,7 +251,8 @@ proptest! {
         let mut rounds = Rounds::new(true);
         let mut was_right = false;
         for (number, (udp, tcp, dropped)) in steps.into_iter().enumerate() {
-            let step = Round { udp: ANSWERS[udp], tcp: ANSWERS.get(tcp).copied(), dropped };
+            let asked = round(ANSWERS[udp], ANSWERS.get(tcp).copied());
+            let step = Round { dropped, ..asked };
             let (of_udp, of_tcp) = judged(&mut rounds, 200 * number as u64, step);
             match (step.udp, step.tcp) {
                 (Answer::Silence, Some(Answer::Right)) => {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Drops, Standing, Surroundings, TargetState, busy_window};
+use super::{Standing, Surroundings, TargetState, Traffic, busy_window};
 use crate::health::policy::{self, Evidence};
 use crate::health::worker::{Worker, deaf_limit, is_recent, stuck_limit};
 use crate::health::{
@@ -20,19 +20,26 @@ impl TargetState {
         self.is_present = Some(is_present);
     }
 
-    pub(in crate::health) fn record_drops(&mut self, now: Instant, worker: usize, total: u64) {
-        let Some(drops) = self.drops.get_mut(worker) else {
-            return;
-        };
-        if let Some(last) = drops.total
-            && last != total
-        {
-            drops.rose_at = Some(now);
-            let dropped = total.wrapping_sub(last);
+    /// Whether there are more than before.
+    pub(in crate::health) fn record_drops(
+        &mut self,
+        now: Instant,
+        worker: usize,
+        total: u64,
+    ) -> bool {
+        let traffic = self.traffic.get_mut(worker);
+        let dropped = traffic.and_then(|traffic| traffic.dropped.record(now, total));
+        if let Some(dropped) = dropped {
             self.overflow
                 .see(now, Reason::QueueOverflow { worker, dropped });
         }
-        drops.total = Some(total);
+        dropped.is_some()
+    }
+
+    pub(in crate::health) fn record_answers(&mut self, now: Instant, worker: usize, total: u64) {
+        if let Some(traffic) = self.traffic.get_mut(worker) {
+            traffic.answered.record(now, total);
+        }
     }
 
     pub(in crate::health) fn record_check(
@@ -69,7 +76,8 @@ impl TargetState {
         }
     }
 
-    /// Whether whom `probe` asked answers somebody else, or loses queries before it could answer.
+    /// Whether whom `probe` asked answers somebody else at this address, or loses queries before it
+    /// could answer.
     fn is_busy(
         &self,
         now: Instant,
@@ -79,12 +87,13 @@ impl TargetState {
     ) -> bool {
         let window = busy_window(settings.interval);
         let deaf_limit = deaf_limit(settings);
-        let is_busy = |(worker, drops): (&Worker, &Drops)| {
-            let overflows = is_recent(drops.rose_at, now, window);
+        let is_busy = |(worker, traffic): (&Worker, &Traffic)| {
+            // A flood at one of its addresses takes its time from all of them.
+            let overflows = worker.overflows(now, window);
             let is_deaf = overflows && worker.takes_nothing(deaf_limit);
-            !is_deaf && (overflows || worker.answers(now, window))
+            !is_deaf && (overflows || traffic.answered.is_rising(now, window))
         };
-        let mut loads = workers.iter().zip(&self.drops);
+        let mut loads = workers.iter().zip(&self.traffic);
         match (self.policy.answered_by, probe) {
             (AnsweredBy::Workers, ProbeOf::Worker(worker)) => {
                 loads.nth(worker).is_some_and(is_busy)
@@ -152,7 +161,11 @@ impl TargetState {
     }
 
     /// The sign of overload that is shown; the closest to the target first.
-    pub(super) fn overload(&self, now: Instant, around: &Surroundings<'_>) -> Option<Reason> {
+    pub(in crate::health) fn overload(
+        &self,
+        now: Instant,
+        around: &Surroundings<'_>,
+    ) -> Option<Reason> {
         let node = match self.policy.answered_by {
             AnsweredBy::Workers => around.others.load.reason(now),
             AnsweredBy::Another => None,

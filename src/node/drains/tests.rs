@@ -46,3 +46,27 @@ fn who_takes_back_a_drain_is_told_what_stands() {
         assert_eq!(told, expected);
     }
 }
+
+#[test]
+fn who_replaces_a_drain_is_told_how_long_it_would_have_lasted() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "simulated time has to begin somewhere"
+    )]
+    let now = Instant::now();
+    let order = |lasts_s: Option<u64>| DrainOrder {
+        service: None,
+        who: "ops".into(),
+        reason: "new kernel".into(),
+        until: lasts_s.map(|lasts_s| now + Duration::from_secs(lasts_s)),
+    };
+    for (before, after, expected) in [
+        (None, Some(1_800), "(was: until taken back, now: for 30m)"),
+        (Some(7_205), None, "(was: for 2h 5s, now: until taken back)"),
+        (Some(60), Some(90), "(was: for 1m, now: for 1m 30s)"),
+    ] {
+        let told = replaced(now, &order(before), &order(after));
+        let expected = format!("; this replaces the drain of ops {expected}");
+        assert_eq!(told, expected);
+    }
+}

@@ -199,6 +199,49 @@ async fn a_directory_that_cannot_be_made_is_a_warning_and_no_failure() {
     keeping.await;
 }
 
+/// Two nodes with one directory, or a predecessor that has not ended yet.
+#[tokio::test]
+async fn drains_in_a_file_that_another_process_uses_hold_and_the_file_stays_as_it_is() {
+    let world = World::new();
+    world
+        .run(false, |health| {
+            health.handle_drain(world.now, &drained(Some(1), None));
+        })
+        .await;
+    let before = world.file();
+    let metrics = metrics();
+    let mut records = open(None, &world.services, &metrics, world.now).unwrap();
+    let error = KeeperError::InUse {
+        pid: 7,
+        found: Box::new(before.clone()),
+    };
+    let clock = Clock::of(world.now);
+    records.go_without(&world.directory(), error, &world.services, clock);
+    let warning = records.warning().unwrap();
+    assert!(warning.contains("process 7"), "{warning}");
+    assert!(warning.ends_with("its drains hold here too"), "{warning}");
+    let keeping = records.begin();
+    let mut health = world.health();
+    records.restore(world.now, &mut health);
+    assert_eq!(health.drains()[0].order, drained(Some(1), None));
+    assert_eq!(health.memory(world.now), Vec::new(), "no crash");
+    records.note_at_once(world.now, &health);
+    records.end(world.now, &health);
+    keeping.await;
+    assert_eq!(world.file(), before);
+}
+
+#[tokio::test]
+async fn a_file_that_was_not_readable_is_a_warning() {
+    let world = World::new();
+    world.run(true, |_| {}).await;
+    std::fs::write(world.directory().join("state.json"), "{").unwrap();
+    let (records, _keeping) = world.open();
+    let warning = records.warning().unwrap();
+    assert!(warning.contains("was not readable"), "{warning}");
+    assert_eq!(records.unkept(), None, "what is new is kept");
+}
+
 #[tokio::test]
 async fn a_start_that_fails_is_no_crash() {
     let world = World::new();

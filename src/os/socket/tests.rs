@@ -69,8 +69,21 @@ fn datagrams_that_find_the_buffer_full_are_counted() {
 
 #[test]
 fn a_thread_may_always_become_nicer() {
-    let lowered = std::thread::scope(|scope| scope.spawn(|| lower_priority(1)).join());
-    lowered.unwrap().unwrap();
+    let known = || niceness().unwrap();
+    for steps in [0, 1, 3, i32::MAX] {
+        let lower = || {
+            let before = known();
+            lower_priority(steps).unwrap();
+            (before, known())
+        };
+        let (before, after) = std::thread::scope(|scope| scope.spawn(lower).join()).unwrap();
+        assert_eq!(after, before.saturating_add(steps).min(19));
+    }
+    let inherited = || {
+        lower_priority(2).unwrap();
+        std::thread::scope(|scope| scope.spawn(known).join()).unwrap() == known()
+    };
+    assert!(std::thread::scope(|scope| scope.spawn(inherited).join()).unwrap());
 }
 
 #[test]

@@ -57,11 +57,62 @@ fn a_file_that_cannot_be_read_is_put_aside() {
     for garbage in [vec![b'{'], vec![b' '; OCTETS_MAX + 1], vec![0xFF; 10]] {
         let folder = tempfile::tempdir().unwrap();
         fs::write(file(&folder), &garbage).unwrap();
-        assert_eq!(opened(&folder).1, State::default());
+        let (keeper, found) = opened(&folder);
+        assert_eq!(found, State::default());
+        assert!(keeper.has_lost());
         assert!(!file(&folder).exists());
         let bad = folder.path().join("state.json.bad");
         assert_eq!(fs::read(bad).unwrap(), garbage);
     }
+}
+
+#[test]
+fn what_can_be_read_of_a_spoiled_file_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let drain = r#"{"service":"resolver","who":"ops","reason":"","since_ms":7,"until_ms":null}"#;
+    let spoiled = format!(
+        r#"{{"version":1,"running":true,"pid":0,"targets":7,"drains":[{drain},{{"since_ms":-1}}]}}"#
+    );
+    State::from_json(spoiled.as_bytes()).unwrap_err();
+    fs::write(file(&folder), &spoiled).unwrap();
+    let (keeper, found) = opened(&folder);
+    assert!(keeper.has_lost());
+    assert!(found.running);
+    assert_eq!(found.drains.len(), 1);
+    assert_eq!(found.drains[0].service.as_deref(), Some("resolver"));
+    let (keeper, found) = opened(&folder);
+    assert!(!keeper.has_lost(), "it was put aside");
+    assert_eq!(found, State::default());
+}
+
+/// Its process is a thread of another: one that lives, and has the name of this program.
+#[test]
+fn what_another_process_has_drained_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut keeper, _) = opened(&folder);
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (tell, told) = std::sync::mpsc::channel();
+    let own = fs::read_to_string("/proc/self/comm").unwrap();
+    let other = std::thread::spawn(move || {
+        fs::write("/proc/thread-self/comm", own.trim()).unwrap();
+        let id = fs::read_link("/proc/thread-self").unwrap();
+        tell.send(id.file_name().unwrap().to_owned()).unwrap();
+        let _ = ended.recv();
+    });
+    let pid = told.recv().unwrap().to_str().unwrap().parse().unwrap();
+    let running = State {
+        pid,
+        ..state("resolver")
+    };
+    keeper.write(&running).unwrap();
+    match Keeper::open(folder.path(), metrics()) {
+        Err(KeeperError::InUse { pid: of, found }) => {
+            assert_eq!((of, *found), (pid, running));
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(end);
+    other.join().unwrap();
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl Fleet {
         let word = PeerWord {
             able: Some(other.resolves()),
             preferred: Some(other.is_preferred()),
+            lowered: None,
             hears_us: other
                 .process
                 .as_ref()

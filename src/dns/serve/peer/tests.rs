@@ -50,6 +50,7 @@ fn a_sibling_is_told_how_this_node_is_and_no_counter_of_clients_sees_it() {
         able: Some(true),
         heard: Some(false),
         preferred: Some(true),
+        lowered: None,
         node: Some(5),
     };
     assert_eq!(question.read(&out), Some(word));

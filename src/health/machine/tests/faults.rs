@@ -123,6 +123,20 @@ fn an_answered_client_explains_an_unanswered_probe_for_one_and_a_half_intervals(
     );
 }
 
+/// A black hole of one family must not hide behind the clients of the other.
+#[test]
+fn clients_of_another_address_explain_no_unanswered_probe() {
+    for (asked, level) in [(Bench::V4, Level::Preferred), (Bench::V6, Level::Withdrawn)] {
+        let mut bench = Bench::started();
+        (bench.answers, bench.asked) = ([9; 2], vec![asked]);
+        bench.ticks(2);
+        for _ in 0..3 {
+            bench.probe(Bench::V4, ProbeOf::Worker(0), Unanswered);
+        }
+        assert_eq!(bench.level(), level, "clients ask {asked:?}");
+    }
+}
+
 #[test]
 fn recovery_takes_rise_probes_and_the_first_fault_holds_nothing() {
     let mut bench = Bench::started();

@@ -42,6 +42,7 @@ fn another_program_is_judged_by_its_own_probes_and_not_by_workers_upstreams_and_
         able: 3,
         lowered: 3,
         blind: 3,
+        ..PeersView::default()
     };
     bench.health.handle_peers(bench.now, view);
     bench.shed = [9; 2];

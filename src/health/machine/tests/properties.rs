@@ -116,6 +116,7 @@ fn peers() -> impl Strategy<Value = Step> {
                 able: able.min(reached),
                 lowered: lowered.min(reached),
                 blind: blind.min(reached),
+                ..PeersView::default()
             })
         },
     )

@@ -1,6 +1,7 @@
 //! What siblings say: whether moving would help, and whether they hear this node.
 
 use super::*;
+use crate::health::SERVICE_MARKS;
 use crate::health::shared_fault::{ABLE_MIN, UNABLE_MIN, Unheard};
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
@@ -12,6 +13,7 @@ const ABLE: PeersView = PeersView {
     reached: 3,
     able: 1,
     lowered: 0,
+    spared: [0; SERVICE_MARKS],
     blind: 0,
 };
 const UNABLE: PeersView = PeersView { able: 0, ..ABLE };
@@ -230,6 +232,20 @@ fn siblings_that_a_flood_keeps_out_prove_nothing_unless_they_were_kept_out_befor
     assert_eq!(bench.level(), Level::Backup, "{}", bench.reason());
 }
 
+/// They ask at the unicast addresses, and the same workers answer there.
+#[test]
+fn siblings_that_a_flood_at_another_address_keeps_out_prove_nothing() {
+    let mut bench = told(BLIND);
+    for dropped in 0..100 {
+        bench.health.handle_other_drops(bench.now, 1, dropped);
+        bench.tick();
+    }
+    assert_eq!(bench.level(), Level::Preferred, "{}", bench.reason());
+    let text = "receive queue of worker 1 overflows: 1 queries dropped";
+    assert_eq!(bench.reason(), text);
+    bench.until(Level::Backup);
+}
+
 #[test]
 fn siblings_words_flapping_faster_than_the_proof_move_nothing() {
     let mut bench = Bench::started();
@@ -269,7 +285,7 @@ fn nothing_but_a_second_of_chance_holds_a_node_while_half_of_its_siblings_are_no
         reached: 4,
         able: 4,
         lowered,
-        blind: 0,
+        ..ABLE
     };
     let mut bench = worn_out();
     bench.health.handle_peers(bench.now, lowered(1));

@@ -77,6 +77,26 @@ fn poor_answers_and_canaries_are_shared_faults_that_end_when_they_are_told_to_be
 }
 
 #[test]
+fn each_sign_of_overload_of_the_query_path_is_one_of_the_node() {
+    let signs: [fn(&mut Bench); 4] = [
+        |bench| bench.drops = [true, false],
+        |bench| bench.shed = [5, 0],
+        |bench| (bench.probes, bench.answers) = ([Unanswered; 2], [9; 2]),
+        |bench| bench.health.handle_lateness(bench.now, 2 * LATENESS_MAX),
+    ];
+    for sign in signs {
+        let mut bench = Bench::started();
+        assert!(!bench.health.is_overloaded(bench.now));
+        sign(&mut bench);
+        bench.ticks(4);
+        assert!(bench.health.is_overloaded(bench.now), "{}", bench.reason());
+    }
+    let mut bench = Bench::started();
+    bench.health.handle_answers(bench.now, ".", Some(POOR));
+    assert!(!bench.health.is_overloaded(bench.now), "a fault is no load");
+}
+
+#[test]
 fn new_figures_are_shown_and_are_no_event() {
     let mut bench = Bench::started();
     bench.health.handle_answers(bench.now, ".", Some(POOR));

@@ -76,6 +76,7 @@ impl Pair {
                 able: Some(true),
                 hears_us: told.heard,
                 preferred: Some(true),
+                lowered: None,
                 node: Some(number(other)),
             };
             self.nodes[asker].peers.handle_answer(now, question, word);

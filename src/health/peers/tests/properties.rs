@@ -22,6 +22,7 @@ fn word() -> impl Strategy<Value = PeerWord> {
             able,
             hears_us,
             preferred,
+            lowered: None,
             node,
         })
 }

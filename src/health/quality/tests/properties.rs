@@ -175,7 +175,7 @@ proptest! {
             bench.look();
             prop_assert!(bench.judge.failed_percent().is_none_or(|percent| percent <= 100));
             prop_assert!(bench.judge.baseline_percent() <= 50);
-            prop_assert!(bench.judge.late_after() >= LATE_MIN);
+            prop_assert!(bench.judge.late_after(false) >= LATE_MIN);
         }
     }
 }
