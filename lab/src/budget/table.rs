@@ -273,7 +273,6 @@ pub(crate) const TABLE: &[Budget] = &[
         Free,
     )
     .seldom()
-    .apart()
     .renewed_within(RENEWED_MS)
     .demanding("no withdrawal")
     .within(SIBLINGS),
