@@ -113,27 +113,34 @@ impl Client {
     /// Waits until every query of every stream has been answered well by that node for `length`.
     pub(crate) fn wait_for(&self, node: &str, length: Duration, limit: Duration) -> Result<()> {
         let what = format!("{node} answers every query for {length:?}");
-        self.wait_for_streams(&what, origin(Some(node)), |_| true, (length, limit))
+        let node = origin(Some(node));
+        self.wait_for_streams(&what, |origin| origin == node, |_| true, (length, limit))
+    }
+
+    /// The same, by whichever nodes.
+    pub(crate) fn wait_for_all(&self, length: Duration, limit: Duration) -> Result<()> {
+        let what = format!("every query is answered for {length:?}");
+        self.wait_for_streams(&what, |_| true, |_| true, (length, limit))
     }
 
     /// Waits until every query for a name of the zone has been told at once that it is dead.
     pub(crate) fn wait_until_told(&self, length: Duration, limit: Duration) -> Result<()> {
         let what = format!("the zone's names are told SERVFAIL at once for {length:?}");
         let of_zone = |stream: &Stream| stream.names == Names::OfZone;
-        self.wait_for_streams(&what, Origin::Told, of_zone, (length, limit))
+        self.wait_for_streams(&what, |o| o == Origin::Told, of_zone, (length, limit))
     }
 
     fn wait_for_streams(
         &self,
         what: &str,
-        origin: Origin,
+        is_right: impl Fn(Origin) -> bool,
         is_meant: impl Fn(&Stream) -> bool,
         (length, limit): (Duration, Duration),
     ) -> Result<()> {
         let count = usize::try_from(length.as_micros() / INTERVAL.as_micros())?;
         stop::wait_until(what, limit, || {
             let mut streams = self.shared.streams.iter().filter(|stream| is_meant(stream));
-            Ok(streams.all(|stream| stream.is_steady(origin, count)))
+            Ok(streams.all(|stream| stream.is_steady(&is_right, count)))
         })?;
         Ok(())
     }

@@ -1,6 +1,10 @@
 //! The plan: which prefixes are announced, and how attractively. A pure function of what health
 //! allows and of which addresses can take queries.
 //!
+//! A node that leaves does so while others may be at `backup` for a fault that all have, and that
+//! level may have the community of those that leave. So each level below `backup` has its marks once
+//! more than the one above: nobody moves away from what looks like all the rest.
+//!
 //! Source: RFC 8326 §4.1 (the community of a node that leaves).
 
 use std::collections::BTreeMap;
@@ -13,8 +17,6 @@ use crate::health::{Family, FloorLevel, Level};
 
 /// GRACEFUL_SHUTDOWN. RFC 8326 §5.
 const GRACEFUL_SHUTDOWN: u32 = 0xFFFF_0000;
-/// The own AS number stands in AS_PATH so many more times at most.
-const PREPEND_MAX: u8 = 16;
 
 /// A route that should be announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub struct PlannedRoute {
 pub enum PlannedLevel {
     /// Worse than any backup: a covering prefix of a node with a local fault.
     LastResort,
-    /// As `Backup`, and asks its readers to move away before it goes. RFC 8326.
+    /// Worse than a backup, and asks its readers to move away before it goes. RFC 8326.
     Leaving,
     /// Less attractive than another site's normal route.
     Backup,
@@ -40,7 +42,20 @@ pub enum PlannedLevel {
     Preferred,
 }
 
-/// The path attributes that make a route less attractive; none of them for a normal one.
+impl PlannedLevel {
+    /// How many times over its marks count: a neighbour may have others than the service.
+    #[must_use]
+    pub const fn times(self) -> u8 {
+        match self {
+            Self::LastResort => 3,
+            Self::Leaving => 2,
+            Self::Backup | Self::Preferred => 1,
+        }
+    }
+}
+
+/// The path attributes that make a route less attractive; none of them for a normal one. They count
+/// [`PlannedLevel::times`] over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathMarks {
     /// Own AS number so many more times in AS_PATH, 0 to 16.
@@ -68,14 +83,8 @@ impl PathMarks {
         };
         match level {
             PlannedLevel::Preferred => Self::default(),
-            PlannedLevel::Backup => marks,
+            PlannedLevel::Backup | PlannedLevel::LastResort => marks,
             PlannedLevel::Leaving => marks.with_community(GRACEFUL_SHUTDOWN),
-            PlannedLevel::LastResort => Self {
-                prepend: backup.prepend.max(1).saturating_mul(2).min(PREPEND_MAX),
-                med: backup.med.map(|med| med.saturating_mul(2)),
-                local_pref: backup.local_pref.map(|preference| preference / 2),
-                ..marks
-            },
         }
     }
 

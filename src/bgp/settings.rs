@@ -205,7 +205,11 @@ pub enum Preference {
     #[default]
     Preferred,
     /// Less attractive than another site's normal route.
-    Backup,
+    Backup {
+        /// How many times over the attributes count, those of a neighbour's marks too: 2 is less
+        /// attractive than 1. AS_PATH grows by [`super::PREPEND_MAX`] at most.
+        times: u8,
+    },
 }
 
 /// How attractive a route is made. RFC 4271 §5.1.

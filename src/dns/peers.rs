@@ -12,7 +12,7 @@
 //! | word | says |
 //! |---|---|
 //! | `v` | the version of these words; of another one no more is known than that there was an answer |
-//! | `able` | `1`: can resolve its critical zones; `0`: cannot; `-`: does not know yet |
+//! | `able` | `1`: can resolve its critical zones and announces all its services, none of which is being drained; `0`: not all of that; `-`: does not know yet |
 //! | `heard` | `1`: who asks answers questions like this; `0`: it does not; `-`: not known |
 //! | `preferred` | `1`: announces all its services as the best there is; `0`: not all; `-`: not known |
 //! | `low` | the services that are not the best there is: a bit for each, by a hash of its name; left out when that is not known |
@@ -54,7 +54,7 @@ const STATES: u8 = 3;
 /// What a node says to a sibling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Word {
-    /// Whether it can resolve its critical zones.
+    /// Whether it can resolve its critical zones, and announces its services.
     pub able: Option<bool>,
     /// Whether who asks answers its questions.
     pub heard: Option<bool>,
@@ -273,7 +273,7 @@ impl Board {
         Self::new(&siblings, node)
     }
 
-    /// Says whether this node can resolve its critical zones.
+    /// Says whether this node can resolve its critical zones, and announces its services.
     pub fn tell_able(&self, able: Option<bool>) {
         put(&self.able, able);
     }

@@ -316,10 +316,17 @@ impl Health {
         targets.map(move |state| (state.target, state.faults(now), state.is_delayed()))
     }
 
-    /// Whether nothing is held against the upstreams of critical zones: what siblings are told.
+    /// Whether clients whom others send away would be served here: what siblings are told. Nothing is
+    /// held against the upstreams of critical zones, and each service that the workers answer for is
+    /// announced, and is not about to leave.
     #[must_use]
     pub fn is_able(&self) -> bool {
-        self.others.shared_fault().is_none()
+        let mut targets = self.targets.iter().filter(|s| s.is_answered_here());
+        let stays = |state: &TargetState| {
+            let is_announced = state.verdict.level > Level::Withdrawn;
+            is_announced && self.drain.limit(state.target.service).is_none()
+        };
+        self.others.shared_fault().is_none() && targets.all(stays)
     }
 
     /// Whether each service that the workers answer for is preferred: what siblings are told. `None`:

@@ -7,7 +7,7 @@
 //! | word | means |
 //! |---|---|
 //! | reached | it has answered within the last 3 s |
-//! | able | reached, and it says that it can resolve |
+//! | able | reached, and it says that it can resolve and that its services are announced |
 //! | lowered | reached, and it says that it is not preferred; one that does not say counts as preferred |
 //! | spared | lowered, but for services with this mark; one that does not say which has lowered all |
 //! | blind | reached, and it has said four times in a row that this node does not answer it |
@@ -72,7 +72,7 @@ pub fn service_mark(name: &str) -> u8 {
 /// What a sibling says; `None`: it does not know, or its words are not understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerWord {
-    /// Whether it can resolve its critical zones.
+    /// Whether it can resolve its critical zones, and announces its services.
     pub able: Option<bool>,
     /// Whether this node answers its questions.
     pub hears_us: Option<bool>,

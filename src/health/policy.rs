@@ -114,9 +114,15 @@ pub(super) fn shared(
         (OnSharedFault::Keep, Effect::Lowers { .. } | Effect::Nothing(_)) if !policy.is_mixed => {
             finding(Level::Preferred, reason, end)
         }
-        (OnSharedFault::Withdraw, Effect::Lowers { since }) => {
+        (
+            OnSharedFault::Withdraw,
+            Effect::Lowers {
+                since,
+                covered_since: Some(covered_since),
+            },
+        ) => {
             // Make before break: clients move while the old path still works.
-            let at = since + policy.drain_wait;
+            let at = since.max(covered_since) + policy.drain_wait;
             if at <= now || policy.current == Level::Withdrawn {
                 finding(Level::Withdrawn, reason, end)
             } else {
@@ -124,9 +130,11 @@ pub(super) fn shared(
                 finding(Level::Backup, reason, Next::WithdrawnAt { at, unless })
             }
         }
-        (OnSharedFault::Keep | OnSharedFault::Backup, Effect::Lowers { .. }) => {
-            finding(Level::Backup, reason, end)
-        }
+        // With nobody to take the clients over, a withdrawal would leave them without any route.
+        (
+            OnSharedFault::Keep | OnSharedFault::Backup | OnSharedFault::Withdraw,
+            Effect::Lowers { .. },
+        ) => finding(Level::Backup, reason, end),
         (
             OnSharedFault::Keep | OnSharedFault::Backup | OnSharedFault::Withdraw,
             Effect::Nothing(_),

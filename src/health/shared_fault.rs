@@ -5,6 +5,11 @@
 //! words change; only when each that answers has been unable for [`UNABLE_MIN`] without a break is
 //! the move taken back, for then all have the fault and should be equal again.
 //!
+//! A word is as old as the last question, and the nodes of a fleet notice a fault of all one after the
+//! other: those that notice it early leave upon the word of those that do not know yet. Who notices it
+//! late hears that nobody is able, and would stay with the load of all. So where those that answer are
+//! unable and most of them are not preferred, a node moves as well: to what all others are at.
+//!
 //! When upstreams return to all, one node is the first to see it. The others are about to: so where
 //! the move was refused once, a sibling's word has to last for [`ABLE_MIN`] before it counts.
 
@@ -33,6 +38,9 @@ pub(super) enum Effect {
     Lowers {
         /// Since when.
         since: Instant,
+        /// Since when somebody says without a break that it could take the clients over; without
+        /// siblings nobody is asked. `None`: nobody does, so that the service must not be withdrawn.
+        covered_since: Option<Instant>,
     },
     /// The level stays.
     Nothing(Kept),
@@ -114,15 +122,28 @@ impl Current {
         }
         self.was_refused |= self.moved_at.is_none() && !is_alone && !is_able;
         let is_believed = is_able && !self.was_refused || has_lasted(self.able_since, ABLE_MIN);
-        if (is_alone || is_believed) && !self.is_excused {
+        let is_left = self.unable_since.is_some() && !is_hopeless && are_most_lowered(peers);
+        if (is_alone || is_believed || is_left) && !self.is_excused {
             self.moved_at = self.moved_at.or(Some(now));
         }
         match self.moved_at {
-            Some(since) => Effect::Lowers { since },
+            Some(since) => Effect::Lowers {
+                since,
+                covered_since: if is_alone {
+                    Some(since)
+                } else {
+                    self.able_since
+                },
+            },
             None if self.is_excused => Effect::Nothing(Kept::NoLink),
             None => Effect::Nothing(Kept::NoSibling(peers)),
         }
     }
+}
+
+/// Whether more than half of those that answer are not preferred: the rest has the load of all.
+fn are_most_lowered(peers: PeersView) -> bool {
+    u32::from(peers.lowered) * 2 > u32::from(peers.reached)
 }
 
 /// Whether siblings that this node reaches agree that they do not reach it: two at least, and most of

@@ -38,7 +38,7 @@ pub struct PeersView {
     pub known: u16,
     /// Of these, who answered lately: this node can reach them.
     pub reached: u16,
-    /// Of these, who say that they can resolve.
+    /// Of these, who say that they can resolve and that their services are announced.
     pub able: u16,
     /// Of the reached, who say that they are not preferred for some service.
     pub lowered: u16,

@@ -191,7 +191,7 @@ impl Peers {
         self.metrics.refresh(&self.machine.borrow());
     }
 
-    /// Tells siblings whether this node can resolve its critical zones, and whether it is preferred.
+    /// Tells siblings whether this node can take their clients over, and whether it is preferred.
     pub(super) fn tell_able(&self, health: &Health) {
         self.shared.peers().tell_able(self.able(health));
         self.shared.peers().tell_preferred(health.is_preferred());

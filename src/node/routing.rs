@@ -368,7 +368,8 @@ fn bgp_route(route: crate::announce::PlannedRoute) -> bgp::Route {
         preference: match route.level {
             PlannedLevel::Preferred => bgp::Preference::Preferred,
             PlannedLevel::Backup | PlannedLevel::Leaving | PlannedLevel::LastResort => {
-                bgp::Preference::Backup
+                let times = route.level.times();
+                bgp::Preference::Backup { times }
             }
         },
         attributes: bgp::Attributes {

@@ -142,10 +142,10 @@ impl Node {
         })
     }
 
-    /// Whether it says to its siblings that it can resolve.
-    pub(crate) fn resolves(&self) -> bool {
+    /// Whether it says to its siblings that it can take their clients over.
+    pub(crate) fn takes_over(&self) -> bool {
         let process = self.process.as_ref();
-        process.is_some_and(|p| p.pause.is_none() && !p.breaker_open && !p.finds_answers_poor)
+        process.is_some_and(|p| p.pause.is_none() && p.is_able())
     }
 
     /// Whether it says to its siblings that it is preferred.

@@ -202,6 +202,11 @@ impl Process {
         self.announcer.handle_timeout(self.local(now));
     }
 
+    /// What siblings are told.
+    pub(crate) fn is_able(&self) -> bool {
+        self.health.is_able()
+    }
+
     pub(crate) fn verdict(&self) -> Option<&Verdict> {
         self.health.verdicts().next().map(|(_, verdict)| verdict)
     }

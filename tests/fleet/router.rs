@@ -1,7 +1,7 @@
 //! What the routers of one region know, and which nodes its clients end at.
 //!
 //! Best path: the longer prefix (the service's own address before a floor), then the better level
-//! (`preferred` before leaving and `backup`, those before last resort), then the nearer site. Nodes
+//! (`preferred` before `backup`, then leaving, then last resort), then the nearer site. Nodes
 //! of one site with equal routes share the load equally.
 
 use sidestep::announce::{PlannedLevel, PlannedRoute};
@@ -12,13 +12,15 @@ pub(crate) enum Offer {
     #[default]
     Nothing,
     FloorLastResort,
+    FloorLeaving,
     FloorBackup,
+    Leaving,
     Backup,
     Preferred,
 }
 
 impl Offer {
-    const COUNT: usize = 5;
+    const COUNT: usize = 7;
 
     /// What a table of routes means to those who ask the service's address.
     pub(crate) fn of(routes: &[PlannedRoute]) -> Self {
@@ -26,9 +28,11 @@ impl Offer {
             let is_own = route.prefix.prefix_len() == route.prefix.max_prefix_len();
             match (is_own, route.level) {
                 (true, PlannedLevel::Preferred) => Self::Preferred,
-                (true, _) => Self::Backup,
+                (true, PlannedLevel::Leaving) => Self::Leaving,
+                (true, PlannedLevel::Backup | PlannedLevel::LastResort) => Self::Backup,
                 (false, PlannedLevel::LastResort) => Self::FloorLastResort,
-                (false, _) => Self::FloorBackup,
+                (false, PlannedLevel::Leaving) => Self::FloorLeaving,
+                (false, PlannedLevel::Backup | PlannedLevel::Preferred) => Self::FloorBackup,
             }
         });
         each.max().unwrap_or_default()
@@ -120,7 +124,9 @@ impl Region {
         for offer in [
             Offer::Preferred,
             Offer::Backup,
+            Offer::Leaving,
             Offer::FloorBackup,
+            Offer::FloorLeaving,
             Offer::FloorLastResort,
         ] {
             let sites = (0..self.distance.len())

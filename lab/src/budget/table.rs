@@ -270,7 +270,6 @@ pub(crate) const TABLE: &[Budget] = &[
         Free,
     )
     .seldom()
-    .rare()
     .renewed_within(RENEWED_MS)
     .demanding("no withdrawal")
     .within(SIBLINGS),

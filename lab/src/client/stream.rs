@@ -196,9 +196,9 @@ impl Stream {
         );
     }
 
-    /// Whether each of the `count` latest queries that can have an answer by now was answered
-    /// well and by that node.
-    pub(super) fn is_steady(&self, origin: Origin, count: usize) -> bool {
+    /// Whether each of the `count` latest queries that can have an answer by now was answered as it
+    /// should be.
+    pub(super) fn is_steady(&self, is_meant: impl Fn(Origin) -> bool, count: usize) -> bool {
         let sent = self.sent.load(Ordering::Acquire);
         // The latest 50 ms may still be under way.
         let Some(end) = sent.checked_sub(10) else {
@@ -210,7 +210,7 @@ impl Stream {
         else {
             return false;
         };
-        slots.iter().all(|slot| slot.good() == Some(origin))
+        slots.iter().all(|slot| slot.good().is_some_and(&is_meant))
     }
 
     /// When the last query left that was sent since and got no good answer in time.

@@ -92,34 +92,15 @@ fn each_planned_level_is_less_attractive_than_the_next_better_one() {
         ..at_backup.clone()
     };
     assert_eq!(marks(PlannedLevel::Leaving), leaving);
-    let last = PathMarks {
-        prepend: 6,
-        med: Some(2000),
-        local_pref: Some(25),
-        ..at_backup
-    };
-    assert_eq!(marks(PlannedLevel::LastResort), last);
-}
-
-#[test]
-fn the_last_resort_stays_within_the_limits_and_is_never_equal_to_a_backup_without_prepend() {
-    let plain = BackupSettings {
-        prepend: 0,
-        med: Some(u32::MAX),
-        local_pref: None,
-        communities: vec![],
-        large_communities: vec![],
-    };
-    let marks = PathMarks::of(PlannedLevel::LastResort, &plain);
-    assert_eq!((marks.prepend, marks.med), (2, Some(u32::MAX)));
-    let long = BackupSettings {
-        prepend: 9,
-        ..plain
-    };
-    assert_eq!(
-        PathMarks::of(PlannedLevel::LastResort, &long).prepend,
-        PREPEND_MAX
-    );
+    assert_eq!(marks(PlannedLevel::LastResort), at_backup);
+    let worst_first = [
+        PlannedLevel::LastResort,
+        PlannedLevel::Leaving,
+        PlannedLevel::Backup,
+    ];
+    assert!(worst_first.is_sorted());
+    assert_eq!(worst_first.map(PlannedLevel::times), [3, 2, 1]);
+    assert_eq!(PlannedLevel::Preferred.times(), 1);
 }
 
 #[test]

@@ -9,11 +9,10 @@ use crate::bgp::{
 
 /// A route's attributes towards a neighbour; `None` if they are over a bound.
 pub(super) fn apply(marks: &NeighborMarks, route: &Route) -> Option<Attributes> {
-    let marks = match route.preference {
-        Preference::Preferred => &marks.preferred,
-        Preference::Backup => &marks.backup,
+    let marked = match route.preference {
+        Preference::Preferred => marks.preferred.apply(&route.attributes),
+        Preference::Backup { times } => marks.backup.apply(&route.attributes).worse(times),
     };
-    let marked = marks.apply(&route.attributes);
     let is_bounded = marked.prepend <= PREPEND_MAX
         && marked.communities.len() <= COMMUNITIES_MAX
         && marked.large_communities.len() <= LARGE_COMMUNITIES_MAX;
@@ -28,6 +27,25 @@ impl Marks {
             local_pref: self.local_pref.or(to.local_pref),
             communities: union(&to.communities, &self.communities),
             large_communities: union(&to.large_communities, &self.large_communities),
+        }
+    }
+}
+
+impl Attributes {
+    /// Less attractive by what makes it so, `times` over; by one AS number each time where there was
+    /// none.
+    fn worse(self, times: u8) -> Self {
+        if times <= 1 {
+            return self;
+        }
+        let most = PREPEND_MAX.max(self.prepend);
+        Self {
+            prepend: self.prepend.max(1).saturating_mul(times).min(most),
+            med: self.med.map(|med| med.saturating_mul(times.into())),
+            local_pref: self
+                .local_pref
+                .map(|preference| preference / u32::from(times)),
+            ..self
         }
     }
 }

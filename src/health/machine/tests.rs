@@ -8,6 +8,7 @@ use crate::health::{
 use ProbeOutcome::{Bad, Good, Unanswered};
 
 mod another;
+mod company;
 mod damping;
 mod draining;
 mod faults;

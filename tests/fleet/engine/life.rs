@@ -301,7 +301,7 @@ impl Fleet {
                 && other.is_heard()
                 && (0..crate::setup::WORKERS).any(|worker| other.reads(worker));
             view.reached += u16::from(is_reached);
-            view.able += u16::from(is_reached && other.resolves());
+            view.able += u16::from(is_reached && other.takes_over());
             view.lowered += u16::from(is_reached && !other.is_preferred());
             view.blind += u16::from(is_reached && is_unheard);
         }

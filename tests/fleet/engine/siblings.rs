@@ -62,7 +62,7 @@ impl Fleet {
             return;
         }
         let word = PeerWord {
-            able: Some(other.resolves()),
+            able: Some(other.takes_over()),
             preferred: Some(other.is_preferred()),
             lowered: None,
             hears_us: other

@@ -27,8 +27,8 @@ fn marks_replace_numbers_and_add_communities() {
     };
     for (preference, internal) in [
         (Preference::Preferred, false),
-        (Preference::Backup, false),
-        (Preference::Backup, true),
+        (Preference::Backup { times: 1 }, false),
+        (Preference::Backup { times: 1 }, true),
     ] {
         let mut rib = RibOut::new(marks.clone());
         let route = Route {
@@ -45,7 +45,7 @@ fn marks_replace_numbers_and_add_communities() {
                 assert_eq!(sent.communities, [10, 30]);
                 assert_eq!(sent.large_communities, [[1, 2, 3]]);
             }
-            Preference::Backup => {
+            Preference::Backup { .. } => {
                 assert_eq!(sent.as_path.length(), if internal { 0 } else { 2 });
                 assert_eq!(sent.med, None);
                 assert_eq!(sent.communities, [10, 20, 30]);
@@ -53,6 +53,70 @@ fn marks_replace_numbers_and_add_communities() {
             }
         }
         assert_eq!(sent.local_pref, internal.then_some(7));
+    }
+}
+
+/// What has to be worse than a backup is, whoever says what that is: RFC 4271 §9.1.2.2 a (a longer
+/// path), c (a higher metric), §9.1.1 (a lower preference).
+#[test]
+fn a_route_at_backup_is_worse_each_time_more_up_to_the_bounds() {
+    let of_all = |prepend, med| Attributes {
+        prepend,
+        med,
+        local_pref: Some(50),
+        ..Attributes::default()
+    };
+    let of_neighbor = |prepend| NeighborMarks {
+        backup: Marks {
+            prepend: Some(prepend),
+            med: Some(Some(7)),
+            ..Marks::default()
+        },
+        ..NeighborMarks::default()
+    };
+    let plain = NeighborMarks::default();
+    let big = Some(u32::MAX);
+    let cases = [
+        (
+            &plain,
+            of_all(3, Some(1000)),
+            [3, 6, 9],
+            [Some(1000), Some(2000), Some(3000)],
+        ),
+        (&plain, of_all(0, None), [0, 2, 3], [None; 3]),
+        (&plain, of_all(8, big), [8, 16, 16], [big; 3]),
+        (&plain, of_all(16, None), [16; 3], [None; 3]),
+        (
+            &of_neighbor(2),
+            of_all(3, Some(1000)),
+            [2, 4, 6],
+            [Some(7), Some(14), Some(21)],
+        ),
+        (
+            &of_neighbor(0),
+            of_all(3, None),
+            [0, 2, 3],
+            [Some(7), Some(14), Some(21)],
+        ),
+    ];
+    for (marks, to_all, prepends, meds) in cases {
+        for (index, times) in (1..=3).enumerate() {
+            let mut rib = RibOut::new(marks.clone());
+            let preference = Preference::Backup { times };
+            let route = Route {
+                preference,
+                ..route("10.53.53.53/32", &to_all)
+            };
+            assert_eq!(rib.set_routes(std::slice::from_ref(&route)), []);
+            rib.open(outlet(false));
+            let sent = updates(&mut rib, false).remove(0);
+            assert_eq!(sent.as_path.length(), prepends[index] + 1, "{route:?}");
+            assert_eq!(sent.med, meds[index], "{route:?}");
+            rib.close();
+            rib.open(outlet(true));
+            let sent = updates(&mut rib, true).remove(0);
+            assert_eq!(sent.local_pref, Some(50 / u32::from(times)));
+        }
     }
 }
 
