@@ -14,6 +14,7 @@ fn view(reached: u16, able: u16, lowered: u16) -> PeersView {
         able,
         lowered,
         blind: 0,
+        ..PeersView::default()
     }
 }
 
