@@ -281,6 +281,12 @@ impl Peers {
                 None => nodes.push((peer.node(), peer.standing())),
             }
         }
+        let mut spared = [0_u8; SERVICE_MARKS];
+        for (_, standing) in nodes.iter().filter(|(_, standing)| standing.is_lowered()) {
+            for (mark, count) in spared.iter_mut().enumerate() {
+                *count = count.saturating_add(u8::from(standing.spares(mark)));
+            }
+        }
         let count = |of: fn(&Standing) -> bool| {
             let nodes = nodes.iter().filter(|(_, standing)| of(standing));
             u16::try_from(nodes.count()).unwrap_or(u16::MAX)
@@ -290,11 +296,7 @@ impl Peers {
             reached: count(|standing| standing.is_reached),
             able: count(|standing| standing.is_able),
             lowered: count(Standing::is_lowered),
-            spared: std::array::from_fn(|mark| {
-                let is_spared = |standing: &Standing| standing.spares(mark);
-                let nodes = nodes.iter().filter(|(_, standing)| is_spared(standing));
-                u8::try_from(nodes.count()).unwrap_or(u8::MAX)
-            }),
+            spared,
             blind: count(|standing| standing.is_deaf && !standing.hears),
         }
     }

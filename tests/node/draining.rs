@@ -186,7 +186,8 @@ fn a_node_remembers_that_it_did_not_end_in_good_order() {
     wait_until("a word about it", || node.log().contains(told));
 }
 
-/// Both of them would write the same file.
+/// Both of them would write the same file: who comes second leaves it as it is, and obeys it, for it may
+/// well be the successor.
 #[test]
 fn two_nodes_with_one_state_directory_do_not_forget_each_others_drains() {
     let upstream = Upstream::start(ADDRESS);
@@ -199,6 +200,14 @@ fn two_nodes_with_one_state_directory_do_not_forget_each_others_drains() {
     let mut second = other.start();
     let warnings = second.status().warnings;
     assert!(warnings[0].contains("state is not kept"), "{warnings:?}");
+    assert!(
+        warnings[0].ends_with("its drains hold here too"),
+        "{warnings:?}"
+    );
+    second.wait_for_level(Level::Withdrawn);
+    let output = other.control(&["undrain"]);
+    let told = good(&output);
+    assert!(told.contains("a restart may bring it back"), "{told}");
     second.wait_for_level(Level::Preferred);
     second.signal("TERM");
     assert_eq!(second.wait(), Some(0));
