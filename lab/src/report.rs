@@ -208,7 +208,7 @@ mod tests {
         }
         assert!(table(&results).1);
         let b = results.drills.get_mut("b").unwrap();
-        b.repetitions[0].cached.gap_ms = 5251.0;
+        b.repetitions[0].cached.gap_ms = 7001.0;
         assert!(!table(&results).1);
     }
 }
