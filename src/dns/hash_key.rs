@@ -2,6 +2,8 @@
 //!
 //! The key is an argument of whoever counts by such buckets, for it decides which two share one: what is
 //! counted then follows from what happened and from the key alone, in a test as well.
+//!
+//! Source: SipHash as in RFC 9018 §3, with fewer rounds.
 
 use std::hash::BuildHasher;
 

@@ -108,7 +108,7 @@ fn a_node_that_is_stopped_leaves_in_good_order() {
         .push_str("drain_wait = \"300ms\"\nlinger = \"2s\"\n");
     let router = Router::beside(&mut site, "9s");
     let mut node = site.start();
-    let (preferred, backup) = (Path::preferred(site.unicast), Path::backup(site.unicast));
+    let (preferred, leaving) = (Path::preferred(site.unicast), Path::leaving(site.unicast));
     router.wait_for_path(0, &preferred);
     let client = Client::new(site.service);
     node.signal("TERM");
@@ -130,7 +130,7 @@ fn a_node_that_is_stopped_leaves_in_good_order() {
     let expected = [
         Said::Established,
         Said::Announced(preferred),
-        Said::Announced(backup),
+        Said::Announced(leaving),
         Said::Withdrawn,
         Said::Down(End::Received(cease)),
     ];

@@ -139,11 +139,11 @@ fn never_read(stream: &mut TcpStream) -> std::io::Result<()> {
 fn drain_is_heard(site: &Site, node: &Node, router: &Router) {
     node.wait_for_level(Level::Preferred);
     let skip = router.said().len();
-    let backup = Path::backup(site.unicast);
+    let leaving = Path::leaving(site.unicast);
     let ordered = Instant::now();
     assert!(site.control(&["drain"]).status.success());
     let (_, heard) = router.wait_for(skip, "the drain", |said| {
-        *said == Said::Announced(backup.clone())
+        *said == Said::Announced(leaving.clone())
     });
     let took = heard.saturating_duration_since(ordered);
     assert!(took < Duration::from_secs(5), "{took:?}");

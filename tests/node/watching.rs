@@ -202,7 +202,7 @@ fn a_drain_moves_away_withdraws_and_keeps_answering_until_it_is_taken_back() {
     site.health.push_str("drain_wait = \"300ms\"\n");
     let router = Router::beside(&mut site, "9s");
     let node = site.start();
-    let (preferred, backup) = (Path::preferred(site.unicast), Path::backup(site.unicast));
+    let (preferred, leaving) = (Path::preferred(site.unicast), Path::leaving(site.unicast));
     router.wait_for_path(0, &preferred);
     let output = site.control(&["drain", "--reason", "new kernel"]);
     assert_eq!(exit_code(&output), 0, "{output:?}");
@@ -223,7 +223,7 @@ fn a_drain_moves_away_withdraws_and_keeps_answering_until_it_is_taken_back() {
     let expected = [
         Said::Established,
         Said::Announced(preferred.clone()),
-        Said::Announced(backup),
+        Said::Announced(leaving),
         Said::Withdrawn,
         Said::Announced(preferred),
     ];

@@ -12,6 +12,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use super::super::hash_key::HashKey;
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);

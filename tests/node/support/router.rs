@@ -61,6 +61,15 @@ impl Path {
             next_hop: Some(next_hop.into()),
         }
     }
+
+    /// The same while its clients are being moved away: the marks of `backup` twice over.
+    pub(crate) fn leaving(next_hop: Ipv4Addr) -> Self {
+        Self {
+            asns: vec![NODE_ASN; 7],
+            med: Some(2000),
+            ..Self::backup(next_hop)
+        }
+    }
 }
 
 /// A running router; it stops with the test process.
