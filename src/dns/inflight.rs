@@ -412,7 +412,9 @@ impl<W> Flights<W> {
         }
         done(&race.key, outcome, race.waiters.drain());
         let is_conclusive = matches!(end, End::Answered(rcode) if is_acceptable(rcode));
-        race.testify(&self.upstreams, domain::hash, is_conclusive, now);
+        let quality = self.upstreams.quality();
+        let domain = |apex: &[u8], name: &[u8]| quality.domain_hash(apex, name);
+        race.testify(&self.upstreams, domain, is_conclusive, now);
         let took = race.age(now);
         let never_had_a_turn = race.queued_until.is_some();
         let is_notable = !is_conclusive || took >= trace::SLOW;

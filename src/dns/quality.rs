@@ -47,7 +47,7 @@ const LATE_AFTER: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub struct Quality {
     zones: Box<[ZoneQuality]>,
-    /// One key for all workers: a prefix has to be the same one for each of them.
+    /// One key for all workers: a prefix, or a domain, has to be the same one for each of them.
     key: HashKey,
     workers: Mutex<Vec<Arc<Tallies>>>,
     changes: Notify,
@@ -230,7 +230,7 @@ impl Quality {
         if !zone.has_table {
             return;
         }
-        let domain = bucket(domain::hash(&zone.apex, ended.key.name()), DOMAINS);
+        let domain = bucket(self.domain_hash(&zone.apex, ended.key.name()), DOMAINS);
         let prefix = bucket(self.key.hash_one(ended.prefix.as_witness()), PREFIXES);
         tally.count((domain, prefix), in_time.is_some());
         if let Some(took) = ended.took {
@@ -239,6 +239,12 @@ impl Quality {
         if in_time.is_none() {
             zone.failures.note(ended.key, (domain, prefix), now);
         }
+    }
+
+    /// A keyed hash of the domain of a wire name in lower case, in the zone with this apex. Each worker
+    /// gets the same one.
+    pub(super) fn domain_hash(&self, apex: &[u8], name: &[u8]) -> u64 {
+        self.key.hash_one(domain::domain(apex, name))
     }
 }
 

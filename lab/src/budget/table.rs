@@ -336,7 +336,8 @@ pub(crate) const TABLE: &[Budget] = &[
         Gap(8000.0),
     )
     .within(UNBOUND)
-    .once(),
+    .once()
+    .rare(),
     line(
         "ud2",
         Fault::AllUpstreams,

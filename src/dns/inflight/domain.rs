@@ -5,20 +5,10 @@
 //! those with the same label below it (`10.in-addr.arpa.` has `1.10.in-addr.arpa.` and so on), for
 //! otherwise all of the zone would be one domain, and *several domains* could never be found ill.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
-
 use super::super::walk::{label_count, last_labels};
 
-/// One key for all workers: a domain has to be the same one for each of them.
-static HASHING: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-
-/// A keyed hash of the domain of a wire name in lower case, in the zone with this apex.
-pub(in super::super) fn hash(apex: &[u8], name: &[u8]) -> u64 {
-    HASHING.hash_one(domain(apex, name))
-}
-
-fn domain<'a>(apex: &[u8], name: &'a [u8]) -> &'a [u8] {
+/// The domain of a wire name in lower case, in the zone with this apex.
+pub(in super::super) fn domain<'a>(apex: &[u8], name: &'a [u8]) -> &'a [u8] {
     last_labels(name, (label_count(apex) + 1).max(2))
 }
 
@@ -54,7 +44,5 @@ mod tests {
         ] {
             assert_eq!(domain(apex, name), expected, "{apex:?} {name:?}");
         }
-        assert_eq!(hash(ROOT, A_CORP), hash(ROOT, CORP));
-        assert_ne!(hash(CORP, A_CORP), hash(CORP, CORP));
     }
 }

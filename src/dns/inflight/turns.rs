@@ -9,7 +9,7 @@ use super::limits::Party;
 use super::race::Candidate;
 use super::trace::{Came, Why};
 use super::window::Fate;
-use super::{Attempt, Command, FlightId, Flights, HOPE_CHECK, SIBLINGS_MAX, domain};
+use super::{Attempt, Command, FlightId, Flights, HOPE_CHECK, SIBLINGS_MAX};
 
 /// A question that was denied another upstream looks again after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -327,7 +327,8 @@ impl<W> Flights<W> {
             let prefix = (bucket as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let window = &mut self.lanes[race.party.zone].window;
             let apex = self.upstreams.apex(next.upstream);
-            let ticket = window.enter(|| (prefix, domain::hash(apex, name)), now);
+            let quality = self.upstreams.quality();
+            let ticket = window.enter(|| (prefix, quality.domain_hash(apex, name)), now);
             race.inside = Some((ticket, next.upstream));
         }
         self.commands.push_back(Command::Send(Attempt {

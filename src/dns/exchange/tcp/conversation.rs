@@ -225,11 +225,11 @@ impl Conversation {
         let Some(first) = waiting.next() else {
             return false;
         };
-        let first_domain = domain::hash(&[0], first.key.name());
+        let first_domain = domain::domain(&[0], first.key.name());
         let (mut other_prefix, mut other_domain) = (false, false);
         for ask in waiting {
             other_prefix |= ask.prefix != first.prefix;
-            other_domain |= domain::hash(&[0], ask.key.name()) != first_domain;
+            other_domain |= domain::domain(&[0], ask.key.name()) != first_domain;
         }
         other_prefix && other_domain
     }
